@@ -1,0 +1,106 @@
+//! A job with no invalid state in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::model::check::CacheCheck;
+use crate::model::secret::Secret;
+
+/// One job file: two stores, the checks, the limits.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub name: String,
+    /// Where it was read from, as given on the command line.
+    pub path: PathBuf,
+    /// SHA-256 of the file and of every SQL file it names, hex; environment values are not part of it.
+    pub config_hash: String,
+    pub time_zone: Option<Tz>,
+    pub state_dir: PathBuf,
+    pub full_repair: bool,
+    pub mysql: MysqlSpec,
+    pub redis: RedisSpec,
+    pub limits: Limits,
+    pub caches: Vec<Arc<CacheCheck>>,
+}
+
+/// The primary. `url` is `mysql://user:password@host:port/database`.
+#[derive(Debug, Clone)]
+pub struct MysqlSpec {
+    pub url: Secret,
+    pub tls: TlsFiles,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RedisSpec {
+    pub endpoint: Endpoint,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub database: i64,
+    /// `rediss://` or `rediss-sentinel://`.
+    pub tls: bool,
+    pub tls_files: TlsFiles,
+    pub sentinel_user: Option<String>,
+    pub sentinel_password: Option<Secret>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+    /// `redis-sentinel://s1:26379,s2:26379/mymaster`
+    Sentinel { nodes: Vec<(String, u16)>, master: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    Unlimited,
+    PerSecond(u32),
+}
+
+/// `[limits]`, each with its default.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub settle: Duration,
+    pub cache_delay: Duration,
+    pub commit_margin: Duration,
+    pub max_keys_per_second: Rate,
+    pub max_invalidations_per_second: Rate,
+    pub max_threads_running: u32,
+    /// `None`: those online at the run's start, at most 1.
+    pub min_replicas: Option<u32>,
+    pub max_repairs: u64,
+    pub control_sample: u32,
+    /// Share of the control sample, 0 to 1.
+    pub max_control_mismatch: f64,
+    pub time_budget: Option<Duration>,
+    pub keep_runs: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(2),
+            cache_delay: Duration::from_secs(5),
+            commit_margin: Duration::from_secs(60),
+            max_keys_per_second: Rate::PerSecond(50_000),
+            max_invalidations_per_second: Rate::PerSecond(500),
+            max_threads_running: 25,
+            min_replicas: None,
+            max_repairs: 100_000,
+            control_sample: 1_000,
+            max_control_mismatch: 0.05,
+            time_budget: None,
+            keep_runs: 100,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+pub mod job;
+pub mod model;
+pub mod store;

@@ -1,0 +1,172 @@
+//! Findings: suspects after the second look.
+
+use super::observation::{Position, Subject};
+use super::time::Micros;
+
+/// The public id of a rule, e.g. `version-regression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub &'static str);
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// Which side is older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Behind,
+    Ahead,
+    /// Some fields behind, others ahead: reported, never repaired.
+    Mixed,
+    /// No version and no field tells.
+    Undirected,
+}
+
+/// One rule's objection to one observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    pub rule: RuleId,
+    pub severity: Severity,
+    pub direction: Direction,
+    /// Index into `check.fields`; `None`: the key, the member or the version as a whole.
+    pub field: Option<usize>,
+    /// Why, where the rule has more to say than its id: a parse error, another Redis type.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    Confirmed,
+    /// Lag: it healed.
+    Transient,
+    /// Keeps changing; never repaired.
+    Hot,
+    /// Could not be read, or the source never came to rest.
+    Unknown,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Confirmed => "confirmed",
+            Verdict::Transient => "transient",
+            Verdict::Hot => "hot",
+            Verdict::Unknown => "unknown",
+        }
+    }
+}
+
+/// When the disputed change happened, seen from the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Attribution {
+    Window,
+    Outside,
+    Unknown,
+}
+
+impl Attribution {
+    pub fn name(self) -> &'static str {
+        match self {
+            Attribution::Window => "window",
+            Attribution::Outside => "outside",
+            Attribution::Unknown => "unknown",
+        }
+    }
+}
+
+/// What would be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remedy {
+    Overwrite,
+    Invalidate,
+    Increment,
+    SetTtl,
+    None,
+}
+
+impl Remedy {
+    pub fn name(self) -> &'static str {
+        match self {
+            Remedy::Overwrite => "overwrite",
+            Remedy::Invalidate => "invalidate",
+            Remedy::Increment => "increment",
+            Remedy::SetTtl => "set-ttl",
+            Remedy::None => "none",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutcomeKind {
+    Applied,
+    LostRace,
+    AlreadyRight,
+    Refused,
+    Failed,
+}
+
+impl OutcomeKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            OutcomeKind::Applied => "applied",
+            OutcomeKind::LostRace => "lost-race",
+            OutcomeKind::AlreadyRight => "already-right",
+            OutcomeKind::Refused => "refused",
+            OutcomeKind::Failed => "failed",
+        }
+    }
+}
+
+/// One row of `findings.csv`, before it is spelled.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    pub check: String,
+    pub subject: Subject,
+    pub position: Position,
+    pub suspect: Suspect,
+    pub verdict: Verdict,
+    pub attribution: Attribution,
+    /// As Redis had it; `None`: nothing there. Already a digest where the field is redacted.
+    pub cache_value: Option<Vec<u8>>,
+    /// As MySQL printed it; `None`: NULL or no row. Already a digest where the field is redacted.
+    pub source_value: Option<Vec<u8>>,
+    pub cache_version: Option<Vec<u8>>,
+    pub source_version: Option<Vec<u8>>,
+    /// Whom to compensate: the subject column's text.
+    pub compensated: Option<Vec<u8>>,
+    /// The source row's own time, as an instant.
+    pub changed_at: Option<Micros>,
+    /// source − cache for `balance` fields, exact decimal text.
+    pub money_delta: Option<String>,
+    pub remedy: Remedy,
+    /// `None` in a scan and a dry run, and where the remedy is none.
+    pub outcome: Option<OutcomeKind>,
+    /// Why it was refused or failed, or what the rule adds.
+    pub reason: String,
+    /// When this host saw it last, wrong.
+    pub observed_at: Micros,
+    /// When it was right again: the verified repair or the healed look.
+    pub settled_at: Option<Micros>,
+}

@@ -1,0 +1,14 @@
+//! The words everyone shares. Imports nothing of ours; nothing here is serialised
+//! (job files, CSV rows and JSON reports have twins of their own) and nothing does I/O.
+
+pub mod check;
+pub mod column;
+pub mod finding;
+pub mod identity;
+pub mod mapping;
+pub mod observation;
+pub mod outcome;
+pub mod rows;
+pub mod secret;
+pub mod template;
+pub mod time;

@@ -1,0 +1,56 @@
+//! How a whole run ended.
+
+/// What a run may say at its end, worst last. The exit code follows from it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RunVerdict {
+    /// Everything was looked at; consistent now.
+    Consistent,
+    /// Everything was looked at; findings remain.
+    FindingsRemain,
+    /// Stopped early, or something stayed unknown, refused or not searched.
+    Partial,
+    /// A store could not be reached or refused.
+    NothingJudged,
+}
+
+impl RunVerdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            RunVerdict::Consistent => "consistent",
+            RunVerdict::FindingsRemain => "findings-remain",
+            RunVerdict::Partial => "partial",
+            RunVerdict::NothingJudged => "nothing-judged",
+        }
+    }
+
+    /// Exit code as in the command-line contract; 2 (bad request) and 5 (lease) are said elsewhere.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            RunVerdict::Consistent => 0,
+            RunVerdict::FindingsRemain => 1,
+            RunVerdict::NothingJudged => 3,
+            RunVerdict::Partial => 4,
+        }
+    }
+}
+
+/// Counts of one check. `observed` counts rows whose key was read, present or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub observed: u64,
+    /// Of the observed: both sides agreed (or nothing was there and nothing had to be).
+    pub matched: u64,
+    /// Of the matched: nothing was in Redis.
+    pub absent: u64,
+    pub suspect: u64,
+    pub confirmed: u64,
+    pub transient: u64,
+    pub hot: u64,
+    pub unknown: u64,
+    pub ahead_legal: u64,
+    /// Rows with a NULL placeholder, keys that only look like this check's.
+    pub skipped: u64,
+    pub applied: u64,
+    pub refused: u64,
+    pub lost_race: u64,
+}

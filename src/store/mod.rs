@@ -1,0 +1,4 @@
+//! The two servers: the only room that knows their crates, their SQL and their Lua. It decides nothing.
+
+pub mod mysql;
+pub mod redis;

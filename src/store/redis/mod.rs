@@ -1,0 +1,1 @@
+//! Redis and Valkey over plain connections that never reconnect by themselves.
