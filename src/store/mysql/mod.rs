@@ -70,3 +70,102 @@ pub struct Witnessed {
     pub source: SourceIdentity,
     pub source_time: Micros,
 }
+
+/// A bounded set of plain connections to one server, sessions in UTC, statements limited in time.
+pub struct Mysql;
+
+impl Mysql {
+    /// Opens one connection to prove that user, password and TLS are right; more are opened as needed,
+    /// `connections_max` at most.
+    pub async fn connect(_spec: &MysqlSpec, _connections_max: usize) -> Result<Self, MysqlError> {
+        unimplemented!()
+    }
+
+    pub async fn facts(&self) -> Result<ServerFacts, MysqlError> {
+        unimplemented!()
+    }
+
+    /// `Threads_running`, for the load pause.
+    pub async fn threads_running(&self) -> Result<u32, MysqlError> {
+        unimplemented!()
+    }
+
+    /// `table` is `name` or `schema.name`; `None`: there is no such table (or it is hidden by grants).
+    pub async fn table_schema(&self, _table: &str) -> Result<Option<TableSchema>, MysqlError> {
+        unimplemented!()
+    }
+
+    /// The columns a SELECT gives, by preparing it without running it.
+    pub async fn select_schema(&self, _select: &str) -> Result<Vec<Column>, MysqlError> {
+        unimplemented!()
+    }
+
+    /// Runs `SELECT … LIMIT 0` of every statement the mapping will need, so that a wrong `where`,
+    /// tombstone condition or `changed_ids` is found before any output is opened.
+    pub async fn probe(&self, _mapping: &Mapping) -> Result<(), MysqlError> {
+        unimplemented!()
+    }
+
+    /// Smallest and largest sweep key, for cutting slices; `None` for an empty source or a `sql` source
+    /// whose id is not a single integer.
+    pub async fn key_bounds(&self, _mapping: &Mapping) -> Result<Option<(SweepKey, SweepKey)>, MysqlError> {
+        unimplemented!()
+    }
+
+    /// At most `limit` rows of `range`, in sweep-key order. Fewer than `limit` rows: the range is done.
+    /// With `Selection::ChangedSince` and a `changed_ids` window the ids come from that SELECT, each once.
+    pub async fn page(
+        &self,
+        _mapping: &Mapping,
+        _range: &KeyRange,
+        _selection: Selection,
+        _limit: usize,
+    ) -> Result<Rows, MysqlError> {
+        unimplemented!()
+    }
+
+    /// Rows by sweep key, in any order; absent ones are absent. One autocommit statement that brings the
+    /// server's identity and clock along, also when there is no row.
+    pub async fn rows_by_key(&self, _mapping: &Mapping, _keys: &[SweepKey]) -> Result<Witnessed, MysqlError> {
+        unimplemented!()
+    }
+
+    /// Rows by the distinct placeholder columns (`Subject::id` order), which contain the sweep key: what
+    /// explains a key found by SCAN. Text ids are matched as the column's collation says.
+    pub async fn rows_by_id(&self, _mapping: &Mapping, _ids: &[Vec<Vec<u8>>]) -> Result<Witnessed, MysqlError> {
+        unimplemented!()
+    }
+
+    /// Opens a transaction on a connection of its own, share-locks the rows of `keys` without waiting
+    /// (`FOR SHARE NOWAIT`, MariaDB `LOCK IN SHARE MODE NOWAIT`; for `sql` sources by `lock_sql`) and reads
+    /// them. The locks last until [`RowLock::release`]; dropping it closes the connection.
+    pub async fn lock_rows(&self, _mapping: &Mapping, _keys: &[SweepKey]) -> Result<RowLock, MysqlError> {
+        unimplemented!()
+    }
+
+    /// Takes `GET_LOCK(name, 0)` on a connection of its own; `None`: someone else has it.
+    pub async fn take_lease(&self, _name: &str) -> Result<Option<Lease>, MysqlError> {
+        unimplemented!()
+    }
+}
+
+/// Share-locked rows, and the transaction that holds them.
+pub struct RowLock {
+    pub witnessed: Witnessed,
+}
+
+impl RowLock {
+    pub async fn release(self) -> Result<(), MysqlError> {
+        unimplemented!()
+    }
+}
+
+/// An advisory lock and the connection that owns it.
+pub struct Lease;
+
+impl Lease {
+    /// Whether this connection still owns the lock.
+    pub async fn is_held(&mut self) -> Result<bool, MysqlError> {
+        unimplemented!()
+    }
+}
