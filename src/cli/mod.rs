@@ -1,0 +1,1 @@
+//! How a person drives it: arguments, progress, logging, exit codes.

@@ -1,0 +1,1 @@
+//! When it happened: replication ids, the topology and its guard.

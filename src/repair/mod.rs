@@ -1,0 +1,1 @@
+//! What is done about it: plan (pure), apply (the only writer of values), undo.

@@ -1,0 +1,1 @@
+//! What is written down: CSV, JSON and journal files. Knows no server.

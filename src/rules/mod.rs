@@ -1,0 +1,1 @@
+//! What counts as wrong: pure rules, one file each. No I/O, no clock, no async.

@@ -1,0 +1,1 @@
+//! The conductor, the one room where rooms meet: one file per subcommand.

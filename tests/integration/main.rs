@@ -1,0 +1,12 @@
+//! Against real servers: started by the lab, in temporary folders, on free loopback ports.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cache_store;
+mod demo_truth;
+mod faults;
+mod job_files;
+mod lab_servers;
+mod promises;
+mod races;
+mod source_store;
+mod support;
