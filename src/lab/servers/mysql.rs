@@ -270,6 +270,8 @@ impl MysqlServer {
             format!("--socket={folder}/mysql.sock"),
             format!("--pid-file={folder}/mysql.pid"),
             format!("--init-file={folder}/init.sql"),
+            // The packaged default names a folder that an unpacked server does not have.
+            format!("--secure-file-priv={folder}"),
             format!("--port={}", self.port),
             "--bind-address=127.0.0.1".into(),
             "--skip-networking=0".into(),
