@@ -25,6 +25,7 @@ pub(super) struct Stores {
 }
 
 /// One check of a run.
+#[derive(Clone)]
 pub(super) struct CheckRun {
     pub mapping: Arc<Mapping>,
     pub judge: Judge,

@@ -90,17 +90,17 @@ impl Pacer {
                 break;
             }
             is_waiting = true;
-            self.inner.progress.waiting(&format!(
+            self.inner.progress.waiting(Some(&format!(
                 "MySQL is busy: {running} threads running, {} allowed",
                 self.inner.threads_running_max
-            ));
+            )));
             tokio::select! {
                 () = tokio::time::sleep(LOAD_PAUSE) => {}
                 () = self.inner.stop.requested() => {}
             }
         }
         if is_waiting {
-            self.inner.progress.waiting("");
+            self.inner.progress.waiting(None);
         }
         *asked = Some(Instant::now());
     }

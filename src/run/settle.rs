@@ -49,13 +49,13 @@ pub(super) async fn settle(
         let due = pending.iter().map(|p| p.due).min().expect("there are pending targets");
         let wait = due.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            check.progress.waiting(&format!(
+            check.progress.waiting(Some(&format!(
                 "second look at {} suspect(s) in {:.1} s",
                 pending.len(),
                 wait.as_secs_f64()
-            ));
+            )));
             let slept = check.stop.sleep(wait).await;
-            check.progress.waiting("");
+            check.progress.waiting(None);
             if !slept {
                 for p in pending.drain(..) {
                     settled[p.at] = Some(unknown(p.target, p.looks.into_iter().last(), "stopped"));

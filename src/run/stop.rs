@@ -20,12 +20,9 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Stops on SIGINT, SIGTERM and when `time_budget` is used up.
-    pub fn on_signals(time_budget: Option<Duration>) -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+    /// Stops when `signal` becomes true and when `time_budget` is used up.
+    pub fn watching(mut signal: watch::Receiver<bool>, time_budget: Option<Duration>) -> Self {
         let stop = Self::default();
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
         let handle = stop.clone();
         tokio::spawn(async move {
             let budget = async {
@@ -34,13 +31,18 @@ impl Stop {
                     None => std::future::pending().await,
                 }
             };
+            let signalled = async {
+                // A sender that is gone will never signal.
+                if signal.wait_for(|stop| *stop).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
             tokio::select! {
-                _ = interrupt.recv() => handle.request("interrupted (SIGINT)"),
-                _ = terminate.recv() => handle.request("terminated (SIGTERM)"),
+                () = signalled => handle.request("it was told to stop (SIGINT or SIGTERM)"),
                 () = budget => handle.request("the time budget is used up"),
             }
         });
-        Ok(stop)
+        stop
     }
 
     /// Asks for the stop; the first reason is kept.
