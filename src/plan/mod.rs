@@ -1,1 +1,3 @@
 //! How the work is cut: windows, slices, budgets. Pure.
+
+pub mod window;

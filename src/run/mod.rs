@@ -1,1 +1,3 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
+
+pub mod request;
