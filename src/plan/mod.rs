@@ -3,6 +3,7 @@
 mod bind;
 mod slices;
 mod timing;
+pub mod window;
 
 pub use bind::{Bound, SourceSchema, bind};
 pub use slices::cut;

@@ -1,12 +1,27 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
 
+mod audit;
 mod check;
 mod control;
+mod execute;
+mod findings;
+mod ledger;
+mod mend;
 mod open;
 mod pace;
+mod record;
+mod repairing;
+pub mod request;
+mod rounds;
+mod scope;
 mod settle;
+mod sink;
 mod stop;
 mod sweep;
+mod targets;
+
+pub use execute::{repair, scan};
+
 
 use crate::job::JobFaults;
 use crate::scan::ScanError;
