@@ -12,3 +12,4 @@ pub mod rows;
 pub mod secret;
 pub mod template;
 pub mod time;
+pub mod value;
