@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::RunError;
 use super::check::Stores;
-use crate::job::{Endpoint, Fault, Job, JobFaults};
+use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Source};
 use crate::model::mapping::Mapping;
 use crate::plan::{SourceSchema, bind};
@@ -140,7 +140,7 @@ pub(super) async fn bind_checks(
     if faults.is_empty() {
         Ok(mappings)
     } else {
-        Err(RunError::Job(Box::new(JobFaults::against_schema(job, faults))))
+        Err(RunError::Job(Box::new(job.faults(faults))))
     }
 }
 
