@@ -13,3 +13,4 @@ pub mod rows;
 pub mod secret;
 pub mod template;
 pub mod time;
+pub mod value;
