@@ -132,7 +132,8 @@ pub enum Ending {
 
 /// What a run may ask a person.
 pub trait Confirm: Send + Sync {
-    /// Whether the person says yes; no answer is no.
+    /// Whether the person says yes; no answer is no. Blocks until there is one: call it where
+    /// blocking is allowed, and between stages, so that no bar is in the way.
     fn confirm(&self, question: &str) -> bool;
 }
 
