@@ -449,7 +449,7 @@ async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
             rules["negative-balance"] >= 10,
             "every guest spent what was lost: {rules:?}"
         );
-        seen.extend(rules.into_keys());
+        seen.extend(rules.keys().copied());
         assert!(
             !rules.contains_key("version-ahead") && !rules.contains_key("undecodable-value"),
             "{rules:?}"

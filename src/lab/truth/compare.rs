@@ -138,7 +138,8 @@ impl Truth {
             );
         }
         // Both spell it with two digits after the point.
-        if document["rating"].to_string() != user.rating {
+        let rating = document["rating"].to_string();
+        if rating != user.rating {
             self.expect("value-mismatch", key, "", "/rating");
         }
     }
