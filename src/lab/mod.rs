@@ -4,9 +4,14 @@
 
 use std::time::Duration;
 
+pub mod app;
+pub mod cluster;
 pub mod proxy;
 pub mod servers;
+pub mod story;
+pub mod truth;
 pub mod wait;
+pub mod watch;
 
 /// Errors by what the caller can do.
 #[derive(Debug, thiserror::Error)]

@@ -6,11 +6,16 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auditor::lab::LabError;
+use auditor::lab::app::{ABSENT, Load, Stock};
+use auditor::lab::cluster::ClusterOptions;
 use auditor::lab::proxy::{Mode, Proxy};
 use auditor::lab::servers::{
-    Flavor, MysqlOptions, MysqlServer, RedisOptions, RedisServer, SentinelGroup,
+    Flavor, MysqlOptions, MysqlProgram, MysqlServer, RedisOptions, RedisServer, SentinelGroup,
 };
+use auditor::lab::story::{Acts, Stage};
+use auditor::lab::truth::Expected;
 use auditor::lab::wait;
+use auditor::lab::watch::Writer;
 use sqlx::{Connection, Row};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -151,7 +156,7 @@ async fn mariadb_stops_dies_and_keeps_its_rows() {
 /// Passes by saying so where this machine has no MySQL; the summary of `make test` names it again.
 #[tokio::test]
 async fn mysql_stops_dies_and_keeps_its_rows() {
-    match auditor::lab::servers::MysqlProgram::find(Flavor::MySql) {
+    match MysqlProgram::find(Flavor::MySql) {
         Ok(_) => database_works(Flavor::MySql).await,
         Err(missing @ LabError::Missing { .. }) => eprintln!("not tested here: {missing}"),
         Err(error) => panic!("{error}"),
@@ -311,4 +316,215 @@ async fn the_proxy_passes_delays_swallows_drops_and_cuts() {
 async fn stored(server: &RedisServer) -> String {
     let value = server.command(&["GET", "n"]).await.unwrap();
     redis::from_redis_value(value).unwrap()
+}
+
+async fn stage(sentinel_name: Option<String>, replicas: usize, seed: u64) -> Stage {
+    // The Sentinels' stage is played on MySQL where there is one.
+    let has_mysql = sentinel_name.is_some() && MysqlProgram::find(Flavor::MySql).is_ok();
+    let flavor = if has_mysql {
+        Flavor::MySql
+    } else {
+        Flavor::MariaDb
+    };
+    let database = MysqlOptions {
+        flavor,
+        arguments: Vec::new(),
+        tls: false,
+    };
+    let cluster = ClusterOptions {
+        replicas,
+        sentinel_name,
+        lines: Vec::new(),
+    };
+    Stage::start(database, cluster, Stock::new(400, 60, seed))
+        .await
+        .unwrap()
+}
+
+fn acts(seed: u64) -> Acts {
+    Acts {
+        load: Load {
+            clerks: 4,
+            per_second: None,
+            seed,
+        },
+        before: 300,
+        lost: 400,
+        after: 300,
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_lab_has_nothing_to_find_and_every_planted_loss_is_found() {
+    let stage = stage(None, 0, 1).await;
+    let redis = stage.cluster.master();
+    let running = stage.app.run(acts(1).load).await.unwrap();
+    running.wait_for(2_000, LIMIT).await.unwrap();
+    assert_eq!(running.stop().await.failed, 0);
+    let truth = stage.truth().await.unwrap();
+    assert_eq!(truth.expected, Default::default());
+    assert!(truth.keys > 400 && truth.rows > 400, "{truth:?}");
+
+    // One request of every kind, each undone in Redis alone.
+    let mut clerk = stage.app.clerk(2).await.unwrap();
+    let living: Vec<u64> = clerk
+        .users()
+        .filter(|u| !u.is_deleted && !u.is_cache_aside())
+        .map(|u| u.id)
+        .collect();
+    let open = clerk
+        .auctions()
+        .find(|a| a.status == auditor::lab::app::Status::Open)
+        .unwrap()
+        .id;
+    let key = |id: u64, what: &str| format!("user:{id}:{what}");
+    let get = async |key: &str| -> String {
+        redis::from_redis_value(redis.command(&["GET", key]).await.unwrap()).unwrap()
+    };
+    let (profile, balance, points) = (
+        key(living[0], "profile"),
+        key(living[1], "balance"),
+        key(living[2], "points"),
+    );
+    let (gone, forgotten) = (key(living[3], "profile"), key(living[4], "profile"));
+    let (old_profile, old_balance) = (get(&profile).await, get(&balance).await);
+    let old_gone = get(&gone).await;
+    clerk.change_profile(living[0]).await.unwrap();
+    clerk.change_balance(living[1]).await.unwrap();
+    clerk.change_points(living[2], 5).await.unwrap();
+    clerk.delete(living[3]).await.unwrap();
+    clerk.bid(open).await.unwrap();
+    clerk.bid(open).await.unwrap();
+    clerk.advance(open).await.unwrap();
+    let (hash, status, member) = (
+        format!("auction:{open}"),
+        format!("auction:{open}:status"),
+        open.to_string(),
+    );
+    for command in [
+        ["SET", &profile, &old_profile].as_slice(),
+        &["SET", &balance, &old_balance],
+        &["SET", &points, "-3"],
+        &["SET", &gone, &old_gone],
+        &["SET", &forgotten, ABSENT],
+        &["HSET", &hash, "totalBidCount", "1"],
+        &["SET", &status, "OPEN"],
+        &["ZADD", "auction:closing", "1", &member],
+    ] {
+        redis.command(command).await.unwrap();
+    }
+    let expected = |rule, key: &str, member: &str, field: &str| Expected {
+        rule,
+        key: key.to_owned(),
+        member: member.to_owned(),
+        field: field.to_owned(),
+    };
+    let planted = std::collections::BTreeSet::from([
+        expected("version-regression", &profile, "", "/version"),
+        expected("value-mismatch", &balance, "", ""),
+        expected("negative-balance", &points, "", ""),
+        expected("resurrected-key", &gone, "", ""),
+        expected("stale-negative", &forgotten, "", ""),
+        expected("value-mismatch", &hash, "", "totalBidCount"),
+        expected("state-regression", &status, "", ""),
+        expected("orphan-key", "auction:closing", &member, ""),
+    ]);
+    assert_eq!(stage.truth().await.unwrap().expected, planted);
+}
+
+#[tokio::test]
+async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
+    let mut stage = stage(None, 1, 3).await;
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..3 {
+        let (loss, running) = stage.fail_over(acts(seed)).await.unwrap();
+        running.stop().await;
+        assert!(
+            loss.acknowledged_lost >= 400 && loss.lost_bytes > 10_000,
+            "{loss:?}"
+        );
+        let rules = stage.truth().await.unwrap().by_rule();
+        assert!(rules["version-regression"] > 20, "{rules:?}");
+        assert!(
+            rules["negative-balance"] >= 10,
+            "every guest spent what was lost: {rules:?}"
+        );
+        seen.extend(rules.keys().copied());
+        assert!(
+            !rules.contains_key("version-ahead") && !rules.contains_key("undecodable-value"),
+            "{rules:?}"
+        );
+        stage.cluster.rearm().await.unwrap();
+    }
+    for rule in [
+        "stale-negative",
+        "resurrected-key",
+        "missing-key",
+        "orphan-key",
+        "state-regression",
+    ] {
+        assert!(seen.contains(rule), "{rule} never came about: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failover_by_sentinels_loses_acknowledged_writes_too() {
+    let mut stage = stage(Some("mymaster".into()), 2, 4).await;
+    let old = stage.cluster.master().port();
+    let [_, (name, url)] = stage.environment();
+    assert_eq!(name, "REDIS_URL");
+    assert!(
+        url.starts_with("redis-sentinel://") && url.ends_with("/mymaster"),
+        "{url}"
+    );
+    let (loss, running) = stage.fail_over(acts(4)).await.unwrap();
+    running.stop().await;
+    assert_ne!(stage.cluster.master().port(), old);
+    assert!(loss.lost_bytes > 10_000, "{loss:?}");
+    assert!(stage.truth().await.unwrap().by_rule()["version-regression"] > 20);
+    stage.cluster.rearm().await.unwrap();
+    let (loss, running) = stage.fail_over(acts(5)).await.unwrap();
+    running.stop().await;
+    assert!(loss.lost_bytes > 10_000, "{loss:?}");
+}
+
+#[tokio::test]
+async fn the_watcher_tells_writers_apart_and_sees_a_value_go_back() {
+    let stage = stage(None, 0, 6).await;
+    let watcher = stage.watch().await.unwrap();
+    let running = stage.app.run(acts(6).load).await.unwrap();
+    running.wait_for(1_000, LIMIT).await.unwrap();
+    running.stop().await;
+    assert_eq!(watcher.violations().await.unwrap(), []);
+    let commands = watcher.commands().await.unwrap();
+    assert!(commands[&(Writer::App, "SET".into())] > 100, "{commands:?}");
+    assert!(
+        !commands.contains_key(&(Writer::Other, "SET".into())),
+        "{commands:?}"
+    );
+    assert!(
+        !commands.contains_key(&(Writer::Script, "SET".into())),
+        "{commands:?}"
+    );
+
+    let script = "return redis.call('SET', KEYS[1], ARGV[1])";
+    let older = r#"{"version":0}"#;
+    stage
+        .cluster
+        .master()
+        .command(&["EVAL", script, "1", "user:1:profile", older])
+        .await
+        .unwrap();
+    let violations = watcher.violations().await.unwrap();
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert_eq!(
+        (violations[0].writer, violations[0].key.as_str()),
+        (Writer::Script, "user:1:profile")
+    );
+
+    stage.cluster.master().kill().unwrap();
+    assert!(
+        watcher.violations().await.is_err(),
+        "a watcher that lost its server must not say all is well"
+    );
 }

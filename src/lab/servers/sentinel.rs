@@ -1,5 +1,6 @@
 //! Three Sentinels that watch one master.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,12 +93,14 @@ impl SentinelGroup {
         Err(LabError::Unfit("no Sentinel answers".into()))
     }
 
-    /// Waits until every Sentinel counts `replicas` replicas, without which none can be promoted.
+    /// Waits until every Sentinel counts `replicas` living replicas, without which none can be promoted.
     pub async fn wait_until_ready(&self, replicas: usize) -> Result<(), LabError> {
         for port in self.ports() {
-            let cause = format!("the Sentinel at port {port} knows {replicas} replicas");
+            let cause = format!("the Sentinel at port {port} knows {replicas} living replicas");
             wait::until(cause, START_LIMIT, async || {
-                self.field(port, "num-slaves").await == Some(replicas)
+                self.living_replicas(port)
+                    .await
+                    .is_ok_and(|living| living >= replicas)
             })
             .await?;
         }
@@ -141,10 +144,30 @@ impl SentinelGroup {
             .await
     }
 
+    /// Replicas that the Sentinel at `port` can reach. Servers that once were replicas, or masters, stay on its
+    /// list when they are dead.
+    async fn living_replicas(&self, port: u16) -> redis::RedisResult<usize> {
+        let client = Client::open(("127.0.0.1", port))?;
+        let mut connection = connection_of(&client).await?;
+        let replicas: Vec<HashMap<String, String>> = redis::cmd("SENTINEL")
+            .arg("REPLICAS")
+            .arg(&self.name)
+            .query_async(&mut connection)
+            .await?;
+        let is_living = |facts: &&HashMap<String, String>| {
+            let flags = facts.get("flags").map_or("", String::as_str);
+            flags == "slave"
+                && facts
+                    .get("master-link-status")
+                    .is_some_and(|status| status == "ok")
+        };
+        Ok(replicas.iter().filter(is_living).count())
+    }
+
     async fn field(&self, port: u16, field: &str) -> Option<usize> {
         let client = Client::open(("127.0.0.1", port)).ok()?;
         let mut connection = connection_of(&client).await.ok()?;
-        let facts: std::collections::HashMap<String, String> = redis::cmd("SENTINEL")
+        let facts: HashMap<String, String> = redis::cmd("SENTINEL")
             .arg("MASTER")
             .arg(&self.name)
             .query_async(&mut connection)
