@@ -4,6 +4,9 @@ mod apply;
 pub mod plan;
 mod prepare;
 mod record;
+mod undo;
+mod undoer;
 mod write;
 
 pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
+pub use undoer::Undoer;

@@ -73,7 +73,7 @@ struct Options {
     control: ControlChoice,
 }
 
-fn ending(result: Result<Ending, RunError>) -> Ending {
+pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
     match result {
         Ok(ending) => ending,
         Err(RunError::BadRequest(text)) => Ending::BadRequest(text),
@@ -125,7 +125,7 @@ async fn run_with(
     let stop = Stop::watching(console.stop.clone(), budget);
     let runs = check_runs(&job, &opened, &mappings, window, &stop, console);
     let mut ledger = Ledger::default();
-    let plans = plans_of(request, &runs, window, &mut ledger)?;
+    let plans = plans_of(request, &job, &runs, window, &mut ledger)?;
 
     let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7()).map_err(report)?;
     let sink = Sink::new(folder.findings().map_err(report)?, folder.ranges(None).map_err(report)?);
@@ -245,10 +245,19 @@ fn ask(
         "Repair job {} on the Redis master {} (every value that is replaced is kept in undo.jsonl)?",
         job.name, opened.node.address
     );
+    ask_for(consent, &question, console)
+}
+
+/// Lets a person decide, where the request did not.
+pub(super) fn ask_for(
+    consent: Consent,
+    question: &str,
+    console: &Console,
+) -> Result<(), RunError> {
     match consent {
         Consent::Given => Ok(()),
-        Consent::Ask if console.confirm.confirm(&question) => Ok(()),
-        Consent::Ask => Err(RunError::BadRequest("nothing was repaired: you did not say yes".into())),
+        Consent::Ask if console.confirm.confirm(question) => Ok(()),
+        Consent::Ask => Err(RunError::BadRequest("nothing was written: you did not say yes".into())),
     }
 }
 
@@ -295,6 +304,7 @@ fn check_runs(
 
 fn plans_of(
     request: &ScanRequest,
+    job: &Job,
     runs: &[CheckRun],
     window: Option<TimeWindow>,
     ledger: &mut Ledger,
@@ -310,7 +320,7 @@ fn plans_of(
                 None => continue,
             },
             Asked::EarlierRun(run, _) => {
-                Ok(Scope::Targets(earlier_targets(request, run, check)?))
+                Ok(Scope::Targets(earlier_targets(request, run, job, check)?))
             }
         };
         match scope {

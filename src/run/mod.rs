@@ -3,6 +3,9 @@
 mod audit;
 mod check;
 mod control;
+#[cfg(feature = "lab")]
+mod demo;
+mod dispatch;
 mod execute;
 mod findings;
 mod ledger;
@@ -19,8 +22,9 @@ mod sink;
 mod stop;
 mod sweep;
 mod targets;
+mod undo;
 
-pub use execute::{repair, scan};
+pub use dispatch::execute;
 
 
 use crate::job::JobFaults;

@@ -46,9 +46,8 @@ pub(super) async fn start_applier(
     folder: &RunFolder,
     max_repairs: Option<u64>,
 ) -> Result<Applier, RunError> {
-    let online = u32::try_from(opened.node.replicas_online.len()).unwrap_or(u32::MAX);
     let limits = ApplyLimits {
-        min_replicas: job.limits.min_replicas.unwrap_or(online.min(1)),
+        min_replicas: fence_replicas(job, opened),
         max_repairs: max_repairs.unwrap_or(job.limits.max_repairs),
         max_invalidations_per_second: job.limits.max_invalidations_per_second,
     };
@@ -64,4 +63,10 @@ pub(super) async fn start_applier(
         lease,
         limits,
     ))
+}
+
+/// Replicas a write needs: as the job says, else those online at the run's start, at most one.
+pub(super) fn fence_replicas(job: &Job, opened: &Opened) -> u32 {
+    let online = u32::try_from(opened.node.replicas_online.len()).unwrap_or(u32::MAX);
+    job.limits.min_replicas.unwrap_or(online.min(1))
 }

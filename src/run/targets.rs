@@ -3,6 +3,7 @@
 use super::RunError;
 use super::check::CheckRun;
 use super::request::{ScanRequest, Target as Asked};
+use crate::job::Job;
 use crate::model::check::Layout;
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
@@ -69,14 +70,13 @@ fn by_id(mapping: &Mapping, id: &[Vec<u8>]) -> Result<Target, RunError> {
 pub(super) fn earlier_targets(
     request: &ScanRequest,
     run: &str,
-    job_name: &str,
-    config_hash: &str,
+    job: &Job,
     check: &CheckRun,
 ) -> Result<Vec<Target>, RunError> {
     let bad = |e: crate::report::ReportError| RunError::BadRequest(e.to_string());
-    let folder = find_run(&request.output, job_name, run).map_err(bad)?;
+    let folder = find_run(&request.output, &job.name, run).map_err(bad)?;
     let earlier = EarlierRun::read(&folder).map_err(bad)?;
-    if earlier.config_hash != config_hash {
+    if earlier.config_hash != job.config_hash {
         return Err(RunError::BadRequest(format!(
             "run {} was made with another version of this job file; run a new scan",
             earlier.run_id
