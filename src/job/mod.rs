@@ -7,6 +7,7 @@ mod build;
 mod elements;
 mod fault;
 mod keys;
+mod listing;
 mod load;
 mod mask;
 mod raw;
@@ -16,6 +17,7 @@ mod spec;
 mod substitute;
 
 pub use fault::{Fault, JobFaults};
+pub use listing::settings_markdown;
 pub use load::load;
 pub use schema::json_schema;
 pub use spec::{Endpoint, Job, Limits, MysqlSpec, Rate, RedisSpec, TlsFiles};
