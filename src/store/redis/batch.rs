@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const BATCH_MAX: usize = 1_000;
 
 /// Commands on the wire at once: enough to hide the round trip, more gains nothing.
-pub(super) const IN_FLIGHT_MAX: usize = 4;
+const IN_FLIGHT_MAX: usize = 4;
+
+/// Below it values are heavy, or nothing is known of them yet: one answer at a time is in memory.
+const BATCH_LIGHT: usize = 64;
 
 /// What one answer should weigh at most. Values of megabytes are then asked for one by one.
 const REPLY_BYTES_AIM: usize = 4 << 20;
@@ -34,6 +37,15 @@ impl Pace {
     /// How many to ask for next.
     pub(super) fn batch(&self) -> usize {
         self.batch.load(Ordering::Relaxed)
+    }
+
+    /// How many batches may be on the wire at once.
+    pub(super) fn in_flight(&self) -> usize {
+        if self.batch() < BATCH_LIGHT {
+            1
+        } else {
+            IN_FLIGHT_MAX
+        }
     }
 
     /// `count` values weighed `bytes` together. Batches shrink at once and grow step by step.
@@ -89,6 +101,7 @@ mod tests {
         assert_eq!(pace.batch(), 4, "a megabyte each");
         pace.learn(4, 4 * (16 << 20));
         assert_eq!(pace.batch(), 1, "more than the aim each");
+        assert_eq!(pace.in_flight(), 1);
     }
 
     #[test]

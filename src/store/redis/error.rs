@@ -100,8 +100,6 @@ fn is_tls(error: &::redis::RedisError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::panic, reason = "a test may panic")]
-
     use super::*;
 
     #[test]

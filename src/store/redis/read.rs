@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use ::redis::Value;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesOrdered;
 
-use super::batch::{BATCH_MAX, IN_FLIGHT_MAX};
+use super::batch::BATCH_MAX;
 use super::error::RedisError;
 use super::expiry::Found;
 use super::reader::Redis;
@@ -26,15 +27,19 @@ impl Redis {
         with_expiry: bool,
     ) -> Result<Vec<CachedState>, RedisError> {
         let shape = Shape::of(&mapping.check)?;
-        let shape = &shape;
-        let batches = self
-            .pace
-            .cut(subjects)
-            .map(|batch| self.read_batch(shape, batch, with_expiry));
         let mut states = Vec::with_capacity(subjects.len());
-        let mut answers = stream::iter(batches).buffered(IN_FLIGHT_MAX);
-        while let Some(batch) = answers.try_next().await? {
-            states.extend(batch);
+        let mut batches = self.pace.cut(subjects);
+        let mut asked = FuturesOrdered::new();
+        loop {
+            while asked.len() < self.pace.in_flight()
+                && let Some(batch) = batches.next()
+            {
+                asked.push_back(self.read_batch(&shape, batch, with_expiry));
+            }
+            match asked.try_next().await? {
+                Some(answer) => states.extend(answer),
+                None => break,
+            }
         }
         Ok(states)
     }
@@ -42,22 +47,30 @@ impl Redis {
     /// The fast path of a sweep over strings: `MGET` of `keys` (any number; cut into commands of at most
     /// 1000, up to four in flight). A key of another type comes back as `None`, too: `read` tells.
     pub async fn read_strings(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, RedisError> {
-        let batches = self.pace.cut(keys).map(|batch| self.get_many(batch));
         let mut values = Vec::with_capacity(keys.len());
-        let mut answers = stream::iter(batches).buffered(IN_FLIGHT_MAX);
-        while let Some(batch) = answers.try_next().await? {
-            values.extend(batch);
+        let mut batches = self.pace.cut(keys);
+        let mut asked = FuturesOrdered::new();
+        loop {
+            while asked.len() < self.pace.in_flight()
+                && let Some(batch) = batches.next()
+            {
+                asked.push_back(self.get_many(batch));
+            }
+            match asked.try_next().await? {
+                Some(answer) => values.extend(answer),
+                None => break,
+            }
         }
         Ok(values)
     }
 
     /// TYPE of every key, pipelined: `none`, `string`, `hash`, …
     pub async fn types(&self, keys: &[Vec<u8>]) -> Result<Vec<String>, RedisError> {
-        let batches = keys.chunks(BATCH_MAX).map(|batch| self.types_of(batch));
-        stream::iter(batches)
-            .buffered(IN_FLIGHT_MAX)
-            .try_concat()
-            .await
+        let mut types = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(BATCH_MAX) {
+            types.extend(self.types_of(batch).await?);
+        }
+        Ok(types)
     }
 
     /// Names and values of every field of a hash, for documents that must be known whole (an invalidation's
@@ -66,11 +79,11 @@ impl Redis {
         &self,
         keys: &[Vec<u8>],
     ) -> Result<Vec<Vec<(Bytes, Bytes)>>, RedisError> {
-        let batches = self.pace.cut(keys).map(|batch| self.whole_hashes_of(batch));
-        stream::iter(batches)
-            .buffered(IN_FLIGHT_MAX)
-            .try_concat()
-            .await
+        let mut hashes = Vec::with_capacity(keys.len());
+        for batch in self.pace.cut(keys) {
+            hashes.extend(self.whole_hashes_of(batch).await?);
+        }
+        Ok(hashes)
     }
 
     async fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, RedisError> {
