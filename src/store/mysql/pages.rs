@@ -39,19 +39,17 @@ impl Mysql {
         statement::check_key(mapping)?;
         let columns = statement::key_columns(mapping);
         let source = statement::source(mapping);
-        if is_single_integer(mapping) {
-            let id = literal::identifier(&columns[0].name);
-            let rows = self
-                .fetch(&format!("SELECT MIN({id}), MAX({id}) FROM {source}"), 2)
-                .await?;
-            return Ok(rows
-                .iter()
-                .next()
-                .and_then(|row| Some((vec![row.cell(0)?.to_vec()], vec![row.cell(1)?.to_vec()]))));
-        }
         if statement::is_sql(mapping) {
-            return Ok(None);
+            if !is_single_integer(mapping) {
+                return Ok(None);
+            }
+            let id = literal::identifier(&columns[0].name);
+            let rows = self.fetch(&format!("SELECT MIN({id}), MAX({id}) FROM {source}"), 2).await?;
+            return Ok(rows.iter().next().and_then(|row| {
+                Some((vec![row.cell(0)?.to_vec()], vec![row.cell(1)?.to_vec()]))
+            }));
         }
+        // Both ends as rows, because MIN and MAX do not print ZEROFILL and cannot be had of two columns.
         let names: Vec<String> = columns
             .iter()
             .map(|c| literal::identifier(&c.name))
