@@ -30,8 +30,20 @@ missing_packages() {
     has openssl || echo openssl
     has redis-server || echo redis-server
     has redis-sentinel || echo redis-sentinel
-    # The -core package is the server without a system service.
-    has mariadbd || has mysqld || echo mariadb-server-core
+    has mariadbd || has mysqld || echo database-server
+}
+
+# The -core packages are the servers without a system service; older releases put a version into the name.
+database_package() {
+    versioned=$(apt-cache search --names-only '^mariadb-server-core-[0-9.]+$' | cut -d ' ' -f 1 | sort | tail -n 1)
+    for candidate in mariadb-server-core $versioned mysql-server-core mysql-server-core-8.0; do
+        if apt-cache show "$candidate" >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    say "this system's package lists know neither a MariaDB nor a MySQL server"
+    exit 1
 }
 
 # Packages start their services when they are installed, unless this file says no.
@@ -65,8 +77,13 @@ install_packages() {
         say "these are missing and there is no apt-get to install them: $*"
         exit 1
     }
-    say "installing: $*"
+    say "missing, to be installed: $*"
     as_root apt-get update -qq
+    for package in "$@"; do
+        shift
+        [ "$package" != database-server ] || package=$(database_package)
+        set -- "$@" "$package"
+    done
     forbid_services
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-remove --no-install-recommends "$@"

@@ -1,6 +1,6 @@
 //! The lab itself: what the other tests stand on must be known to stand.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -192,12 +192,11 @@ async fn servers_die_with_a_parent_that_is_killed() {
     if std::env::var_os(CHILD).is_some() {
         let redis = plain_redis().await;
         let database = MysqlServer::start(Flavor::MariaDb).await.unwrap();
-        println!(
-            "\nservers {} {}",
-            redis.pid().unwrap(),
-            database.pid().unwrap()
-        );
-        println!("folder {}", redis.data_dir().display());
+        // The harness's own line before it has no end.
+        let mut stdout = std::io::stdout();
+        let (redis_id, database_id) = (redis.pid().unwrap(), database.pid().unwrap());
+        writeln!(stdout, "\nservers {redis_id} {database_id}").unwrap();
+        writeln!(stdout, "folder {}", redis.data_dir().display()).unwrap();
         return std::future::pending().await;
     }
     let mut child = Command::new(std::env::current_exe().unwrap())

@@ -214,7 +214,9 @@ impl MysqlServer {
         sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
             .execute(&mut connection)
             .await
-            .map_err(LabError::mysql(format!("run {statements:.80}")))?;
+            .map_err(LabError::mysql(format!(
+                "run the statements that begin with {statements:.16}"
+            )))?;
         connection
             .close()
             .await

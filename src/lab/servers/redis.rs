@@ -189,9 +189,10 @@ impl RedisServer {
         command
             .query_async(&mut connection)
             .await
+            // Only the first word: the others may hold a password.
             .map_err(LabError::redis(format!(
                 "run {} on Redis at port {}",
-                words.join(" "),
+                words.first().unwrap_or(&"PING"),
                 self.port
             )))
     }
