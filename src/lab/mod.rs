@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub mod app;
 pub mod cluster;
+pub mod demo_job;
 pub mod proxy;
 pub mod servers;
 pub mod story;
