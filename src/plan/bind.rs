@@ -9,7 +9,7 @@ use crate::model::check::{
 };
 use crate::model::column::{Column, ColumnType, TableSchema};
 use crate::model::mapping::Mapping;
-use crate::rules::compare::check_form;
+use crate::rules::check_form;
 
 /// What the live database says of a check's source.
 #[derive(Debug, Clone)]

@@ -7,4 +7,4 @@ pub mod window;
 
 pub use bind::{Bound, SourceSchema, bind};
 pub use slices::cut;
-pub use timing::{Timing, attribute};
+pub use timing::{attribute, select_since, timing_of};

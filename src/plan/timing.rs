@@ -5,27 +5,16 @@ use std::time::Duration;
 use crate::model::check::CacheCheck;
 use crate::model::finding::Attribution;
 use crate::model::time::{Micros, TimeWindow};
+use crate::rules::ConfirmTiming;
 
-/// The waits and margins of one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// Between two looks at a row at rest.
-    pub settle: Duration,
-    /// From commit to cache write, at the longest.
-    pub cache_delay: Duration,
-    /// How long before its commit a row may have been stamped.
-    pub commit_margin: Duration,
+/// The waits and margins of one check; `commit_margin` is the job's.
+pub fn timing_of(check: &CacheCheck, commit_margin: Duration) -> ConfirmTiming {
+    ConfirmTiming { settle: check.settle, cache_delay: check.cache_delay, commit_margin }
 }
 
-impl Timing {
-    pub fn of(check: &CacheCheck, commit_margin: Duration) -> Self {
-        Self { settle: check.settle, cache_delay: check.cache_delay, commit_margin }
-    }
-
-    /// The instant from which on ids are selected: `since` less the margins.
-    pub fn select_since(&self, window: TimeWindow) -> Micros {
-        window.since.minus(self.commit_margin).minus(self.cache_delay)
-    }
+/// The instant from which on ids are selected: `since` less the margins.
+pub fn select_since(timing: &ConfirmTiming, window: TimeWindow) -> Micros {
+    window.since.minus(timing.commit_margin).minus(timing.cache_delay)
 }
 
 /// Whether a row changed at `changed_at` belongs to the window: at or after `since` less the margins,
@@ -33,11 +22,11 @@ impl Timing {
 pub fn attribute(
     changed_at: Option<Micros>,
     window: Option<TimeWindow>,
-    timing: &Timing,
+    timing: &ConfirmTiming,
 ) -> Attribution {
     match (changed_at, window) {
         (Some(at), Some(window)) => {
-            let started = at >= timing.select_since(window);
+            let started = at >= select_since(timing, window);
             let ended = window.until.is_some_and(|until| at >= until);
             if started && !ended { Attribution::Window } else { Attribution::Outside }
         }
@@ -49,7 +38,7 @@ pub fn attribute(
 mod tests {
     use super::*;
 
-    const TIMING: Timing = Timing {
+    const TIMING: ConfirmTiming = ConfirmTiming {
         settle: Duration::from_secs(2),
         cache_delay: Duration::from_secs(5),
         commit_margin: Duration::from_secs(60),

@@ -9,8 +9,8 @@ use super::plan::{PlannedStep, plan_step};
 use crate::model::finding::{OutcomeKind, Remedy};
 use crate::model::mapping::Mapping;
 use crate::model::observation::Look;
-use crate::rules::confirm::fingerprint;
-use crate::rules::judge::Judge;
+use crate::rules::fingerprint;
+use crate::rules::Judge;
 
 /// Plans the step for `item`, given a fresh `look` and, read once more with its expiry, `judged`.
 /// `Err`: nothing is to be written, with the reason.

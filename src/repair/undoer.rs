@@ -18,7 +18,7 @@ use crate::model::time::Micros;
 use crate::report::{
     Journal, Previous, ReportError, UndoEntry, UndoOutcome, UndoRecord, digest_of_value,
 };
-use crate::rules::confirm::fingerprint;
+use crate::rules::fingerprint;
 use crate::scan::{ScanError, subject_of};
 use crate::store::mysql::{Lease, Mysql};
 use crate::store::redis::{Fence, Redis, RedisError, Write, WriteReply, Writer};

@@ -10,8 +10,7 @@ use crate::model::identity::{NodeIdentity, SourceIdentity};
 use crate::model::mapping::Mapping;
 use crate::model::progress::ProgressSink;
 use crate::model::time::TimeWindow;
-use crate::plan::Timing;
-use crate::rules::judge::Judge;
+use crate::rules::{ConfirmTiming, Judge};
 use crate::store::mysql::Mysql;
 use crate::store::redis::Redis;
 
@@ -29,7 +28,7 @@ pub(super) struct Stores {
 pub(super) struct CheckRun {
     pub mapping: Arc<Mapping>,
     pub judge: Judge,
-    pub timing: Timing,
+    pub timing: ConfirmTiming,
     pub window: Option<TimeWindow>,
     pub stores: Stores,
     pub pacer: Pacer,

@@ -50,7 +50,7 @@ async fn play(console: &mut Console) -> Result<bool, LabError> {
         "1. Starting a real {} and a Redis master with two replicas and three Sentinels, in a temporary folder …",
         program.version
     ));
-    let database = MysqlOptions { flavor: program.flavor, ..MysqlOptions::default() };
+    let database = MysqlOptions { flavor: program.flavor, arguments: Vec::new(), tls: false };
     let cluster =
         ClusterOptions { replicas: 2, sentinel_name: Some("mymaster".into()), lines: Vec::new() };
     let mut stage = Stage::start(database, cluster, Stock::new(USERS, AUCTIONS, SEED)).await?;

@@ -3,16 +3,17 @@
 use std::io::Write;
 
 use super::request::{Console, Ending, Request};
-use super::{execute, undo};
+use super::execute::{repair, scan};
+use super::undo::undo;
 use crate::job::json_schema;
 use crate::rules::catalog;
 
 /// Does what was asked. Everything it has to say goes to `console` and into the [`Ending`].
 pub async fn execute(request: Request, mut console: Console) -> Ending {
     match request {
-        Request::Scan(request) => execute::scan(&request, &mut console).await,
-        Request::Repair(request) => execute::repair(&request, &mut console).await,
-        Request::Undo(request) => undo::undo(&request, &mut console).await,
+        Request::Scan(request) => scan(&request, &mut console).await,
+        Request::Repair(request) => repair(&request, &mut console).await,
+        Request::Undo(request) => undo(&request, &mut console).await,
         Request::Explain { rule } => explain(&rule, &mut console),
         Request::Schema => print(&mut console, &pretty_schema()),
         #[cfg(feature = "lab")]
@@ -24,7 +25,7 @@ fn explain(rule: &str, console: &mut Console) -> Ending {
     match catalog::explain(rule) {
         Some(text) => print(console, text),
         None => {
-            let known: Vec<&str> = catalog::ids().collect();
+            let known: Vec<&str> = catalog::CACHE_RULES.iter().map(|r| r.id.0).collect();
             Ending::BadRequest(format!("there is no rule `{rule}`; there are {}", known.join(", ")))
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::RunError;
 use super::audit::Scope;
-use super::check::{CheckRun, Stores};
+use super::check::CheckRun;
 use super::ledger::Ledger;
 use super::mend::Mending;
 use super::open::{Opened, bind_checks, open_stores};
@@ -28,10 +28,10 @@ use crate::job::{self, Job};
 use crate::model::check::CacheCheck;
 use crate::model::mapping::Mapping;
 use crate::model::time::{Micros, TimeWindow};
-use crate::plan::Timing;
+use crate::plan::timing_of;
 use crate::plan::window::{WindowText, Zone};
 use crate::report::{RunFolder, prune, write_json, write_text};
-use crate::rules::judge::{Judge, JudgeContext};
+use crate::rules::{Judge, JudgeContext};
 
 /// Pages of all checks in the works at once: what bounds the memory of the sweeps.
 const PAGES_AT_ONCE: usize = 4;
@@ -186,7 +186,7 @@ async fn close(
     sink.finish()?;
     let verdict = record.verdict;
     folder.finish(&record).map_err(report)?;
-    let keep = usize::try_from(closing.job.limits.keep_runs).unwrap_or(usize::MAX);
+    let keep = closing.job.limits.keep_runs;
     if let Err(fault) = prune(&closing.request.output, &closing.job.name, keep, folder.run_id()) {
         tracing::warn!("old runs could not be removed: {fault}");
     }
@@ -291,7 +291,7 @@ fn check_runs(
         .map(|mapping| CheckRun {
             mapping: Arc::clone(mapping),
             judge: Judge::new(Arc::clone(mapping), JudgeContext { evicts_unexpiring }),
-            timing: Timing::of(&mapping.check, job.limits.commit_margin),
+            timing: timing_of(&mapping.check, job.limits.commit_margin),
             window,
             stores: opened.stores.clone(),
             pacer: pacer.clone(),

@@ -9,7 +9,8 @@ use crate::model::finding::{Finding, Suspect, Verdict};
 use crate::model::observation::{CachedState, Look};
 use crate::model::rows::RowRef;
 use crate::model::time::Micros;
-use crate::model::value::difference;
+use crate::model::value::Number;
+use crate::model::value::number::difference;
 use crate::plan::attribute;
 use crate::repair::{Planned, StepOutcome};
 
@@ -111,7 +112,9 @@ fn values(
     let cache = cached_field(check, at, &look.after);
     let source = row.and_then(|r| r.cell(check.mapping.field_cells[at])).map(<[u8]>::to_vec);
     let money_delta = match (&cache, &source) {
-        (Some(cache), Some(source)) if spec.balance => difference(source, cache),
+        (Some(cache), Some(source)) if spec.balance => {
+            Number::parse(source).zip(Number::parse(cache)).and_then(|(s, c)| difference(&s, &c))
+        }
         _ => None,
     };
     let shown = |value: Option<Vec<u8>>| value.map(|v| if spec.redact { digest(&v) } else { v });

@@ -4,13 +4,14 @@ use super::audit::Scope;
 use crate::model::check::{Deletes, Window};
 use crate::model::mapping::Mapping;
 use crate::model::time::TimeWindow;
-use crate::plan::Timing;
+use crate::plan::select_since;
+use crate::rules::ConfirmTiming;
 use crate::store::mysql::Selection;
 
 /// A check's scope; `Err` says why nothing of it can be searched.
 pub(super) fn scope_of(
     mapping: &Mapping,
-    timing: &Timing,
+    timing: &ConfirmTiming,
     window: Option<TimeWindow>,
     is_full: bool,
 ) -> Result<Scope, String> {
@@ -21,7 +22,7 @@ pub(super) fn scope_of(
     match (window, &check.window) {
         (Some(window), Some(Window::ChangedAt(_) | Window::ChangedIds { .. })) => {
             Ok(Scope::Sweep {
-                selection: Selection::ChangedSince(timing.select_since(window)),
+                selection: Selection::ChangedSince(select_since(timing, window)),
                 keyspace: matches!(check.deletes, Deletes::Scan),
             })
         }

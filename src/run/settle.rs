@@ -8,8 +8,9 @@ use super::RunError;
 use super::check::CheckRun;
 use super::sweep::still_the_same_node;
 use crate::model::finding::{Suspect, Verdict};
+use crate::model::identity::SourceIdentity;
 use crate::model::observation::Look;
-use crate::rules::confirm::{Decision, decide};
+use crate::rules::{Decision, decide};
 use crate::scan::{ScanError, Target, look};
 use crate::store::mysql::MysqlError;
 
@@ -108,15 +109,29 @@ async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<St
 }
 
 fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
-    match decide(&check.judge, &p.looks, &check.stores.source_identity, &check.timing) {
+    match decide(&check.judge, &p.looks, &check.stores.source_identity, check.timing) {
         Decision::LookAgain { after } => {
             p.due = Instant::now() + after;
             Err(p)
         }
-        Decision::Settled { verdict, suspects, look, reason } => {
+        Decision::Settled { verdict, suspects, look } => {
+            let reason = reason_for(verdict, &p.looks, &check.stores.source_identity);
             let look = p.looks.into_iter().nth(look);
             Ok(Box::new((p.at, Settled { target: p.target, verdict, suspects, look, reason })))
         }
+    }
+}
+
+/// What stood in the way of a verdict.
+fn reason_for(verdict: Verdict, looks: &[Look], pinned: &SourceIdentity) -> String {
+    let is_from_elsewhere = looks.iter().any(|look| look.source != *pinned);
+    match verdict {
+        Verdict::Unknown if is_from_elsewhere => {
+            "another MySQL server answered in between; a proxy that changes its mind?".to_owned()
+        }
+        Verdict::Unknown => format!("the row kept changing over {} looks", looks.len()),
+        Verdict::Hot => format!("the key kept changing over {} looks", looks.len()),
+        Verdict::Confirmed | Verdict::Transient => String::new(),
     }
 }
 

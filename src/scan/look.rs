@@ -38,7 +38,8 @@ pub async fn look_once(
 ) -> Result<Vec<Look>, ScanError> {
     let subjects: Vec<Subject> = targets.iter().map(|t| t.subject.clone()).collect();
     let before = cache.read(mapping, &subjects, with_expiry(mapping)).await?;
-    let (led, found): (Vec<_>, Vec<_>) = targets.iter().partition(|t| t.sweep_key.is_some());
+    let (led, found): (Vec<&Target>, Vec<&Target>) =
+        targets.iter().partition(|t| t.sweep_key.is_some());
     let mut sources = Vec::new();
     let mut rows: HashMap<(Vec<u8>, Option<Vec<u8>>), Row> = HashMap::new();
     if !led.is_empty() {

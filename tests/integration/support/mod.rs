@@ -5,7 +5,7 @@ pub mod report;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use auditor::lab::servers::{Flavor, MysqlOptions, MysqlServer, RedisOptions, RedisServer};
+use auditor::lab::servers::{Flavor, MysqlServer, RedisOptions, RedisServer};
 use redis::aio::MultiplexedConnection;
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 use tempfile::TempDir;
@@ -30,7 +30,7 @@ impl World {
     }
 
     pub async fn with_replicas(flavor: Flavor, count: usize) -> Self {
-        let mysql = MysqlServer::start_with(MysqlOptions { flavor, ..MysqlOptions::default() })
+        let mysql = MysqlServer::start(flavor)
             .await
             .unwrap();
         mysql.create_database(DATABASE).await.unwrap();
