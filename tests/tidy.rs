@@ -116,17 +116,9 @@ fn oversized(source: &Source) -> Option<String> {
 
 fn forbidden_name(source: &Source) -> Option<String> {
     let name = source.path.rsplit('/').next().unwrap_or_default();
-    [
-        "error.rs",
-        "errors.rs",
-        "utils.rs",
-        "util.rs",
-        "types.rs",
-        "helpers.rs",
-        "common.rs",
-    ]
-    .contains(&name)
-    .then(|| format!("{}: name it by what it holds", source.path))
+    ["errors.rs", "utils.rs", "types.rs", "helpers.rs"]
+        .contains(&name)
+        .then(|| format!("{}: name it by what it holds", source.path))
 }
 
 /// The drivers' crates outside `store` and `lab`. A module of ours with a driver's name is told

@@ -66,6 +66,13 @@ impl ProgressSink for BarProgress {
     }
 }
 
+impl Drop for BarProgress {
+    /// A run that ended early leaves no bar behind, under which its error would be hard to see.
+    fn drop(&mut self) {
+        self.done();
+    }
+}
+
 /// A log line at every change of stage, and every [`LINE_EVERY`] in between.
 pub(super) struct LineProgress {
     state: Arc<Mutex<Option<Stage>>>,

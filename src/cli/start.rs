@@ -35,6 +35,7 @@ where
         Ok(invocation) => invocation,
         Err(refusal) => return refuse(&refusal).into(),
     };
+    let log = invocation.log;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .enable_all()
@@ -46,7 +47,10 @@ where
     if let Ending::BadRequest(text) | Ending::NothingJudged(text) | Ending::LeaseHeld(text) =
         &ending
     {
-        say(text);
+        match log {
+            Format::Text => say(text),
+            Format::Json => tracing::error!("{text}"),
+        }
     }
     ExitStatus::from(&ending).into()
 }

@@ -318,4 +318,17 @@ pub(super) mod tests {
         assert!(cell.len() < VALUE_BYTES_MAX + 120);
         assert_eq!(value(None), "");
     }
+
+    #[test]
+    fn every_column_is_explained() {
+        let manual = include_str!("../../output/README.md");
+        let columns = COLUMNS.iter().chain(&super::super::ranges::COLUMNS);
+        let missing: Vec<_> = columns
+            .filter(|name| !manual.contains(&format!("`{name}`")))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "output/README.md does not explain {missing:?}"
+        );
+    }
 }

@@ -28,7 +28,7 @@ pub struct RangesWriter {
 
 pub(super) const FILE_NAME: &str = "affected_ranges.csv";
 
-const COLUMNS: [&str; 21] = [
+pub(super) const COLUMNS: [&str; 21] = [
     "run_id",
     "job",
     "check",

@@ -361,4 +361,27 @@ pub(super) mod tests {
             insta::assert_snapshot!("run.json", json);
         });
     }
+
+    #[test]
+    fn every_field_is_explained() {
+        fn names(value: &serde_json::Value, into: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                    into.push(name.clone());
+                    names(value, into);
+                }),
+                serde_json::Value::Array(items) => items.iter().for_each(|item| names(item, into)),
+                _ => {}
+            }
+        }
+        let manual = include_str!("../../output/README.md");
+        let mut all = Vec::new();
+        names(
+            &serde_json::to_value(record(Uuid::nil())).unwrap(),
+            &mut all,
+        );
+        assert!(all.len() > 60, "{all:?}");
+        all.retain(|name| !manual.contains(&format!("`{name}`")));
+        assert!(all.is_empty(), "output/README.md does not explain {all:?}");
+    }
 }

@@ -1,1 +1,23 @@
 //! What counts as wrong: pure rules, one file each. No I/O, no clock, no async.
+//!
+//! A `Judge` compares one row with one cached value into a `Case`; every rule of the catalog looks at
+//! the case; `confirm` decides over several looks what the objections are worth.
+
+pub mod cache;
+mod case;
+pub mod catalog;
+mod compare;
+pub mod confirm;
+mod encode;
+mod form;
+mod judge;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use case::{BothSides, Case, FieldCase, Presence};
+pub use catalog::{Rule, explain};
+pub use compare::{CacheToken, Comparison, FieldComparer};
+pub use confirm::{ConfirmTiming, Decision, decide, fingerprint};
+pub use encode::{CannotEncode, EncodedField};
+pub use form::check_form;
+pub use judge::{Judge, JudgeContext};

@@ -199,3 +199,133 @@ fn names(checks: &[Arc<CacheCheck>]) -> String {
         .collect::<Vec<_>>()
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::job::{Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
+    use crate::model::check::{
+        Deletes, Expiry, Guard, Layout, Named, RepairMode, RepairOrphans, Source, ValueKind, Writes,
+    };
+    use crate::model::secret::Secret;
+    use crate::model::template::Template;
+
+    fn check(name: &str) -> Arc<CacheCheck> {
+        let named = |text: &str| Named {
+            text: text.to_owned(),
+            span: 0..0,
+        };
+        Arc::new(CacheCheck {
+            name: named(name),
+            key: Template::parse("k:{id}").unwrap(),
+            key_span: 0..0,
+            value: ValueKind::String,
+            layout: Layout::KeyPerRow,
+            source: Source::Table {
+                table: named("t"),
+                explains: None,
+            },
+            window: None,
+            deletes: Deletes::Never,
+            version: None,
+            fields: Vec::new(),
+            ignore: Vec::new(),
+            lazy: false,
+            expiry: Expiry::Any,
+            ttl: None,
+            absent: Vec::new(),
+            expect_present: false,
+            order: None,
+            writes: Writes::Set,
+            ahead_ok: false,
+            subject: None,
+            currency: None,
+            repair: RepairMode::Report,
+            repair_orphans: RepairOrphans::Report,
+            guard: Guard::Auto,
+            settle: Duration::ZERO,
+            cache_delay: Duration::ZERO,
+        })
+    }
+
+    fn job(names: &[&str]) -> Job {
+        Job {
+            name: "auction".into(),
+            path: "job.toml".into(),
+            config_hash: String::new(),
+            time_zone: None,
+            state_dir: "state".into(),
+            full_repair: false,
+            mysql: MysqlSpec {
+                url: Secret::new(""),
+                tls: TlsFiles::default(),
+            },
+            redis: RedisSpec {
+                endpoint: Endpoint::Tcp {
+                    host: "h".into(),
+                    port: 1,
+                },
+                user: None,
+                password: None,
+                database: 0,
+                tls: false,
+                tls_files: TlsFiles::default(),
+                sentinel_user: None,
+                sentinel_password: None,
+            },
+            limits: Limits::default(),
+            caches: names.iter().map(|name| check(name)).collect(),
+        }
+    }
+
+    /// Names of the checks selected, or the refusal.
+    fn selected(names: &[&str], only: &[&str], scope: Scope) -> Result<Vec<String>, String> {
+        let request = ScanRequest {
+            job_path: "job.toml".into(),
+            scope,
+            only: only.iter().map(|name| (*name).to_owned()).collect(),
+            output: "output".into(),
+            rate: None,
+            time_budget: None,
+            format: Format::Text,
+            arguments: Vec::new(),
+        };
+        match request.select(&job(names)) {
+            Ok(checks) => Ok(checks.iter().map(|c| c.name.text.clone()).collect()),
+            Err(fault) => Err(fault.to_string()),
+        }
+    }
+
+    #[test]
+    fn selects_in_the_order_of_the_file() {
+        let full = || Scope::Full(None);
+        assert_eq!(
+            selected(&["a", "b", "c"], &[], full()).unwrap(),
+            ["a", "b", "c"]
+        );
+        assert_eq!(
+            selected(&["a", "b", "c"], &["c", "a"], full()).unwrap(),
+            ["a", "c"]
+        );
+        let fault = selected(&["a", "b"], &["a", "d"], full()).unwrap_err();
+        assert_eq!(
+            fault,
+            "there is no check `d` in this job; there are `a`, `b`"
+        );
+    }
+
+    #[test]
+    fn an_id_belongs_to_one_check() {
+        let id = || Scope::One(Target::Id(vec![b"7".to_vec()]), None);
+        assert_eq!(selected(&["a"], &[], id()).unwrap(), ["a"]);
+        assert_eq!(selected(&["a", "b"], &["b"], id()).unwrap(), ["b"]);
+        let fault = selected(&["a", "b"], &[], id()).unwrap_err();
+        assert!(
+            fault.contains("--only") && fault.contains("`a`, `b`"),
+            "{fault}"
+        );
+        let key = Scope::One(Target::Key(b"k:7".to_vec()), None);
+        assert_eq!(selected(&["a", "b"], &[], key).unwrap(), ["a", "b"]);
+    }
+}

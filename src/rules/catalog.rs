@@ -1,0 +1,112 @@
+//! The list of rules, and which of several objections is reported.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use super::cache;
+use super::case::Case;
+use crate::model::finding::{Direction, Remedy, RuleId, Severity, Suspect};
+
+/// A rule as it is known outside: `source` is its own file, whose module doc explains it.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    pub id: RuleId,
+    /// The usual one; a suspect may say more.
+    pub severity: Severity,
+    /// What may be done about it, the preferred first.
+    pub remedies: &'static [Remedy],
+    pub(super) source: &'static str,
+    pub(super) check: fn(&Case<'_>) -> Vec<Suspect>,
+}
+
+/// Every rule about a cache, the most specific first: where two object to one key or field, the earlier
+/// is reported.
+pub const CACHE_RULES: &[Rule] = &[
+    cache::wrong_type::RULE,
+    cache::stale_negative::RULE,
+    cache::resurrected_key::RULE,
+    cache::orphan_key::RULE,
+    cache::missing_key::RULE,
+    cache::undecodable_value::RULE,
+    cache::version_regression::RULE,
+    cache::version_ahead::RULE,
+    cache::negative_balance::RULE,
+    cache::state_regression::RULE,
+    cache::out_of_bounds::RULE,
+    cache::value_mismatch::RULE,
+    cache::lost_expiry::RULE,
+];
+
+/// The rule of this id.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    CACHE_RULES.iter().find(|r| r.id.0 == id)
+}
+
+/// What a rule is about, as `auditor explain` prints it: Markdown with the four headings.
+pub fn explain(id: &str) -> Option<&'static str> {
+    static TEXTS: LazyLock<BTreeMap<&'static str, String>> =
+        LazyLock::new(|| CACHE_RULES.iter().map(|r| (r.id.0, module_doc(r.source))).collect());
+    TEXTS.get(id).map(String::as_str)
+}
+
+/// Asks every rule, and keeps one objection for the key and one for each field.
+pub(super) fn judge(case: &Case<'_>) -> Vec<Suspect> {
+    let mut kept: Vec<Suspect> = Vec::new();
+    for suspect in CACHE_RULES.iter().flat_map(|rule| (rule.check)(case)) {
+        if kept.iter().all(|earlier| earlier.field != suspect.field) {
+            kept.push(suspect);
+        }
+    }
+    kept
+}
+
+impl Rule {
+    /// An objection of this rule to the key as a whole.
+    pub(super) fn to_key(&self, direction: Direction) -> Suspect {
+        Suspect { rule: self.id, severity: self.severity, direction, field: None, detail: None }
+    }
+
+    /// An objection of this rule to one field.
+    pub(super) fn to_field(&self, case: &Case<'_>, field: usize) -> Suspect {
+        Suspect { field: Some(field), ..self.to_key(case.direction) }
+    }
+}
+
+fn module_doc(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.strip_prefix(' ').unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn every_rule_explains_itself() {
+        for rule in CACHE_RULES {
+            let text = explain(rule.id.0).unwrap();
+            for heading in ["# Detects", "# How it comes about", "# Why it matters", "# Repair and its safety"] {
+                let after = text.split_once(&format!("{heading}\n")).unwrap().1.trim_start();
+                assert!(after.len() > 40 && !after.starts_with('#'), "{}: {heading} says nothing", rule.id);
+            }
+            assert!(!rule.remedies.is_empty());
+        }
+        assert_eq!(CACHE_RULES.len(), 13);
+        assert!(explain("no-such-rule").is_none());
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let mut ids: Vec<_> = CACHE_RULES.iter().map(|r| r.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), CACHE_RULES.len());
+        assert_eq!(rule("orphan-key").unwrap().severity, Severity::Low);
+    }
+}
