@@ -52,7 +52,6 @@ apt_here() {
         -o APT::Architectures::="$architecture" \
         -o APT::Install-Recommends=false \
         -o APT::Sandbox::User="$(id -un)" \
-        -o APT::Update::Post-Invoke= \
         -o Acquire::Languages=none \
         -o Acquire::Retries=3 \
         "$@"

@@ -96,7 +96,7 @@ impl Stage {
         Truth::read(&self.database, DATABASE, self.cluster.master()).await
     }
 
-    /// A witness of the present master from now on. Nothing may be in flight while it starts.
+    /// A witness of the present master from now on.
     pub async fn watch(&self) -> Result<Watcher, LabError> {
         Watcher::start(self.cluster.master(), self.app.addresses()).await
     }

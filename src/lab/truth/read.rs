@@ -56,8 +56,23 @@ pub(super) async fn all_keys(
             types.cmd("TYPE").arg(name);
         }
         let types: Vec<String> = types.query_async(connection).await?;
-        for (name, kind) in page.iter().zip(types) {
-            keys.insert(name.clone(), read_key(connection, name, &kind).await?);
+        let mut reads = redis::pipe();
+        for (name, kind) in page.iter().zip(&types) {
+            match kind.as_str() {
+                "hash" => reads.cmd("HGETALL").arg(name),
+                "zset" => reads
+                    .cmd("ZRANGE")
+                    .arg(name)
+                    .arg(0)
+                    .arg(-1)
+                    .arg("WITHSCORES"),
+                "string" => reads.cmd("GET").arg(name),
+                _ => reads.cmd("EXISTS").arg(name),
+            };
+        }
+        let values: Vec<redis::Value> = reads.query_async(connection).await?;
+        for ((name, kind), value) in page.iter().zip(types).zip(values) {
+            keys.insert(name.clone(), cached(&kind, value)?);
         }
     }
     Ok(keys)
@@ -87,23 +102,12 @@ pub(in crate::lab) async fn cached_fields(
     Ok(fields)
 }
 
-async fn read_key(
-    connection: &mut MultiplexedConnection,
-    name: &str,
-    kind: &str,
-) -> redis::RedisResult<Cached> {
+fn cached(kind: &str, value: redis::Value) -> redis::RedisResult<Cached> {
     Ok(match kind {
-        "string" => Cached::Text(redis::cmd("GET").arg(name).query_async(connection).await?),
-        "hash" => Cached::Hash(
-            redis::cmd("HGETALL")
-                .arg(name)
-                .query_async(connection)
-                .await?,
-        ),
+        "string" => Cached::Text(redis::from_redis_value(value)?),
+        "hash" => Cached::Hash(redis::from_redis_value(value)?),
         "zset" => {
-            let mut command = redis::cmd("ZRANGE");
-            command.arg(name).arg(0).arg(-1).arg("WITHSCORES");
-            let pairs: Vec<(String, f64)> = command.query_async(connection).await?;
+            let pairs: Vec<(String, f64)> = redis::from_redis_value(value)?;
             Cached::Scores(pairs.into_iter().collect())
         }
         _ => Cached::Other,

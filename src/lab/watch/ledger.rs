@@ -57,7 +57,9 @@ impl Ledger {
             .map(|word| String::from_utf8_lossy(word).into_owned())
             .collect();
         match (name.as_str(), words.as_slice()) {
-            ("SET", [key, value, ..]) => self.note_string(executed, writer, key, value),
+            ("SET", [key, value, ..]) | ("SETEX" | "PSETEX", [key, _, value]) => {
+                self.note_string(executed, writer, key, value)
+            }
             ("HSET" | "HMSET", [key, fields @ ..]) if is_auction_hash(key) => {
                 for pair in fields.chunks_exact(2) {
                     self.note_field(executed, writer, key, &pair[0], &pair[1]);

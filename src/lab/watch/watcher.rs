@@ -17,8 +17,11 @@ use crate::lab::{LabError, wait};
 /// Reading far behind the server is possible under full load; never returning is not.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 
-/// Listens to one server until it is dropped. Start it while no write is in flight: what it finds at the
-/// start is what nothing may fall below.
+/// Listens to one server until it is dropped; another master needs another watcher.
+///
+/// What it finds at the start is what nothing may fall below. It may start while the application writes:
+/// it then misses the moments between its reading and its listening, and objects to nothing on their account.
+/// Of values without a direction it judges rightly only while the application's own cache writes succeed.
 pub struct Watcher {
     ledger: Arc<Mutex<Ledger>>,
     marks: Arc<Mutex<HashSet<String>>>,
