@@ -30,14 +30,21 @@ pub fn drift(pinned: &NodeIdentity, now: &NodeFacts) -> Drift {
         ));
     }
     if identity.is_master != pinned.is_master {
-        let role = if identity.is_master { "promoted" } else { "demoted" };
+        let role = if identity.is_master {
+            "promoted"
+        } else {
+            "demoted"
+        };
         return Drift::Changed(format!("the server at {} was {role}", now.address));
     }
     let has_no_second_history = now.replication_id2.bytes().all(|b| b == b'0');
     if identity.is_master && has_no_second_history {
         return Drift::Renewed(identity.clone());
     }
-    Drift::Changed(format!("the server at {} began another replication history", now.address))
+    Drift::Changed(format!(
+        "the server at {} began another replication history",
+        now.address
+    ))
 }
 
 #[cfg(test)]
@@ -46,7 +53,11 @@ mod tests {
     use crate::model::time::Micros;
 
     fn identity(run: &str, history: &str, is_master: bool) -> NodeIdentity {
-        NodeIdentity { run_id: run.into(), replication_id: history.into(), is_master }
+        NodeIdentity {
+            run_id: run.into(),
+            replication_id: history.into(),
+            is_master,
+        }
     }
 
     fn facts(identity: NodeIdentity, second: &str) -> NodeFacts {
@@ -72,10 +83,16 @@ mod tests {
         let zeros = "0000000000000000000000000000000000000000";
         assert_eq!(drift(&pinned, &facts(pinned.clone(), zeros)), Drift::Same);
         let renewed = identity("r1", "b", true);
-        assert_eq!(drift(&pinned, &facts(renewed.clone(), zeros)), Drift::Renewed(renewed.clone()));
+        assert_eq!(
+            drift(&pinned, &facts(renewed.clone(), zeros)),
+            Drift::Renewed(renewed.clone())
+        );
         let changed = |f: NodeFacts| matches!(drift(&pinned, &f), Drift::Changed(_));
         assert!(changed(facts(renewed, "a")), "demoted and promoted again");
-        assert!(changed(facts(identity("r2", "a", true), zeros)), "restarted");
+        assert!(
+            changed(facts(identity("r2", "a", true), zeros)),
+            "restarted"
+        );
         assert!(changed(facts(identity("r1", "a", false), zeros)), "demoted");
     }
 }

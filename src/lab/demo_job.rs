@@ -10,7 +10,10 @@ const TOP_BID: &str = include_str!("../../sql/top_bid.sql");
 /// Lays the job file and the statement it names below `folder`; gives the job file's path.
 pub fn write_to(folder: &Path) -> Result<PathBuf, LabError> {
     let job = folder.join("jobs").join("auction.toml");
-    for (path, text) in [(&job, JOB), (&folder.join("sql").join("top_bid.sql"), TOP_BID)] {
+    for (path, text) in [
+        (&job, JOB),
+        (&folder.join("sql").join("top_bid.sql"), TOP_BID),
+    ] {
         let parent = path.parent().expect("both lie in a folder");
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(path, text))

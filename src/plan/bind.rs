@@ -30,14 +30,22 @@ pub struct Bound {
 /// placeholder or hold a time, a template that does not name one row, a field form that the column
 /// refutes.
 pub fn bind(check: &Arc<CacheCheck>, schema: &SourceSchema) -> Result<Bound, Vec<Fault>> {
-    let mut binder = Binder { columns: Vec::new(), schema, faults: Vec::new() };
+    let mut binder = Binder {
+        columns: Vec::new(),
+        schema,
+        faults: Vec::new(),
+    };
     let key_cells = binder.placeholders(check.key.placeholders(), &check.key_span);
     let member_cells = match &check.layout {
         Layout::KeyPerRow => Vec::new(),
         Layout::RowPerMember(member) => binder.placeholders(member.placeholders(), &check.key_span),
     };
     let sweep_key = binder.sweep_key(check, &key_cells, &member_cells);
-    let field_cells = check.fields.iter().map(|f| binder.named(&f.column)).collect::<Vec<_>>();
+    let field_cells = check
+        .fields
+        .iter()
+        .map(|f| binder.named(&f.column))
+        .collect::<Vec<_>>();
     let version_cell = check.version.as_ref().map(|v| binder.version(&v.column));
     let changed_at_cell = match &check.window {
         Some(Window::ChangedAt(time)) => Some(binder.time(time)),
@@ -59,8 +67,14 @@ pub fn bind(check: &Arc<CacheCheck>, schema: &SourceSchema) -> Result<Bound, Vec
         return Err(binder.faults);
     }
     let columns = binder.columns;
-    let explains_cell = matches!(&check.source, Source::Table { explains: Some(_), .. })
-        .then_some(columns.len());
+    let explains_cell = matches!(
+        &check.source,
+        Source::Table {
+            explains: Some(_),
+            ..
+        }
+    )
+    .then_some(columns.len());
     let tombstone_cell = matches!(&check.deletes, Deletes::Tombstone(Tombstone::Condition(_)))
         .then_some(columns.len() + usize::from(explains_cell.is_some()));
     let (table, rows_estimated) = match schema {
@@ -84,7 +98,10 @@ pub fn bind(check: &Arc<CacheCheck>, schema: &SourceSchema) -> Result<Bound, Vec
         rows_estimated,
     };
     let notes = notes(&mapping, schema);
-    Ok(Bound { mapping: Arc::new(mapping), notes })
+    Ok(Bound {
+        mapping: Arc::new(mapping),
+        notes,
+    })
 }
 
 struct Binder<'s> {
@@ -178,15 +195,21 @@ impl Binder<'_> {
             (SourceSchema::Table(table), _) => {
                 let mut keys = vec![table.primary_key.clone()];
                 keys.extend(table.unique_keys.iter().cloned());
-                (keys, "name the columns of its primary key (or of a unique key without NULLs)")
+                (
+                    keys,
+                    "name the columns of its primary key (or of a unique key without NULLs)",
+                )
             }
-            (SourceSchema::Select(_), Source::Sql { id, .. }) => {
-                (vec![id.iter().map(|n| n.text.clone()).collect()], "name the columns of `id`")
-            }
+            (SourceSchema::Select(_), Source::Sql { id, .. }) => (
+                vec![id.iter().map(|n| n.text.clone()).collect()],
+                "name the columns of `id`",
+            ),
             (SourceSchema::Select(_), Source::Table { .. }) => (Vec::new(), "use a table"),
         };
         let found = keys.iter().filter(|k| !k.is_empty()).find_map(|k| {
-            k.iter().map(|name| named(&self.columns, name)).collect::<Option<Vec<_>>>()
+            k.iter()
+                .map(|name| named(&self.columns, name))
+                .collect::<Option<Vec<_>>>()
         });
         if let Some(cells) = found {
             return cells;
@@ -208,7 +231,10 @@ impl Binder<'_> {
     fn version(&mut self, column: &Named) -> usize {
         let cell = self.named(column);
         if let Some(c) = self.columns.get(cell)
-            && !matches!(c.kind, ColumnType::Integer { .. } | ColumnType::Decimal { .. })
+            && !matches!(
+                c.kind,
+                ColumnType::Integer { .. } | ColumnType::Decimal { .. }
+            )
         {
             self.faults.push(fault(
                 &column.span,
@@ -221,14 +247,19 @@ impl Binder<'_> {
 
     fn time(&mut self, time: &TimeColumn) -> usize {
         let cell = self.named(&time.column);
-        let Some(column) = self.columns.get(cell) else { return cell };
+        let Some(column) = self.columns.get(cell) else {
+            return cell;
+        };
         let fits = match time.form {
             TimeForm::Native => {
                 matches!(column.kind, ColumnType::DateTime | ColumnType::Timestamp)
             }
             TimeForm::Zoned(_) => column.kind == ColumnType::DateTime,
             TimeForm::EpochSeconds | TimeForm::EpochMillis | TimeForm::EpochMicros => {
-                matches!(column.kind, ColumnType::Integer { .. } | ColumnType::Decimal { .. })
+                matches!(
+                    column.kind,
+                    ColumnType::Integer { .. } | ColumnType::Decimal { .. }
+                )
             }
         };
         if !fits {
@@ -239,7 +270,10 @@ impl Binder<'_> {
             };
             self.faults.push(fault(
                 &time.column.span,
-                format!("column `{}` cannot be read as this kind of time", time.column.text),
+                format!(
+                    "column `{}` cannot be read as this kind of time",
+                    time.column.text
+                ),
                 Some(hint.to_owned()),
             ));
         }
@@ -248,7 +282,11 @@ impl Binder<'_> {
 }
 
 fn fault(span: &Range<usize>, message: impl Into<String>, hint: Option<String>) -> Fault {
-    Fault { message: message.into(), span: span.clone(), hint }
+    Fault {
+        message: message.into(),
+        span: span.clone(),
+        hint,
+    }
 }
 
 /// Why a column's text cannot be part of a key; `None` if it can.
@@ -290,7 +328,11 @@ fn notes(mapping: &Mapping, schema: &SourceSchema) -> Vec<String> {
     }
     if let (SourceSchema::Table(table), Some(cell)) = (schema, mapping.changed_at_cell) {
         let column = &mapping.columns[cell].name;
-        if !table.leading_index_columns.iter().any(|c| c.eq_ignore_ascii_case(column)) {
+        if !table
+            .leading_index_columns
+            .iter()
+            .any(|c| c.eq_ignore_ascii_case(column))
+        {
             notes.push(format!(
                 "check {}: `{column}` has no index, so a window reads the whole table",
                 check.name.text

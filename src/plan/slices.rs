@@ -58,7 +58,10 @@ mod tests {
 
     #[test]
     fn small_or_foreign_keys_are_one_slice() {
-        assert_eq!(cut(Some(&(key(7), key(7))), 1_000_000), [KeyRange::default()]);
+        assert_eq!(
+            cut(Some(&(key(7), key(7))), 1_000_000),
+            [KeyRange::default()]
+        );
         assert_eq!(cut(Some(&(key(1), key(10))), 10), [KeyRange::default()]);
         let text = (vec![b"a".to_vec()], vec![b"z".to_vec()]);
         assert_eq!(cut(Some(&text), 1_000_000), [KeyRange::default()]);

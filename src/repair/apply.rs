@@ -22,8 +22,8 @@ use crate::model::mapping::Mapping;
 use crate::model::observation::{CachedState, Look};
 use crate::model::time::Micros;
 use crate::report::{Journal, UndoOutcome};
-use crate::rules::fingerprint;
 use crate::rules::Judge;
+use crate::rules::fingerprint;
 use crate::scan::{ScanError, Target, look_once};
 use crate::store::mysql::{Lease, Mysql};
 use crate::store::redis::{Redis, Writer};
@@ -64,7 +64,11 @@ pub struct StepOutcome {
 
 impl StepOutcome {
     pub(super) fn new(remedy: Remedy, kind: OutcomeKind, reason: impl Into<String>) -> Self {
-        Self { remedy, kind, reason: reason.into() }
+        Self {
+            remedy,
+            kind,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -95,7 +99,10 @@ pub(super) struct Ready<'a> {
 }
 
 impl Applier {
-    #[expect(clippy::too_many_arguments, reason = "each is another thing that only this type holds")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another thing that only this type holds"
+    )]
     pub fn new(
         source: Mysql,
         cache: Redis,
@@ -138,9 +145,9 @@ impl Applier {
             match self.apply_batch(mapping, judge, batch).await {
                 Ok(done) => outcomes.extend(done),
                 Err(why) => {
-                    let done = batch.iter().map(|_| {
-                        StepOutcome::new(Remedy::None, OutcomeKind::Refused, why.clone())
-                    });
+                    let done = batch
+                        .iter()
+                        .map(|_| StepOutcome::new(Remedy::None, OutcomeKind::Refused, why.clone()));
                     outcomes.extend(done);
                 }
             }
@@ -165,14 +172,16 @@ impl Applier {
             .map_err(|fault| format!("could not be looked at again: {fault}"))?;
         self.spend_limits(&mut ready, &mut outcomes).await;
         self.journal_batch(mapping, &mut ready)?;
-        let (locked, free): (Vec<_>, Vec<_>) =
-            ready.into_iter().partition(|r| r.step.guard == GuardKind::RowLock);
+        let (locked, free): (Vec<_>, Vec<_>) = ready
+            .into_iter()
+            .partition(|r| r.step.guard == GuardKind::RowLock);
         self.write_free(&free, &mut outcomes).await;
         for group in locked.chunks(LOCKED_ROWS) {
             self.write_locked(mapping, group, &mut outcomes).await;
         }
         let all: Vec<&Ready<'_>> = free.iter().chain(&locked).collect();
-        self.resolve_unknown(mapping, judge, &all, &mut outcomes).await;
+        self.resolve_unknown(mapping, judge, &all, &mut outcomes)
+            .await;
         self.await_replicas(&outcomes).await;
         self.journal_outcomes(&all, &outcomes);
         Ok(outcomes
@@ -230,12 +239,23 @@ impl Applier {
         let mut ready = Vec::new();
         for (at, ((item, look), state)) in items.iter().zip(&looks).zip(states).enumerate() {
             let whole = whole.as_mut().and_then(Iterator::next);
-            let judged = Look { before: state.clone(), after: state.clone(), ..look.clone() };
+            let judged = Look {
+                before: state.clone(),
+                after: state.clone(),
+                ..look.clone()
+            };
             match prepare(mapping, judge, item, look, &judged, whole.as_deref()) {
                 Ok(step) => {
-                    let fingerprint =
-                        look.row.as_ref().map(|r| fingerprint(mapping, r.as_ref()));
-                    ready.push(Ready { at, item, step, fingerprint, state, whole, sequence: 0 });
+                    let fingerprint = look.row.as_ref().map(|r| fingerprint(mapping, r.as_ref()));
+                    ready.push(Ready {
+                        at,
+                        item,
+                        step,
+                        fingerprint,
+                        state,
+                        whole,
+                        sequence: 0,
+                    });
                 }
                 Err(outcome) => outcomes[at] = Some(outcome),
             }
@@ -275,7 +295,10 @@ impl Applier {
             self.stop(&why);
         }
         self.written += ready.len() as u64;
-        let invalidations = ready.iter().filter(|r| r.step.remedy == Remedy::Invalidate).count();
+        let invalidations = ready
+            .iter()
+            .filter(|r| r.step.remedy == Remedy::Invalidate)
+            .count();
         if let Rate::PerSecond(rate) = self.limits.max_invalidations_per_second
             && invalidations > 0
         {
@@ -286,20 +309,26 @@ impl Applier {
     }
 
     /// No record, no write: a journal that cannot be written stops repairing.
-    fn journal_batch(
-        &mut self,
-        mapping: &Mapping,
-        ready: &mut [Ready<'_>],
-    ) -> Result<(), String> {
+    fn journal_batch(&mut self, mapping: &Mapping, ready: &mut [Ready<'_>]) -> Result<(), String> {
         let records: Vec<_> = ready
             .iter()
             .map(|r| {
-                record_of(mapping, &r.item.target, &r.step, &r.state, r.whole.as_ref(), r.fingerprint)
+                record_of(
+                    mapping,
+                    &r.item.target,
+                    &r.step,
+                    &r.state,
+                    r.whole.as_ref(),
+                    r.fingerprint,
+                )
             })
             .collect();
         match self.journal.append_batch(&records) {
             Ok(sequences) => {
-                ready.iter_mut().zip(sequences).for_each(|(r, sequence)| r.sequence = sequence);
+                ready
+                    .iter_mut()
+                    .zip(sequences)
+                    .for_each(|(r, sequence)| r.sequence = sequence);
                 Ok(())
             }
             Err(fault) => Err(self.stop(&fault.to_string())),

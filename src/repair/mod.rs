@@ -1,6 +1,7 @@
 //! What is done about it: plan (pure), apply (the only writer of values), undo.
 
 mod apply;
+mod document;
 pub mod plan;
 mod prepare;
 mod record;
@@ -9,4 +10,5 @@ mod undoer;
 mod write;
 
 pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
+pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
 pub use undoer::Undoer;

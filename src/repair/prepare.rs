@@ -9,8 +9,8 @@ use super::plan::{PlannedStep, plan_step};
 use crate::model::finding::{OutcomeKind, Remedy};
 use crate::model::mapping::Mapping;
 use crate::model::observation::Look;
-use crate::rules::fingerprint;
 use crate::rules::Judge;
+use crate::rules::fingerprint;
 
 /// Plans the step for `item`, given a fresh `look` and, read once more with its expiry, `judged`.
 /// `Err`: nothing is to be written, with the reason.
@@ -22,7 +22,13 @@ pub(super) fn prepare(
     judged: &Look,
     whole: Option<&[(Bytes, Bytes)]>,
 ) -> Result<PlannedStep, StepOutcome> {
-    let lost = |reason: &str| Err(StepOutcome::new(Remedy::None, OutcomeKind::LostRace, reason));
+    let lost = |reason: &str| {
+        Err(StepOutcome::new(
+            Remedy::None,
+            OutcomeKind::LostRace,
+            reason,
+        ))
+    };
     if look.source != item.look.source {
         return Err(StepOutcome::new(
             Remedy::None,
@@ -36,7 +42,11 @@ pub(super) fn prepare(
     let row = look.row.as_ref().map(|r| r.as_ref());
     let suspects = judge.suspects(row, &judged.after);
     if suspects.is_empty() {
-        return Err(StepOutcome::new(Remedy::None, OutcomeKind::AlreadyRight, "it healed"));
+        return Err(StepOutcome::new(
+            Remedy::None,
+            OutcomeKind::AlreadyRight,
+            "it healed",
+        ));
     }
     if look.after.cached != item.look.after.cached {
         return lost("Redis changed after it was confirmed");
@@ -49,6 +59,14 @@ pub(super) fn prepare(
             return lost("the row changed after it was confirmed");
         }
     }
-    plan_step(judge, judged, &suspects, whole)
-        .map_err(|refusal| StepOutcome::new(refusal.remedy, OutcomeKind::Refused, refusal.reason))
+    let step = plan_step(judge, &item.target.subject, judged, &suspects, whole)
+        .map_err(|why| StepOutcome::new(Remedy::None, OutcomeKind::Refused, why.to_string()))?;
+    if step.needs_whole_hash && whole.is_none() {
+        return Err(StepOutcome::new(
+            step.remedy,
+            OutcomeKind::Refused,
+            "the hash could not be read whole",
+        ));
+    }
+    Ok(step)
 }

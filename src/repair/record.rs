@@ -40,16 +40,25 @@ type Replaced = (Previous, Option<[u8; 32]>, Option<i64>);
 fn replaced(write: &Write, whole: Option<&Vec<(Bytes, Bytes)>>) -> Replaced {
     let text = |judged: &Bytes| Previous::Text(Some(judged.to_vec()));
     match write {
-        Write::ReplaceString { judged, new, .. } => (text(judged), Some(digest_of_value(new)), None),
-        Write::CreateString { new, ttl_millis, .. } => {
-            (Previous::Text(None), Some(digest_of_value(new)), *ttl_millis)
+        Write::ReplaceString { judged, new, .. } => {
+            (text(judged), Some(digest_of_value(new)), None)
         }
+        Write::CreateString {
+            new, ttl_millis, ..
+        } => (
+            Previous::Text(None),
+            Some(digest_of_value(new)),
+            *ttl_millis,
+        ),
         Write::DeleteString { judged, .. } => (text(judged), None, None),
         Write::AddToString { judged, gap, .. } => (text(judged), sum_digest(judged, *gap), None),
         Write::SetHashFields { judged, fields, .. } => fields_replaced(judged, fields),
         Write::DeleteHash { judged, .. } => {
             let fields = match whole {
-                Some(whole) => whole.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect(),
+                Some(whole) => whole
+                    .iter()
+                    .map(|(n, v)| (n.to_vec(), v.to_vec()))
+                    .collect(),
                 None => judged
                     .iter()
                     .filter_map(|(n, v)| Some((n.to_vec(), v.as_ref()?.to_vec())))
@@ -57,7 +66,9 @@ fn replaced(write: &Write, whole: Option<&Vec<(Bytes, Bytes)>>) -> Replaced {
             };
             (Previous::WholeHash(fields), None, None)
         }
-        Write::AddToHashField { field, judged, gap, .. } => {
+        Write::AddToHashField {
+            field, judged, gap, ..
+        } => {
             let previous = Previous::HashFields(vec![(field.to_vec(), Some(judged.to_vec()))]);
             let digest = sum(judged, *gap)
                 .map(|new| digest_of_fields([(field.as_ref(), Some(new.as_slice()))]));
@@ -68,12 +79,20 @@ fn replaced(write: &Write, whole: Option<&Vec<(Bytes, Bytes)>>) -> Replaced {
             (previous, Some(digest_of_value(new)), None)
         }
         Write::RemoveScore { judged, .. } => (Previous::Score(Some(judged.to_vec())), None, None),
-        Write::SetMember { present, .. } => {
-            (Previous::SetMember(!present), present.then(|| digest_of_value(b"1")), None)
-        }
-        Write::SetExpiry { judged, ttl_millis, .. } => {
+        Write::SetMember { present, .. } => (
+            Previous::SetMember(!present),
+            present.then(|| digest_of_value(b"1")),
+            None,
+        ),
+        Write::SetExpiry {
+            judged, ttl_millis, ..
+        } => {
             let previous = Previous::Text(judged.as_ref().map(|j| j.to_vec()));
-            (previous, judged.as_ref().map(|j| digest_of_value(j)), Some(*ttl_millis))
+            (
+                previous,
+                judged.as_ref().map(|j| digest_of_value(j)),
+                Some(*ttl_millis),
+            )
         }
         Write::RestoreString { judged, old, .. } => (
             Previous::Text(judged.as_ref().map(|j| j.to_vec())),
@@ -82,7 +101,11 @@ fn replaced(write: &Write, whole: Option<&Vec<(Bytes, Bytes)>>) -> Replaced {
         ),
         Write::RestoreHash { fields, .. } => {
             let restored = fields.iter().map(|(n, v)| (n.as_ref(), Some(v.as_ref())));
-            (Previous::WholeHash(Vec::new()), Some(digest_of_fields(restored)), None)
+            (
+                Previous::WholeHash(Vec::new()),
+                Some(digest_of_fields(restored)),
+                None,
+            )
         }
         Write::Persist { .. } => (Previous::Text(None), None, None),
     }
@@ -93,9 +116,16 @@ fn fields_replaced(
     judged: &[(Bytes, Option<Bytes>)],
     fields: &[(Bytes, Option<Bytes>)],
 ) -> Replaced {
-    let before = |name: &Bytes| judged.iter().find(|(n, _)| n == name).and_then(|(_, v)| v.clone());
-    let previous =
-        fields.iter().map(|(n, _)| (n.to_vec(), before(n).map(|v| v.to_vec()))).collect();
+    let before = |name: &Bytes| {
+        judged
+            .iter()
+            .find(|(n, _)| n == name)
+            .and_then(|(_, v)| v.clone())
+    };
+    let previous = fields
+        .iter()
+        .map(|(n, _)| (n.to_vec(), before(n).map(|v| v.to_vec())))
+        .collect();
     let digest = digest_of_fields(fields.iter().map(|(n, v)| (n.as_ref(), v.as_deref())));
     (Previous::HashFields(previous), Some(digest), None)
 }

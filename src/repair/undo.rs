@@ -15,7 +15,9 @@ pub enum Present {
     /// The fields the record names, in its order.
     HashFields(Vec<(Bytes, Option<Bytes>)>),
     /// Whether the hash key exists at all.
-    WholeHash { exists: bool },
+    WholeHash {
+        exists: bool,
+    },
     /// The member's score, or `None`.
     Score(Option<Bytes>),
     SetMember(bool),
@@ -38,8 +40,13 @@ pub fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write, Strin
                     old: Some(Bytes::copy_from_slice(old)),
                     expiry: record.expiry,
                 }),
-                (None, Some(now)) => Ok(Write::DeleteString { key, judged: now.clone() }),
-                (None, None) => Err("there was nothing before, and there is nothing now".to_owned()),
+                (None, Some(now)) => Ok(Write::DeleteString {
+                    key,
+                    judged: now.clone(),
+                }),
+                (None, None) => {
+                    Err("there was nothing before, and there is nothing now".to_owned())
+                }
             }
         }
         (Previous::HashFields(old), Present::HashFields(now)) => {
@@ -48,10 +55,17 @@ pub fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write, Strin
             let fields = old
                 .iter()
                 .map(|(n, v)| {
-                    (Bytes::copy_from_slice(n), v.as_deref().map(Bytes::copy_from_slice))
+                    (
+                        Bytes::copy_from_slice(n),
+                        v.as_deref().map(Bytes::copy_from_slice),
+                    )
                 })
                 .collect();
-            Ok(Write::SetHashFields { key, judged: now.clone(), fields })
+            Ok(Write::SetHashFields {
+                key,
+                judged: now.clone(),
+                fields,
+            })
         }
         (Previous::WholeHash(_), Present::WholeHash { exists: true }) => {
             Err("the application has written the hash again".to_owned())
@@ -61,7 +75,11 @@ pub fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write, Strin
                 .iter()
                 .map(|(n, v)| (Bytes::copy_from_slice(n), Bytes::copy_from_slice(v)))
                 .collect();
-            Ok(Write::RestoreHash { key, fields, expiry: record.expiry })
+            Ok(Write::RestoreHash {
+                key,
+                fields,
+                expiry: record.expiry,
+            })
         }
         (Previous::Score(old), Present::Score(now)) => {
             same(record, now.as_deref().map(digest_of_value))?;
@@ -73,8 +91,14 @@ pub fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write, Strin
                     judged: now.clone(),
                     new: Bytes::copy_from_slice(old),
                 }),
-                (None, Some(now)) => Ok(Write::RemoveScore { key, member, judged: now.clone() }),
-                (None, None) => Err("there was nothing before, and there is nothing now".to_owned()),
+                (None, Some(now)) => Ok(Write::RemoveScore {
+                    key,
+                    member,
+                    judged: now.clone(),
+                }),
+                (None, None) => {
+                    Err("there was nothing before, and there is nothing now".to_owned())
+                }
             }
         }
         (Previous::SetMember(was), Present::SetMember(is)) if was == is => {
@@ -130,8 +154,10 @@ mod tests {
 
     #[test]
     fn puts_back_what_the_run_replaced() {
-        let overwritten =
-            record(Previous::Text(Some(b"90".to_vec())), Some(digest_of_value(b"100")));
+        let overwritten = record(
+            Previous::Text(Some(b"90".to_vec())),
+            Some(digest_of_value(b"100")),
+        );
         assert_eq!(
             undo_write(&overwritten, &text(b"100")),
             Ok(Write::RestoreString {
@@ -142,7 +168,10 @@ mod tests {
             })
         );
         let created = record(Previous::Text(None), Some(digest_of_value(b"100")));
-        assert!(matches!(undo_write(&created, &text(b"100")), Ok(Write::DeleteString { .. })));
+        assert!(matches!(
+            undo_write(&created, &text(b"100")),
+            Ok(Write::DeleteString { .. })
+        ));
         let deleted = record(Previous::Text(Some(b"90".to_vec())), None);
         assert!(matches!(
             undo_write(&deleted, &Present::Text(None)),
@@ -152,15 +181,23 @@ mod tests {
 
     #[test]
     fn leaves_what_the_application_has_written_since() {
-        let overwritten =
-            record(Previous::Text(Some(b"90".to_vec())), Some(digest_of_value(b"100")));
+        let overwritten = record(
+            Previous::Text(Some(b"90".to_vec())),
+            Some(digest_of_value(b"100")),
+        );
         assert!(undo_write(&overwritten, &text(b"110")).is_err());
         assert!(undo_write(&overwritten, &Present::Text(None)).is_err());
         let deleted = record(Previous::Text(Some(b"90".to_vec())), None);
         assert!(undo_write(&deleted, &text(b"100")).is_err());
-        let hash = record(Previous::WholeHash(vec![(b"a".to_vec(), b"1".to_vec())]), None);
+        let hash = record(
+            Previous::WholeHash(vec![(b"a".to_vec(), b"1".to_vec())]),
+            None,
+        );
         assert!(undo_write(&hash, &Present::WholeHash { exists: true }).is_err());
-        assert!(undo_write(&overwritten, &Present::Score(None)).is_err(), "another type");
+        assert!(
+            undo_write(&overwritten, &Present::Score(None)).is_err(),
+            "another type"
+        );
     }
 
     #[test]

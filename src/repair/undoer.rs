@@ -49,11 +49,23 @@ impl Undoer {
         min_replicas: u32,
     ) -> Result<Self, RedisError> {
         let writer = Writer::connect(spec, &pinned).await?;
-        Ok(Self { source, cache, pinned, writer, journal, lease, min_replicas })
+        Ok(Self {
+            source,
+            cache,
+            pinned,
+            writer,
+            journal,
+            lease,
+            min_replicas,
+        })
     }
 
     /// Takes back the writes of one check; one outcome for each entry.
-    pub async fn undo(&mut self, mapping: &Arc<Mapping>, entries: &[UndoEntry]) -> Vec<StepOutcome> {
+    pub async fn undo(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        entries: &[UndoEntry],
+    ) -> Vec<StepOutcome> {
         match self.undo_batch(mapping, entries).await {
             Ok(outcomes) => outcomes,
             Err(why) => entries.iter().map(|_| refused(why.clone())).collect(),
@@ -93,7 +105,10 @@ impl Undoer {
             }
         }
         self.write(&ready, &mut outcomes).await?;
-        Ok(outcomes.into_iter().map(|o| o.expect("every entry got its outcome")).collect())
+        Ok(outcomes
+            .into_iter()
+            .map(|o| o.expect("every entry got its outcome"))
+            .collect())
     }
 
     async fn write(
@@ -105,7 +120,10 @@ impl Undoer {
             return Ok(());
         }
         let records: Vec<UndoRecord> = ready.iter().map(|(.., record)| record.clone()).collect();
-        let sequences = self.journal.append_batch(&records).map_err(|e| e.to_string())?;
+        let sequences = self
+            .journal
+            .append_batch(&records)
+            .map_err(|e| e.to_string())?;
         let now = self.writer.time().await.map_err(|e| e.to_string())?;
         let fence = Fence {
             replication_id: self.pinned.replication_id.clone(),
@@ -125,7 +143,9 @@ impl Undoer {
             });
             outcomes[*at] = Some(outcome);
         }
-        self.journal.append_outcomes(&lines).map_err(|e| e.to_string())?;
+        self.journal
+            .append_outcomes(&lines)
+            .map_err(|e| e.to_string())?;
         if self.min_replicas > 0 {
             let acknowledged = self.writer.wait(self.min_replicas, WAIT_TIME).await;
             if acknowledged.is_ok_and(|count| count < self.min_replicas) {
@@ -147,7 +167,10 @@ impl Undoer {
         let mut prints = std::collections::HashMap::new();
         for row in witnessed.rows.iter() {
             if let Some(subject) = subject_of(mapping, row) {
-                prints.insert((subject.key, subject.member), fingerprint(mapping, row).to_vec());
+                prints.insert(
+                    (subject.key, subject.member),
+                    fingerprint(mapping, row).to_vec(),
+                );
             }
         }
         let mut planned = Vec::with_capacity(entries.len());
@@ -176,9 +199,15 @@ impl Undoer {
         mapping: &Arc<Mapping>,
         record: &UndoRecord,
     ) -> Result<(Present, CachedState), ScanError> {
-        let subject =
-            Subject { key: record.key.clone(), member: record.member.clone(), id: Vec::new() };
-        let mut states = self.cache.read(mapping, std::slice::from_ref(&subject), true).await?;
+        let subject = Subject {
+            key: record.key.clone(),
+            member: record.member.clone(),
+            id: Vec::new(),
+        };
+        let mut states = self
+            .cache
+            .read(mapping, std::slice::from_ref(&subject), true)
+            .await?;
         let state = states.pop().expect("one subject, one answer");
         let value = match &state.cached {
             Cached::Value(bytes) => Some(bytes.clone()),
@@ -197,10 +226,16 @@ impl Undoer {
                 Present::HashFields(name.into_iter().map(|n| (n, value.clone())).collect())
             }
             Previous::HashFields(fields) => {
-                let whole = self.cache.whole_hashes(std::slice::from_ref(&record.key)).await?;
+                let whole = self
+                    .cache
+                    .whole_hashes(std::slice::from_ref(&record.key))
+                    .await?;
                 let whole = whole.into_iter().next().unwrap_or_default();
                 let now = |name: &[u8]| {
-                    whole.iter().find(|(n, _)| n.as_ref() == name).map(|(_, v)| v.clone())
+                    whole
+                        .iter()
+                        .find(|(n, _)| n.as_ref() == name)
+                        .map(|(_, v)| v.clone())
                 };
                 let named = |(name, _): &(Vec<u8>, _)| (Bytes::copy_from_slice(name), now(name));
                 Present::HashFields(fields.iter().map(named).collect())
@@ -223,15 +258,18 @@ fn reverse(record: &UndoRecord, present: &Present, state: &CachedState) -> UndoR
         ),
         (Previous::HashFields(old), Present::HashFields(now)) => (
             Previous::HashFields(
-                now.iter().map(|(n, v)| (n.to_vec(), v.as_ref().map(|v| v.to_vec()))).collect(),
+                now.iter()
+                    .map(|(n, v)| (n.to_vec(), v.as_ref().map(|v| v.to_vec())))
+                    .collect(),
             ),
             Some(crate::report::digest_of_fields(
                 old.iter().map(|(n, v)| (n.as_slice(), v.as_deref())),
             )),
         ),
-        (Previous::SetMember(was), _) => {
-            (Previous::SetMember(!was), was.then(|| digest_of_value(b"1")))
-        }
+        (Previous::SetMember(was), _) => (
+            Previous::SetMember(!was),
+            was.then(|| digest_of_value(b"1")),
+        ),
         (Previous::WholeHash(old), _) => (
             Previous::WholeHash(Vec::new()),
             Some(crate::report::digest_of_fields(
@@ -258,12 +296,16 @@ fn outcome_of(reply: WriteReply) -> StepOutcome {
     let (kind, reason) = match reply {
         WriteReply::Applied => (OutcomeKind::Applied, String::new()),
         WriteReply::Changed => (OutcomeKind::LostRace, "Redis changed first".to_owned()),
-        WriteReply::Late => (OutcomeKind::Refused, "the script came after its deadline".to_owned()),
+        WriteReply::Late => (
+            OutcomeKind::Refused,
+            "the script came after its deadline".to_owned(),
+        ),
         WriteReply::Fenced(why) => (OutcomeKind::Refused, why),
         WriteReply::Refused(why) => (OutcomeKind::Failed, why),
-        WriteReply::Unknown(why) => {
-            (OutcomeKind::Failed, format!("no answer, it may or may not be undone: {why}"))
-        }
+        WriteReply::Unknown(why) => (
+            OutcomeKind::Failed,
+            format!("no answer, it may or may not be undone: {why}"),
+        ),
     };
     StepOutcome::new(Remedy::None, kind, reason)
 }

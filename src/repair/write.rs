@@ -9,8 +9,8 @@ use super::apply::{Applier, Ready, StepOutcome};
 use crate::model::finding::OutcomeKind;
 use crate::model::mapping::Mapping;
 use crate::model::observation::Look;
-use crate::rules::fingerprint;
 use crate::rules::Judge;
+use crate::rules::fingerprint;
 use crate::scan::{Target, look_once, subject_of};
 use crate::store::mysql::MysqlError;
 use crate::store::redis::{Fence, Write, WriteReply, Writer};
@@ -58,7 +58,10 @@ impl Applier {
         if group.is_empty() || self.refuse_rest(group, outcomes) {
             return;
         }
-        let keys: Vec<_> = group.iter().filter_map(|r| r.item.target.sweep_key.clone()).collect();
+        let keys: Vec<_> = group
+            .iter()
+            .filter_map(|r| r.item.target.sweep_key.clone())
+            .collect();
         if keys.len() < group.len() {
             return self.refuse(group, outcomes, "no row could be locked for it");
         }
@@ -91,7 +94,10 @@ impl Applier {
         }
         let (still, changed): (Vec<&Ready<'_>>, Vec<&Ready<'_>>) = group.iter().partition(|r| {
             let subject = &r.item.target.subject;
-            r.fingerprint == prints.get(&(subject.key.clone(), subject.member.clone())).copied()
+            r.fingerprint
+                == prints
+                    .get(&(subject.key.clone(), subject.member.clone()))
+                    .copied()
         });
         for ready in changed {
             outcomes[ready.at] = Some(StepOutcome::new(
@@ -100,7 +106,11 @@ impl Applier {
                 "the row changed before it was locked",
             ));
         }
-        let fence = if still.is_empty() { None } else { self.fence(LOCK_TIME - LOCK_RESERVE).await };
+        let fence = if still.is_empty() {
+            None
+        } else {
+            self.fence(LOCK_TIME - LOCK_RESERVE).await
+        };
         let Some(fence) = fence else {
             let _ = lock.release().await;
             self.refuse_unset(group, outcomes);
@@ -216,7 +226,10 @@ impl Applier {
 
     /// One WAIT for the batch, on the connection that wrote it.
     pub(super) async fn await_replicas(&mut self, outcomes: &[Option<StepOutcome>]) {
-        let wrote = outcomes.iter().flatten().any(|o| o.kind == OutcomeKind::Applied);
+        let wrote = outcomes
+            .iter()
+            .flatten()
+            .any(|o| o.kind == OutcomeKind::Applied);
         if !wrote || self.limits.min_replicas == 0 || self.stopped().is_some() {
             return;
         }
@@ -237,7 +250,9 @@ impl Applier {
 
     /// Gives every item of `group` a refusal if repairing has stopped.
     fn refuse_rest(&mut self, group: &[Ready<'_>], outcomes: &mut [Option<StepOutcome>]) -> bool {
-        let Some(why) = self.stopped().map(str::to_owned) else { return false };
+        let Some(why) = self.stopped().map(str::to_owned) else {
+            return false;
+        };
         self.refuse(group, outcomes, &format!("repairing had stopped: {why}"));
         true
     }
@@ -253,8 +268,11 @@ impl Applier {
 
     fn refuse(&self, group: &[Ready<'_>], outcomes: &mut [Option<StepOutcome>], why: &str) {
         for ready in group {
-            outcomes[ready.at] =
-                Some(StepOutcome::new(ready.step.remedy, OutcomeKind::Refused, why));
+            outcomes[ready.at] = Some(StepOutcome::new(
+                ready.step.remedy,
+                OutcomeKind::Refused,
+                why,
+            ));
         }
     }
 }
@@ -268,11 +286,22 @@ fn read_again(judge: &Judge, ready: &Ready<'_>, look: Option<&Look>) -> StepOutc
             "no answer, and it could not be read again: it may or may not have been written",
         );
     };
-    if judge.suspects(look.row.as_ref().map(|r| r.as_ref()), &look.after).is_empty() {
+    if judge
+        .suspects(look.row.as_ref().map(|r| r.as_ref()), &look.after)
+        .is_empty()
+    {
         StepOutcome::new(remedy, OutcomeKind::Applied, "")
     } else if look.after.cached == ready.item.look.after.cached {
-        StepOutcome::new(remedy, OutcomeKind::Failed, "no answer; the value is untouched")
+        StepOutcome::new(
+            remedy,
+            OutcomeKind::Failed,
+            "no answer; the value is untouched",
+        )
     } else {
-        StepOutcome::new(remedy, OutcomeKind::LostRace, "no answer; Redis has another value now")
+        StepOutcome::new(
+            remedy,
+            OutcomeKind::LostRace,
+            "no answer; Redis has another value now",
+        )
     }
 }

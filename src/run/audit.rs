@@ -62,23 +62,36 @@ async fn sweep(
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     match scope {
-        Scope::Sweep { selection, keyspace } => {
+        Scope::Sweep {
+            selection,
+            keyspace,
+        } => {
             let mut counts = sweep_source(check, *selection, first_slice, batches).await?;
             if *keyspace {
                 let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
-                add(&mut counts, &sweep_keyspace(check, last_slice, batches).await?);
+                add(
+                    &mut counts,
+                    &sweep_keyspace(check, last_slice, batches).await?,
+                );
             }
             Ok(counts)
         }
         Scope::Targets(targets) => {
             for group in targets.chunks(BATCH_TARGETS) {
-                let batch = Batch { targets: group.to_vec(), slices_done: Vec::new() };
+                let batch = Batch {
+                    targets: group.to_vec(),
+                    slices_done: Vec::new(),
+                };
                 if batches.send(batch).await.is_err() {
                     break;
                 }
             }
             let count = targets.len() as u64;
-            Ok(Coverage { observed: count, suspect: count, ..Coverage::default() })
+            Ok(Coverage {
+                observed: count,
+                suspect: count,
+                ..Coverage::default()
+            })
         }
     }
 }

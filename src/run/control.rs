@@ -46,8 +46,15 @@ pub(super) async fn control_sample(
             break;
         }
         let stores = &check.stores;
-        let paired =
-            page(&stores.source, &stores.cache, &check.mapping, &range, selection, limit).await?;
+        let paired = page(
+            &stores.source,
+            &stores.cache,
+            &check.mapping,
+            &range,
+            selection,
+            limit,
+        )
+        .await?;
         check.pacer.take(paired.keyed.len()).await;
         for (at, &index) in paired.keyed.iter().enumerate() {
             let row = paired.rows.row(index);
@@ -65,21 +72,22 @@ pub(super) async fn control_sample(
     still_the_same_node(check).await?;
     // A mapping that is wrong everywhere need not be looked at twice everywhere.
     let settled = settle(check, suspects).await?;
-    control.mismatched = settled.iter().filter(|s| s.verdict != Verdict::Transient).count() as u64;
+    control.mismatched = settled
+        .iter()
+        .filter(|s| s.verdict != Verdict::Transient)
+        .count() as u64;
     Ok(control)
 }
 
 /// Ranges to draw from and how many rows each. Where ids cannot be drawn at random (no single integer
 /// key) the sample is the beginning of the table.
-async fn places(
-    check: &CheckRun,
-    wanted: usize,
-) -> Result<Vec<(KeyRange, usize)>, RunError> {
+async fn places(check: &CheckRun, wanted: usize) -> Result<Vec<(KeyRange, usize)>, RunError> {
     let bounds = check.stores.source.key_bounds(&check.mapping).await?;
-    let integer = |key: &[Vec<u8>]| -> Option<i128> {
-        std::str::from_utf8(key.first()?).ok()?.parse().ok()
-    };
-    let Some((low, high)) = bounds.as_ref().and_then(|(l, h)| Some((integer(l)?, integer(h)?)))
+    let integer =
+        |key: &[Vec<u8>]| -> Option<i128> { std::str::from_utf8(key.first()?).ok()?.parse().ok() };
+    let Some((low, high)) = bounds
+        .as_ref()
+        .and_then(|(l, h)| Some((integer(l)?, integer(h)?)))
     else {
         return Ok(vec![(KeyRange::default(), wanted)]);
     };
@@ -88,7 +96,9 @@ async fn places(
     }
     let mut starts: Vec<i128> = {
         let mut random = rand::rng();
-        (0..PLACES).map(|_| random.random_range(low - 1..high)).collect()
+        (0..PLACES)
+            .map(|_| random.random_range(low - 1..high))
+            .collect()
     };
     starts.sort_unstable();
     starts.dedup();
@@ -100,7 +110,13 @@ async fn places(
         .enumerate()
         .map(|(i, &start)| {
             let upto = starts.get(i + 1).map(|&next| key(next));
-            (KeyRange { after: Some(key(start)), upto }, each)
+            (
+                KeyRange {
+                    after: Some(key(start)),
+                    upto,
+                },
+                each,
+            )
         })
         .collect())
 }

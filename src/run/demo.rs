@@ -21,7 +21,11 @@ const AUCTIONS: u64 = 200;
 /// Lines of the CSV that are shown.
 const LINES_SHOWN: usize = 6;
 const ACTS: Acts = Acts {
-    load: Load { clerks: 4, per_second: Some(2_000), seed: SEED },
+    load: Load {
+        clerks: 4,
+        per_second: Some(2_000),
+        seed: SEED,
+    },
     before: 1_500,
     lost: 800,
     after: 500,
@@ -50,14 +54,23 @@ async fn play(console: &mut Console) -> Result<bool, LabError> {
         "1. Starting a real {} and a Redis master with two replicas and three Sentinels, in a temporary folder …",
         program.version
     ));
-    let database = MysqlOptions { flavor: program.flavor, arguments: Vec::new(), tls: false };
-    let cluster =
-        ClusterOptions { replicas: 2, sentinel_name: Some("mymaster".into()), lines: Vec::new() };
+    let database = MysqlOptions {
+        flavor: program.flavor,
+        arguments: Vec::new(),
+        tls: false,
+    };
+    let cluster = ClusterOptions {
+        replicas: 2,
+        sentinel_name: Some("mymaster".into()),
+        lines: Vec::new(),
+    };
     let mut stage = Stage::start(database, cluster, Stock::new(USERS, AUCTIONS, SEED)).await?;
     say(&format!(
         "   An auction house with {USERS} users and {AUCTIONS} auctions writes MySQL first and Redis second."
     ));
-    say("2. The replicas fall behind, customers go on bidding, the master is killed, Sentinel promotes a replica …");
+    say(
+        "2. The replicas fall behind, customers go on bidding, the master is killed, Sentinel promotes a replica …",
+    );
     let (loss, running) = stage.fail_over(ACTS).await?;
     running.stop().await;
     tell_loss(say, &loss);
@@ -97,11 +110,21 @@ async fn audit(
 ) -> Result<bool, LabError> {
     let folder = tempfile::tempdir().map_err(LabError::io("make a temporary folder"))?;
     let job = demo_job::write_to(folder.path())?;
-    let since = loss.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let since = loss
+        .since
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let program = std::env::current_exe().map_err(LabError::io("find this program"))?;
-    let auditor = Auditor { program, job, since, environment: stage.environment() };
+    let auditor = Auditor {
+        program,
+        job,
+        since,
+        environment: stage.environment(),
+    };
 
-    say(&format!("\n3. $ auditor scan auction.toml --since {}", auditor.since));
+    say(&format!(
+        "\n3. $ auditor scan auction.toml --since {}",
+        auditor.since
+    ));
     let scan = auditor.run(&["scan"]).await?;
     scan.tell(say);
     say("\n4. $ auditor repair auction.toml --since … --dry-run");
@@ -120,7 +143,10 @@ async fn audit(
     ));
     tell_truth(say, &left);
     tell_csv(say, &repair);
-    say(&format!("\nThe whole demo took {:.0} s.", started.elapsed().as_secs_f64()));
+    say(&format!(
+        "\nThe whole demo took {:.0} s.",
+        started.elapsed().as_secs_f64()
+    ));
     let codes = [scan.code, dry.code, repair.code, again.code];
     let as_planned = codes == [Some(1), Some(1), Some(0), Some(0)];
     Ok(as_planned && !truth.expected.is_empty() && left.expected.is_empty())
@@ -129,12 +155,23 @@ async fn audit(
 fn tell_csv(say: &mut impl FnMut(&str), repair: &Told) {
     let Some(folder) = &repair.folder else { return };
     let csv = folder.join("affected_ranges.csv");
-    say(&format!("\n8. What was affected, for the morning after: {}", csv.display()));
+    say(&format!(
+        "\n8. What was affected, for the morning after: {}",
+        csv.display()
+    ));
     if let Ok(text) = std::fs::read_to_string(&csv) {
-        text.lines().take(LINES_SHOWN).for_each(|line| say(&format!("   {line}")));
+        text.lines()
+            .take(LINES_SHOWN)
+            .for_each(|line| say(&format!("   {line}")));
     }
-    say(&format!("   Every single finding: {}", folder.join("findings.csv").display()));
-    say(&format!("   Every value that was replaced: {}", folder.join("undo.jsonl").display()));
+    say(&format!(
+        "   Every single finding: {}",
+        folder.join("findings.csv").display()
+    ));
+    say(&format!(
+        "   Every value that was replaced: {}",
+        folder.join("undo.jsonl").display()
+    ));
 }
 
 /// The program itself, run on the stage as a person would run it.
@@ -171,14 +208,22 @@ impl Auditor {
         let last = text.lines().last().unwrap_or_default();
         let place = Path::new(last.rsplit(' ').next().unwrap_or_default()).to_owned();
         let folder = place.is_dir().then_some(place);
-        Ok(Told { code: output.status.code(), text, folder })
+        Ok(Told {
+            code: output.status.code(),
+            text,
+            folder,
+        })
     }
 }
 
 impl Told {
     fn tell(&self, say: &mut impl FnMut(&str)) {
-        self.text.lines().for_each(|line| say(&format!("   {line}")));
-        let code = self.code.map_or_else(|| "none, it was killed".to_owned(), |c| c.to_string());
+        self.text
+            .lines()
+            .for_each(|line| say(&format!("   {line}")));
+        let code = self
+            .code
+            .map_or_else(|| "none, it was killed".to_owned(), |c| c.to_string());
         say(&format!("   exit code {code}"));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::request::{Console, Ending, Request};
 use super::execute::{repair, scan};
+use super::request::{Console, Ending, Request};
 use super::undo::undo;
 use crate::job::json_schema;
 use crate::rules::catalog;
@@ -26,7 +26,10 @@ fn explain(rule: &str, console: &mut Console) -> Ending {
         Some(text) => print(console, text),
         None => {
             let known: Vec<&str> = catalog::CACHE_RULES.iter().map(|r| r.id.0).collect();
-            Ending::BadRequest(format!("there is no rule `{rule}`; there are {}", known.join(", ")))
+            Ending::BadRequest(format!(
+                "there is no rule `{rule}`; there are {}",
+                known.join(", ")
+            ))
         }
     }
 }

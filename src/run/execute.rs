@@ -47,7 +47,10 @@ pub async fn repair(request: &RepairRequest, console: &mut Console) -> Ending {
         RepairRun::DryRun => Mode::DryRun,
         RepairRun::Write(consent) => Mode::Repair { consent },
     };
-    let options = Options { max_repairs: request.max_repairs, control: request.control };
+    let options = Options {
+        max_repairs: request.max_repairs,
+        control: request.control,
+    };
     ending(run_with(&request.scan, mode, options, console).await)
 }
 
@@ -83,12 +86,11 @@ pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
     }
 }
 
-async fn run(
-    request: &ScanRequest,
-    mode: Mode,
-    console: &mut Console,
-) -> Result<Ending, RunError> {
-    let options = Options { max_repairs: None, control: ControlChoice::Refuses };
+async fn run(request: &ScanRequest, mode: Mode, console: &mut Console) -> Result<Ending, RunError> {
+    let options = Options {
+        max_repairs: None,
+        control: ControlChoice::Refuses,
+    };
     run_with(request, mode, options, console).await
 }
 
@@ -128,12 +130,14 @@ async fn run_with(
     let plans = plans_of(request, &job, &runs, window, &mut ledger)?;
 
     let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7()).map_err(report)?;
-    let sink = Sink::new(folder.findings().map_err(report)?, folder.ranges(None).map_err(report)?);
+    let sink = Sink::new(
+        folder.findings().map_err(report)?,
+        folder.ranges(None).map_err(report)?,
+    );
     let sink = Arc::new(Mutex::new(sink));
     let mending = match lease {
         Some(lease) => {
-            let applier =
-                start_applier(&job, &opened, lease, &folder, options.max_repairs).await?;
+            let applier = start_applier(&job, &opened, lease, &folder, options.max_repairs).await?;
             Mending::Apply(Arc::new(Mutex::new(applier)))
         }
         None => Mending::PlanOnly,
@@ -175,19 +179,28 @@ async fn close(
     }
     let mut undo_records = 0;
     if let Mending::Apply(applier) = mending {
-        let applier = Arc::into_inner(applier).expect("all stages have ended").into_inner();
+        let applier = Arc::into_inner(applier)
+            .expect("all stages have ended")
+            .into_inner();
         if let Some(why) = applier.stopped() {
             ledger.limits_hit.push(why.to_owned());
         }
         undo_records = applier.finish().map_err(report)?;
     }
-    let sink = Arc::into_inner(sink).expect("all stages have ended").into_inner();
+    let sink = Arc::into_inner(sink)
+        .expect("all stages have ended")
+        .into_inner();
     let record = record_of(&closing, &ledger, &sink, folder.run_id(), undo_records).await;
     sink.finish()?;
     let verdict = record.verdict;
     folder.finish(&record).map_err(report)?;
     let keep = closing.job.limits.keep_runs;
-    if let Err(fault) = prune(&closing.request.output, &closing.job.name, keep, folder.run_id()) {
+    if let Err(fault) = prune(
+        &closing.request.output,
+        &closing.job.name,
+        keep,
+        folder.run_id(),
+    ) {
         tracing::warn!("old runs could not be removed: {fault}");
     }
     let written = match closing.request.format {
@@ -207,25 +220,34 @@ fn window_of(
     console: &Console,
 ) -> Result<(Option<TimeWindow>, Zone), RunError> {
     let zone = Zone::choose(job.time_zone, console.audience);
-    let Some(text) = request.scope.window() else { return Ok((None, zone)) };
+    let Some(text) = request.scope.window() else {
+        return Ok((None, zone));
+    };
     let window = resolve(text, zone)?;
     tracing::info!(
         "window: from {} ({}), until {}",
         zone.show(window.since),
         window.since.to_rfc3339(),
-        window.until.map_or_else(|| "now".to_owned(), |u| zone.show(u)),
+        window
+            .until
+            .map_or_else(|| "now".to_owned(), |u| zone.show(u)),
     );
     Ok((Some(window), zone))
 }
 
 fn resolve(text: &WindowText, zone: Zone) -> Result<TimeWindow, RunError> {
-    text.resolve(Micros::now(), zone).map_err(|e| RunError::BadRequest(e.to_string()))
+    text.resolve(Micros::now(), zone)
+        .map_err(|e| RunError::BadRequest(e.to_string()))
 }
 
 /// Row locks on one of several primaries hold nobody back on the others.
 fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<(), RunError> {
     let repairs = |m: &&Arc<Mapping>| m.check.repair != crate::model::check::RepairMode::Report;
-    match mappings.iter().filter(repairs).find(|m| !m.check.has_direction()) {
+    match mappings
+        .iter()
+        .filter(repairs)
+        .find(|m| !m.check.has_direction())
+    {
         Some(m) if opened.source.is_multi_primary => Err(RunError::BadRequest(format!(
             "check {} needs row locks, and this MySQL takes writes on several primaries, where a lock on one \
              does not hold back the others; set repair = \"report\" for it",
@@ -235,12 +257,7 @@ fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<()
     }
 }
 
-fn ask(
-    consent: Consent,
-    job: &Job,
-    opened: &Opened,
-    console: &Console,
-) -> Result<(), RunError> {
+fn ask(consent: Consent, job: &Job, opened: &Opened, console: &Console) -> Result<(), RunError> {
     let question = format!(
         "Repair job {} on the Redis master {} (every value that is replaced is kept in undo.jsonl)?",
         job.name, opened.node.address
@@ -249,15 +266,13 @@ fn ask(
 }
 
 /// Lets a person decide, where the request did not.
-pub(super) fn ask_for(
-    consent: Consent,
-    question: &str,
-    console: &Console,
-) -> Result<(), RunError> {
+pub(super) fn ask_for(consent: Consent, question: &str, console: &Console) -> Result<(), RunError> {
     match consent {
         Consent::Given => Ok(()),
         Consent::Ask if console.confirm.confirm(question) => Ok(()),
-        Consent::Ask => Err(RunError::BadRequest("nothing was written: you did not say yes".into())),
+        Consent::Ask => Err(RunError::BadRequest(
+            "nothing was written: you did not say yes".into(),
+        )),
     }
 }
 
@@ -284,8 +299,11 @@ fn check_runs(
     );
     let pages = Arc::new(Semaphore::new(PAGES_AT_ONCE));
     // A policy the ACL hides may evict anything.
-    let evicts_unexpiring =
-        opened.node.eviction_policy.as_deref().is_none_or(|p| p.starts_with("allkeys"));
+    let evicts_unexpiring = opened
+        .node
+        .eviction_policy
+        .as_deref()
+        .is_none_or(|p| p.starts_with("allkeys"));
     mappings
         .iter()
         .map(|mapping| CheckRun {
@@ -324,7 +342,10 @@ fn plans_of(
             }
         };
         match scope {
-            Ok(scope) => plans.push(Plan { check: check.clone(), scope }),
+            Ok(scope) => plans.push(Plan {
+                check: check.clone(),
+                scope,
+            }),
             Err(why) => ledger.check(check.name()).not_searched.push(why),
         }
     }
@@ -335,4 +356,3 @@ fn plans_of(
     }
     Ok(plans)
 }
-

@@ -5,52 +5,59 @@ use sha2::{Digest, Sha256};
 use super::check::CheckRun;
 use super::settle::Settled;
 use crate::model::check::FieldSpec;
-use crate::model::finding::{Finding, Suspect, Verdict};
-use crate::model::observation::{CachedState, Look};
+use crate::model::finding::{Finding, Remedy, Suspect, Verdict};
+use crate::model::observation::Look;
 use crate::model::rows::RowRef;
 use crate::model::time::Micros;
 use crate::model::value::Number;
 use crate::model::value::number::difference;
 use crate::plan::attribute;
-use crate::repair::{Planned, StepOutcome};
+use crate::repair::{PlannedStep, Refusal, StepOutcome};
+use crate::rules::changed_at;
 
 /// What repair had to say about a target: what would be done, and what was.
 pub(super) enum Mended {
     /// A scan or a dry run: the plan, or why there is none.
-    Planned(Planned),
-    Done { outcome: StepOutcome, settled_at: Option<Micros> },
+    Planned(Box<Result<PlannedStep, Refusal>>),
+    Done {
+        outcome: StepOutcome,
+        settled_at: Option<Micros>,
+    },
     /// Nothing is ever done about this verdict.
     Nothing,
 }
 
 /// One finding for each suspect of a target.
 pub(super) fn findings_of(check: &CheckRun, settled: &Settled, mended: &Mended) -> Vec<Finding> {
-    settled.suspects.iter().map(|suspect| finding_of(check, settled, suspect, mended)).collect()
+    settled
+        .suspects
+        .iter()
+        .map(|suspect| finding_of(check, settled, suspect, mended))
+        .collect()
 }
 
-fn finding_of(
-    check: &CheckRun,
-    settled: &Settled,
-    suspect: &Suspect,
-    mended: &Mended,
-) -> Finding {
+fn finding_of(check: &CheckRun, settled: &Settled, suspect: &Suspect, mended: &Mended) -> Finding {
     let mapping = &check.mapping;
     let look = settled.look.as_ref();
     let row = look.and_then(|l| l.row.as_ref()).map(|r| r.as_ref());
-    let changed_at = row.and_then(|row| changed_at(check, row));
+    let changed_at = row.and_then(|row| changed_at(mapping, row));
     let field = suspect.field.map(|at| (at, &mapping.check.fields[at]));
     let values = look.map_or_else(Values::default, |look| values(check, look, row, field));
     let (remedy, outcome, reason, repaired_at) = match mended {
-        Mended::Planned(Planned::Step(remedy)) => (*remedy, None, String::new(), None),
-        Mended::Planned(Planned::Refused(refusal)) => {
-            (refusal.remedy, None, refusal.reason.clone(), None)
-        }
-        Mended::Done { outcome, settled_at } => {
-            (outcome.remedy, Some(outcome.kind), outcome.reason.clone(), *settled_at)
-        }
-        Mended::Nothing => {
-            (crate::model::finding::Remedy::None, None, settled.reason.clone(), None)
-        }
+        Mended::Planned(plan) => match plan.as_ref() {
+            Ok(step) => (step.remedy, None, String::new(), None),
+            Err(refusal) => (Remedy::None, None, refusal.to_string(), None),
+        },
+        Mended::Done {
+            outcome,
+            settled_at,
+        } => (
+            outcome.remedy,
+            Some(outcome.kind),
+            outcome.reason.clone(),
+            *settled_at,
+        ),
+        Mended::Nothing => (Remedy::None, None, settled.reason.clone(), None),
     };
     let reason = [suspect.detail.as_deref().unwrap_or_default(), &reason]
         .iter()
@@ -68,12 +75,15 @@ fn finding_of(
         attribution: attribute(changed_at, check.window, &check.timing),
         cache_value: values.cache,
         source_value: values.source,
-        cache_version: look.and_then(|l| check.judge.cached_version(&l.after)),
+        cache_version: look.and_then(|l| check.judge.shown_version(&l.after.cached)),
         source_version: mapping
             .version_cell
             .and_then(|cell| row?.cell(cell))
             .map(<[u8]>::to_vec),
-        compensated: mapping.subject_cell.and_then(|cell| row?.cell(cell)).map(<[u8]>::to_vec),
+        compensated: mapping
+            .subject_cell
+            .and_then(|cell| row?.cell(cell))
+            .map(<[u8]>::to_vec),
         changed_at,
         money_delta: values.money_delta,
         remedy,
@@ -85,10 +95,6 @@ fn finding_of(
             _ => repaired_at,
         },
     }
-}
-
-fn changed_at(check: &CheckRun, row: RowRef<'_>) -> Option<Micros> {
-    check.judge.changed_at(row)
 }
 
 #[derive(Default)]
@@ -108,21 +114,25 @@ fn values(
 ) -> Values {
     let fields = &check.mapping.check.fields;
     let only = || (fields.len() == 1).then(|| (0, &fields[0]));
-    let Some((at, spec)) = field.or_else(only) else { return Values::default() };
-    let cache = cached_field(check, at, &look.after);
-    let source = row.and_then(|r| r.cell(check.mapping.field_cells[at])).map(<[u8]>::to_vec);
+    let Some((at, spec)) = field.or_else(only) else {
+        return Values::default();
+    };
+    let cache = check.judge.shown_field(at, &look.after.cached);
+    let source = row
+        .and_then(|r| r.cell(check.mapping.field_cells[at]))
+        .map(<[u8]>::to_vec);
     let money_delta = match (&cache, &source) {
-        (Some(cache), Some(source)) if spec.balance => {
-            Number::parse(source).zip(Number::parse(cache)).and_then(|(s, c)| difference(&s, &c))
-        }
+        (Some(cache), Some(source)) if spec.balance => Number::parse(source)
+            .zip(Number::parse(cache))
+            .and_then(|(s, c)| difference(&s, &c)),
         _ => None,
     };
     let shown = |value: Option<Vec<u8>>| value.map(|v| if spec.redact { digest(&v) } else { v });
-    Values { cache: shown(cache), source: shown(source), money_delta }
-}
-
-fn cached_field(check: &CheckRun, at: usize, state: &CachedState) -> Option<Vec<u8>> {
-    check.judge.cached_field(at, state)
+    Values {
+        cache: shown(cache),
+        source: shown(source),
+        money_delta,
+    }
 }
 
 /// What stands for a redacted value: equal values have equal digests.

@@ -66,11 +66,29 @@ mod tests {
 
     #[test]
     fn the_worst_wins() {
-        let clean = Coverage { observed: 10, matched: 10, ..Coverage::default() };
+        let clean = Coverage {
+            observed: 10,
+            matched: 10,
+            ..Coverage::default()
+        };
         assert_eq!(ledger(clean).verdict(0), RunVerdict::Consistent);
         assert_eq!(ledger(clean).verdict(1), RunVerdict::FindingsRemain);
-        assert_eq!(ledger(Coverage { unknown: 1, ..clean }).verdict(0), RunVerdict::Partial);
-        assert_eq!(ledger(Coverage { skipped: 1, ..clean }).verdict(1), RunVerdict::Partial);
+        assert_eq!(
+            ledger(Coverage {
+                unknown: 1,
+                ..clean
+            })
+            .verdict(0),
+            RunVerdict::Partial
+        );
+        assert_eq!(
+            ledger(Coverage {
+                skipped: 1,
+                ..clean
+            })
+            .verdict(1),
+            RunVerdict::Partial
+        );
         let mut refused = ledger(clean);
         refused.check("profile").is_control_refused = true;
         assert_eq!(refused.verdict(0), RunVerdict::Partial);
@@ -78,8 +96,14 @@ mod tests {
 
     #[test]
     fn nothing_observed_is_clean_only_where_there_is_nothing() {
-        assert_eq!(ledger(Coverage::default()).verdict(0), RunVerdict::Consistent);
-        let nulls = Coverage { foreign: 3, ..Coverage::default() };
+        assert_eq!(
+            ledger(Coverage::default()).verdict(0),
+            RunVerdict::Consistent
+        );
+        let nulls = Coverage {
+            foreign: 3,
+            ..Coverage::default()
+        };
         assert_eq!(ledger(nulls).verdict(0), RunVerdict::Partial);
     }
 }

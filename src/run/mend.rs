@@ -11,7 +11,7 @@ use super::settle::Settled;
 use super::sink::Sink;
 use crate::model::finding::{OutcomeKind, Verdict};
 use crate::model::time::Micros;
-use crate::repair::{Applier, Repairable, plan_or_refuse};
+use crate::repair::{Applier, Repairable, plan_step};
 use crate::scan::{Target, look};
 
 /// What is done with confirmed findings.
@@ -51,7 +51,14 @@ pub(super) async fn mend(
 fn planned(check: &CheckRun, settled: &Settled) -> Mended {
     match (&settled.verdict, &settled.look) {
         (Verdict::Confirmed, Some(look)) => {
-            Mended::Planned(plan_or_refuse(&check.judge, look, &settled.suspects))
+            let plan = plan_step(
+                &check.judge,
+                &settled.target.subject,
+                look,
+                &settled.suspects,
+                None,
+            );
+            Mended::Planned(Box::new(plan))
         }
         _ => Mended::Nothing,
     }
@@ -78,12 +85,20 @@ async fn repair(
     if items.is_empty() {
         return Ok(mended);
     }
-    let outcomes = applier.lock().await.apply(&check.mapping, &check.judge, &items).await;
+    let outcomes = applier
+        .lock()
+        .await
+        .apply(&check.mapping, &check.judge, &items)
+        .await;
     let is_to_be_right = |kind| {
-        matches!(kind, OutcomeKind::Applied | OutcomeKind::LostRace | OutcomeKind::AlreadyRight)
+        matches!(
+            kind,
+            OutcomeKind::Applied | OutcomeKind::LostRace | OutcomeKind::AlreadyRight
+        )
     };
-    let verified_places: Vec<usize> =
-        (0..items.len()).filter(|&i| is_to_be_right(outcomes[i].kind)).collect();
+    let verified_places: Vec<usize> = (0..items.len())
+        .filter(|&i| is_to_be_right(outcomes[i].kind))
+        .collect();
     let targets: Vec<&Target> = verified_places.iter().map(|&i| &items[i].target).collect();
     let verified = verify(check, &targets).await?;
     let mut settled_at: Vec<Option<Micros>> = vec![None; items.len()];
@@ -91,7 +106,10 @@ async fn repair(
         settled_at[place] = at;
     }
     for ((place, outcome), settled_at) in places.into_iter().zip(outcomes).zip(settled_at) {
-        mended[place] = Mended::Done { outcome, settled_at };
+        mended[place] = Mended::Done {
+            outcome,
+            settled_at,
+        };
     }
     Ok(mended)
 }

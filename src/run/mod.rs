@@ -26,7 +26,6 @@ mod undo;
 
 pub use dispatch::execute;
 
-
 use crate::job::JobFaults;
 use crate::scan::ScanError;
 use crate::store::mysql::MysqlError;

@@ -29,10 +29,16 @@ pub(super) struct Opened {
 
 /// Connects to both stores. Unreachable ones are tried again, with growing pauses; a refusal is final.
 pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
-    let source = retrying(|| Mysql::connect(&job.mysql, SOURCE_CONNECTIONS), is_unreachable_source)
+    let source = retrying(
+        || Mysql::connect(&job.mysql, SOURCE_CONNECTIONS),
+        is_unreachable_source,
+    )
+    .await
+    .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+    let facts = source
+        .facts()
         .await
         .map_err(|e| RunError::NothingJudged(e.to_string()))?;
-    let facts = source.facts().await.map_err(|e| RunError::NothingJudged(e.to_string()))?;
     let (cache, node) = open_cache(job).await?;
     let stores = Stores {
         source,
@@ -40,7 +46,11 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
         cache,
         pinned: node.identity.clone(),
     };
-    Ok(Opened { stores, source: facts, node })
+    Ok(Opened {
+        stores,
+        source: facts,
+        node,
+    })
 }
 
 /// Connects to Redis alone: at the start, and again after the topology changed.
@@ -78,14 +88,14 @@ fn is_unreachable_source(fault: &MysqlError) -> bool {
 }
 
 fn is_unreachable_cache(fault: &RedisError) -> bool {
-    matches!(fault, RedisError::Unreachable(_) | RedisError::TopologyChanged(_))
+    matches!(
+        fault,
+        RedisError::Unreachable(_) | RedisError::TopologyChanged(_)
+    )
 }
 
 /// Tries `open` until it succeeds or fails for good; pauses double from half a second.
-async fn retrying<T, E, F>(
-    mut open: impl FnMut() -> F,
-    may_heal: fn(&E) -> bool,
-) -> Result<T, E>
+async fn retrying<T, E, F>(mut open: impl FnMut() -> F, may_heal: fn(&E) -> bool) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
     E: std::fmt::Display,
@@ -154,9 +164,14 @@ async fn schema_of(check: &CacheCheck, source: &Mysql) -> Result<SourceSchema, U
         Source::Table { table, .. } => match source.table_schema(&table.text).await {
             Ok(Some(schema)) => Ok(SourceSchema::Table(schema)),
             Ok(None) => Err(Unread::Fault(Fault {
-                message: format!("there is no table `{}`, or this user may not see it", table.text),
+                message: format!(
+                    "there is no table `{}`, or this user may not see it",
+                    table.text
+                ),
                 span: table.span.clone(),
-                hint: Some("check the name and the database in [mysql].url, and GRANT SELECT".into()),
+                hint: Some(
+                    "check the name and the database in [mysql].url, and GRANT SELECT".into(),
+                ),
             })),
             Err(fault) => Err(Unread::Store(fault)),
         },
@@ -174,7 +189,10 @@ async fn schema_of(check: &CacheCheck, source: &Mysql) -> Result<SourceSchema, U
 
 fn statement_fault(check: &CacheCheck, why: &str) -> Fault {
     Fault {
-        message: format!("MySQL rejects a statement of check `{}`: {why}", check.name.text),
+        message: format!(
+            "MySQL rejects a statement of check `{}`: {why}",
+            check.name.text
+        ),
         span: check.name.span.clone(),
         hint: Some("look at `where`, `deleted`, `changed_ids` and `lock_sql` of this check".into()),
     }

@@ -62,7 +62,9 @@ impl Pacer {
     }
 
     async fn wait_for_budget(&self, keys: usize) {
-        let Rate::PerSecond(per_second) = self.inner.rate else { return };
+        let Rate::PerSecond(per_second) = self.inner.rate else {
+            return;
+        };
         let cost = Duration::from_secs_f64(keys as f64 / f64::from(per_second.max(1)));
         let due = {
             let mut paid_until = self.inner.paid_until.lock().await;
@@ -85,7 +87,9 @@ impl Pacer {
         }
         let mut is_waiting = false;
         while !self.inner.stop.is_requested() {
-            let Ok(running) = self.inner.source.threads_running().await else { break };
+            let Ok(running) = self.inner.source.threads_running().await else {
+                break;
+            };
             if running <= self.inner.threads_running_max {
                 break;
             }

@@ -44,8 +44,22 @@ pub(super) async fn record_of(
 ) -> RunRecord {
     let verdict = ledger.verdict(sink.unresolved());
     let after = TopologyRecord {
-        redis: closing.stores.cache.facts().await.ok().as_ref().map(redis_record),
-        source: closing.stores.source.facts().await.ok().as_ref().map(source_record),
+        redis: closing
+            .stores
+            .cache
+            .facts()
+            .await
+            .ok()
+            .as_ref()
+            .map(redis_record),
+        source: closing
+            .stores
+            .source
+            .facts()
+            .await
+            .ok()
+            .as_ref()
+            .map(source_record),
     };
     let checks = closing
         .mappings
@@ -82,7 +96,10 @@ pub(super) async fn record_of(
         },
         topology_after: after,
         checks,
-        timings: vec![Timing { stage: "run".to_owned(), took: closing.started.1.elapsed() }],
+        timings: vec![Timing {
+            stage: "run".to_owned(),
+            took: closing.started.1.elapsed(),
+        }],
         limits_hit: ledger.limits_hit.clone(),
         remarks: ledger.partial.clone(),
         undo_records,
@@ -139,7 +156,12 @@ fn redis_record(node: &NodeFacts) -> RedisRecord {
         server: node.server.clone(),
         version: node.version.clone(),
         run_id: node.identity.run_id.clone(),
-        role: if node.identity.is_master { "master" } else { "replica" }.to_owned(),
+        role: if node.identity.is_master {
+            "master"
+        } else {
+            "replica"
+        }
+        .to_owned(),
         replication_id: node.identity.replication_id.clone(),
         replication_id2: node.replication_id2.clone(),
         offset: node.offset,

@@ -62,7 +62,9 @@ impl Rounds<'_> {
                     stores.pinned = node.identity;
                 }
                 Err(fault) => {
-                    self.ledger.partial.push(format!("Redis did not come back: {fault}"));
+                    self.ledger
+                        .partial
+                        .push(format!("Redis did not come back: {fault}"));
                     break;
                 }
             }
@@ -87,7 +89,11 @@ impl Rounds<'_> {
         let check = Arc::new(plan.check.clone());
         let result = self.audit(&check, &plan.scope, attempt, &mut ledger).await;
         ledger.took = started.elapsed();
-        Round { plan, ledger, result }
+        Round {
+            plan,
+            ledger,
+            result,
+        }
     }
 
     async fn audit(
@@ -115,7 +121,9 @@ impl Rounds<'_> {
                 return Ok(Coverage::default());
             }
         }
-        check.progress.begin(check.name(), "sweep", Some(check.mapping.rows_estimated));
+        check
+            .progress
+            .begin(check.name(), "sweep", Some(check.mapping.rows_estimated));
         let counts = audit_check(check, scope, attempt, self.mending, self.sink).await;
         check.progress.done();
         counts
@@ -138,7 +146,9 @@ impl Rounds<'_> {
             Ok(coverage) => {
                 entry.coverage = coverage;
                 if self.stop.is_requested() {
-                    entry.not_searched.push(format!("check {name} was stopped before its end"));
+                    entry
+                        .not_searched
+                        .push(format!("check {name} was stopped before its end"));
                 }
                 None
             }
@@ -148,7 +158,9 @@ impl Rounds<'_> {
                 Some(round.plan)
             }
             Err(fault) => {
-                entry.not_searched.push(format!("check {name} was not finished: {fault}"));
+                entry
+                    .not_searched
+                    .push(format!("check {name} was not finished: {fault}"));
                 None
             }
         }

@@ -16,7 +16,10 @@ pub(super) fn scope_of(
     is_full: bool,
 ) -> Result<Scope, String> {
     if is_full {
-        return Ok(Scope::Sweep { selection: Selection::All, keyspace: true });
+        return Ok(Scope::Sweep {
+            selection: Selection::All,
+            keyspace: true,
+        });
     }
     let check = &mapping.check;
     match (window, &check.window) {
@@ -36,9 +39,10 @@ pub(super) fn scope_of(
 /// From where the control sample is drawn: outside the window, or anywhere under `--full`.
 pub(super) fn control_selection(scope: &Scope) -> Option<Selection> {
     match scope {
-        Scope::Sweep { selection: Selection::ChangedSince(since), .. } => {
-            Some(Selection::UnchangedSince(*since))
-        }
+        Scope::Sweep {
+            selection: Selection::ChangedSince(since),
+            ..
+        } => Some(Selection::UnchangedSince(*since)),
         Scope::Sweep { .. } => Some(Selection::All),
         Scope::Targets(_) => None,
     }

@@ -44,10 +44,19 @@ pub(super) async fn settle(
     let mut pending: Vec<Pending> = targets
         .into_iter()
         .enumerate()
-        .map(|(at, target)| Pending { at, target, looks: Vec::new(), due: now })
+        .map(|(at, target)| Pending {
+            at,
+            target,
+            looks: Vec::new(),
+            due: now,
+        })
         .collect();
     while !pending.is_empty() {
-        let due = pending.iter().map(|p| p.due).min().expect("there are pending targets");
+        let due = pending
+            .iter()
+            .map(|p| p.due)
+            .min()
+            .expect("there are pending targets");
         let wait = due.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             check.progress.waiting(Some(&format!(
@@ -77,7 +86,10 @@ pub(super) async fn settle(
             }
         }
     }
-    Ok(settled.into_iter().map(|s| s.expect("every target got its verdict")).collect())
+    Ok(settled
+        .into_iter()
+        .map(|s| s.expect("every target got its verdict"))
+        .collect())
 }
 
 type Step = Result<Box<(usize, Settled)>, Pending>;
@@ -92,7 +104,12 @@ async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<St
             let reason = fault.to_string();
             return Ok(ready
                 .into_iter()
-                .map(|p| Ok(Box::new((p.at, unknown(p.target, p.looks.into_iter().last(), &reason)))))
+                .map(|p| {
+                    Ok(Box::new((
+                        p.at,
+                        unknown(p.target, p.looks.into_iter().last(), &reason),
+                    )))
+                })
                 .collect());
         }
         Err(fault) => return Err(fault.into()),
@@ -109,15 +126,33 @@ async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<St
 }
 
 fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
-    match decide(&check.judge, &p.looks, &check.stores.source_identity, check.timing) {
+    match decide(
+        &check.judge,
+        &p.looks,
+        &check.stores.source_identity,
+        check.timing,
+    ) {
         Decision::LookAgain { after } => {
             p.due = Instant::now() + after;
             Err(p)
         }
-        Decision::Settled { verdict, suspects, look } => {
+        Decision::Settled {
+            verdict,
+            suspects,
+            look,
+        } => {
             let reason = reason_for(verdict, &p.looks, &check.stores.source_identity);
             let look = p.looks.into_iter().nth(look);
-            Ok(Box::new((p.at, Settled { target: p.target, verdict, suspects, look, reason })))
+            Ok(Box::new((
+                p.at,
+                Settled {
+                    target: p.target,
+                    verdict,
+                    suspects,
+                    look,
+                    reason,
+                },
+            )))
         }
     }
 }

@@ -58,7 +58,9 @@ impl Sink {
         slices: &[(u32, u64)],
     ) -> Result<(), RunError> {
         for &(slice, observed) in slices {
-            self.ranges.slice_done(check, slice, observed).map_err(report)?;
+            self.ranges
+                .slice_done(check, slice, observed)
+                .map_err(report)?;
         }
         Ok(())
     }
@@ -146,7 +148,10 @@ pub(super) fn report(fault: crate::report::ReportError) -> RunError {
 fn digest(check: &str, subject: &Subject) -> [u8; 16] {
     let mut digest = Sha256::new();
     let member = subject.member.as_deref();
-    for part in [Some(check.as_bytes()), Some(subject.key.as_slice()), member].into_iter().flatten() {
+    for part in [Some(check.as_bytes()), Some(subject.key.as_slice()), member]
+        .into_iter()
+        .flatten()
+    {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }

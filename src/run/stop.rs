@@ -15,7 +15,10 @@ pub struct Stop {
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { sender: Arc::new(watch::channel(false).0), reason: Arc::new(Mutex::new(None)) }
+        Self {
+            sender: Arc::new(watch::channel(false).0),
+            reason: Arc::new(Mutex::new(None)),
+        }
     }
 }
 
@@ -47,7 +50,10 @@ impl Stop {
 
     /// Asks for the stop; the first reason is kept.
     pub fn request(&self, reason: &str) {
-        let mut kept = self.reason.lock().expect("nobody panics while holding the reason");
+        let mut kept = self
+            .reason
+            .lock()
+            .expect("nobody panics while holding the reason");
         kept.get_or_insert_with(|| reason.to_owned());
         self.sender.send_replace(true);
     }
@@ -58,7 +64,10 @@ impl Stop {
 
     /// Why, if a stop was asked for.
     pub fn reason(&self) -> Option<String> {
-        self.reason.lock().expect("nobody panics while holding the reason").clone()
+        self.reason
+            .lock()
+            .expect("nobody panics while holding the reason")
+            .clone()
     }
 
     /// Ends when a stop is asked for.

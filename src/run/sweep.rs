@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
-use super::check::CheckRun;
 use super::RunError;
+use super::check::CheckRun;
 use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
@@ -59,19 +59,35 @@ pub(super) async fn sweep_source(
         Selection::All => check.stores.source.key_bounds(&check.mapping).await?,
         _ => None,
     };
-    let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated).into_iter().zip(first_slice..);
+    let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
+        .into_iter()
+        .zip(first_slice..);
     let mut running = FuturesOrdered::new();
     let mut counts = Coverage::default();
     let mut batch = Batch::default();
     loop {
         while running.len() < PAGES_SIDE_BY_SIDE && !check.stop.is_requested() {
-            let Some((range, slice)) = waiting.next() else { break };
-            running.push_back(spawn(check, Part { slice, ordinal: 0, range }, selection));
+            let Some((range, slice)) = waiting.next() else {
+                break;
+            };
+            running.push_back(spawn(
+                check,
+                Part {
+                    slice,
+                    ordinal: 0,
+                    range,
+                },
+                selection,
+            ));
         }
-        let Some(done) = running.next().await else { break };
+        let Some(done) = running.next().await else {
+            break;
+        };
         let done = done.expect("a page's task does not panic")?;
         add(&mut counts, &done.counts);
-        check.progress.advance(done.counts.observed + done.counts.foreign);
+        check
+            .progress
+            .advance(done.counts.observed + done.counts.foreign);
         let ordinal = done.part.ordinal + done.counts.observed;
         batch.targets.extend(done.targets);
         match done.next {
@@ -106,7 +122,11 @@ async fn one_page(
     part: Part,
     selection: Selection,
 ) -> Result<PartDone, RunError> {
-    let _permit = check.pages.acquire().await.expect("the semaphore is never closed");
+    let _permit = check
+        .pages
+        .acquire()
+        .await
+        .expect("the semaphore is never closed");
     let paired = page(
         &check.stores.source,
         &check.stores.cache,
@@ -125,7 +145,12 @@ async fn one_page(
         ordinal: part.ordinal + counts.observed,
         range,
     });
-    Ok(PartDone { part, counts, targets, next })
+    Ok(PartDone {
+        part,
+        counts,
+        targets,
+        next,
+    })
 }
 
 /// What was read counts only if it came from the pinned process and history.
@@ -234,17 +259,18 @@ struct Unexplained {
 }
 
 /// Of the keys SCAN brought up, those to which the rules object once their row is known.
-async fn unexplained(
-    check: &Arc<CheckRun>,
-    targets: Vec<Target>,
-) -> Result<Unexplained, RunError> {
+async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unexplained, RunError> {
     let mut kept = Vec::new();
     let looked_up = targets.len() as u64;
     for group in targets.chunks(BATCH_TARGETS) {
         let refs: Vec<&Target> = group.iter().collect();
-        let looks =
-            crate::scan::look(&check.stores.source, &check.stores.cache, &check.mapping, &refs)
-                .await?;
+        let looks = crate::scan::look(
+            &check.stores.source,
+            &check.stores.cache,
+            &check.mapping,
+            &refs,
+        )
+        .await?;
         for (target, look) in group.iter().zip(looks) {
             let row = look.row.as_ref().map(|r| r.as_ref());
             // What a live row explains is judged by the sweep of the rows; here only the rest counts.
@@ -256,7 +282,11 @@ async fn unexplained(
         }
     }
     let suspect = kept.len() as u64;
-    Ok(Unexplained { targets: kept, looked_up, suspect })
+    Ok(Unexplained {
+        targets: kept,
+        looked_up,
+        suspect,
+    })
 }
 
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
@@ -268,4 +298,3 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.foreign += more.foreign;
     total.skipped += more.skipped;
 }
-

@@ -44,7 +44,10 @@ fn by_id(mapping: &Mapping, id: &[Vec<u8>]) -> Result<Target, RunError> {
     }
     let name = &mapping.check.name.text;
     if cells.len() != id.len() {
-        let columns: Vec<&str> = cells.iter().map(|&c| mapping.columns[c].name.as_str()).collect();
+        let columns: Vec<&str> = cells
+            .iter()
+            .map(|&c| mapping.columns[c].name.as_str())
+            .collect();
         return Err(RunError::BadRequest(format!(
             "an id of check {name} has {} part(s), {}, in this order; {} given",
             cells.len(),
@@ -53,16 +56,25 @@ fn by_id(mapping: &Mapping, id: &[Vec<u8>]) -> Result<Target, RunError> {
         )));
     }
     let value = |cell: &usize| {
-        cells.iter().position(|c| c == cell).map(|at| id[at].as_slice())
+        cells
+            .iter()
+            .position(|c| c == cell)
+            .map(|at| id[at].as_slice())
     };
-    let key = mapping.check.key.render(mapping.key_cells.iter().map(value));
+    let key = mapping
+        .check
+        .key
+        .render(mapping.key_cells.iter().map(value));
     let member = match &mapping.check.layout {
         Layout::KeyPerRow => None,
         Layout::RowPerMember(t) => t.render(mapping.member_cells.iter().map(value)),
     };
-    key.and_then(|key| target(mapping, key, member)).ok_or_else(|| {
-        RunError::BadRequest(format!("this is no id that a row of check {name} could have"))
-    })
+    key.and_then(|key| target(mapping, key, member))
+        .ok_or_else(|| {
+            RunError::BadRequest(format!(
+                "this is no id that a row of check {name} could have"
+            ))
+        })
 }
 
 /// What an earlier run confirmed, found hot or left unknown in this check, in its order. Another config

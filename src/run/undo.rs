@@ -69,8 +69,10 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
         fence_replicas(&job, &opened),
     )
     .await?;
-    let by_name: BTreeMap<&str, &Arc<Mapping>> =
-        mappings.iter().map(|m| (m.check.name.text.as_str(), m)).collect();
+    let by_name: BTreeMap<&str, &Arc<Mapping>> = mappings
+        .iter()
+        .map(|m| (m.check.name.text.as_str(), m))
+        .collect();
     let mut tally: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
     let mut batch: Vec<UndoEntry> = Vec::new();
     for entry in journal.newest_first() {
@@ -79,9 +81,17 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
             continue;
         }
         let is_full = batch.len() == BATCH
-            || batch.first().is_some_and(|first| first.record.check != entry.record.check);
+            || batch
+                .first()
+                .is_some_and(|first| first.record.check != entry.record.check);
         if is_full {
-            work(&mut undoer, &by_name, std::mem::take(&mut batch), &mut tally).await;
+            work(
+                &mut undoer,
+                &by_name,
+                std::mem::take(&mut batch),
+                &mut tally,
+            )
+            .await;
         }
         batch.push(entry);
     }
@@ -119,13 +129,21 @@ async fn work(
                 outcome.reason
             );
         }
-        *tally.entry((outcome.kind.name(), outcome.reason)).or_default() += 1;
+        *tally
+            .entry((outcome.kind.name(), outcome.reason))
+            .or_default() += 1;
     }
 }
 
 fn verdict(tally: &BTreeMap<(&'static str, String), u64>) -> RunVerdict {
-    let all_applied = tally.keys().all(|(kind, _)| *kind == OutcomeKind::Applied.name());
-    if all_applied { RunVerdict::Consistent } else { RunVerdict::FindingsRemain }
+    let all_applied = tally
+        .keys()
+        .all(|(kind, _)| *kind == OutcomeKind::Applied.name());
+    if all_applied {
+        RunVerdict::Consistent
+    } else {
+        RunVerdict::FindingsRemain
+    }
 }
 
 fn say(
@@ -136,7 +154,11 @@ fn say(
 ) {
     let mut text = String::new();
     for ((kind, reason), count) in tally {
-        let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let why = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        };
         text.push_str(&format!("{count} {kind}{why}\n"));
     }
     let state = match verdict {
@@ -144,5 +166,9 @@ fn say(
         _ => "not everything was taken back",
     };
     // A reader that is gone does not change what was done.
-    let _ = writeln!(console.out, "{text}{state}; the journal of this undo lies in {}", folder.display());
+    let _ = writeln!(
+        console.out,
+        "{text}{state}; the journal of this undo lies in {}",
+        folder.display()
+    );
 }

@@ -52,7 +52,12 @@ pub fn target_of(mapping: &Mapping, row: RowRef<'_>, position: Position) -> Opti
         .iter()
         .map(|&c| row.cell(c).unwrap_or_default().to_vec())
         .collect();
-    Some(Target { subject, position, sweep_key: Some(sweep_key), candidates: Vec::new() })
+    Some(Target {
+        subject,
+        position,
+        sweep_key: Some(sweep_key),
+        candidates: Vec::new(),
+    })
 }
 
 /// The ids that could explain `key` (and `member`). Empty: the key is not this check's, because no split
@@ -98,7 +103,9 @@ fn one_id(mapping: &Mapping, key: &[&[u8]], member: &[&[u8]]) -> Option<Vec<Vec<
 fn could_print(column: &Column, value: &[u8]) -> bool {
     match column.kind {
         ColumnType::Integer { unsigned } => {
-            let Ok(text) = std::str::from_utf8(value) else { return false };
+            let Ok(text) = std::str::from_utf8(value) else {
+                return false;
+            };
             if unsigned {
                 text.parse::<u64>().is_ok_and(|n| n.to_string() == text)
             } else {

@@ -39,7 +39,9 @@ pub async fn next_keyspace_page(
     cursor: &mut KeyspaceCursor,
 ) -> Result<Option<KeyspacePage>, ScanError> {
     if let (Layout::RowPerMember(_), Some(key)) = (&mapping.check.layout, cursor.members.front()) {
-        let page = cache.scan_members(mapping, key, cursor.member_cursor).await?;
+        let page = cache
+            .scan_members(mapping, key, cursor.member_cursor)
+            .await?;
         let mut found = KeyspacePage::default();
         for member in &page.items {
             sort_in(mapping, key, Some(member.as_slice()), &mut found);
@@ -60,7 +62,9 @@ pub async fn next_keyspace_page(
             vec![key]
         }
         None => {
-            let page = cache.scan_keys(cursor.keys.unwrap_or(0), &mapping.check.key.glob()).await?;
+            let page = cache
+                .scan_keys(cursor.keys.unwrap_or(0), &mapping.check.key.glob())
+                .await?;
             cursor.keys = (page.next != 0).then_some(page.next);
             page.items
         }
@@ -89,7 +93,11 @@ pub async fn next_keyspace_page(
 
 /// The key itself, where the template has no placeholder.
 fn fixed_key(mapping: &Mapping) -> Option<Vec<u8>> {
-    mapping.key_cells.is_empty().then(|| mapping.check.key.render(std::iter::empty())).flatten()
+    mapping
+        .key_cells
+        .is_empty()
+        .then(|| mapping.check.key.render(std::iter::empty()))
+        .flatten()
 }
 
 fn sort_in(mapping: &Mapping, key: &[u8], member: Option<&[u8]>, page: &mut KeyspacePage) {

@@ -49,7 +49,10 @@ pub async fn look_once(
         sources.push(witnessed);
     }
     if !found.is_empty() {
-        let ids: Vec<_> = found.iter().flat_map(|t| t.candidates.iter().cloned()).collect();
+        let ids: Vec<_> = found
+            .iter()
+            .flat_map(|t| t.candidates.iter().cloned())
+            .collect();
         let witnessed = source.rows_by_id(mapping, &ids).await?;
         collect(mapping, &witnessed, &mut rows);
         sources.push(witnessed);
@@ -57,8 +60,7 @@ pub async fn look_once(
     let after = cache.read(mapping, &subjects, with_expiry(mapping)).await?;
     let at = Micros::now();
     let mut looks = Vec::with_capacity(targets.len());
-    for (((target, subject), before), after) in
-        targets.iter().zip(subjects).zip(before).zip(after)
+    for (((target, subject), before), after) in targets.iter().zip(subjects).zip(before).zip(after)
     {
         let witnessed = match (target.sweep_key.is_some(), sources.as_slice()) {
             (true, [first, ..]) | (false, [.., first]) => first,

@@ -93,7 +93,13 @@ pub async fn page(
         CachedPage::States(cache.read(mapping, &subjects, with_expiry(mapping)).await?)
     };
     let rowless = rowless(cache, mapping, &page.ids_without_row).await?;
-    Ok(PairedPage { rows: page.rows, keyed, cached, rowless, next: page.next })
+    Ok(PairedPage {
+        rows: page.rows,
+        keyed,
+        cached,
+        rowless,
+        next: page.next,
+    })
 }
 
 /// Whether the rules of this check need the keys' expiries.
@@ -125,7 +131,11 @@ async fn strings(
         .into_iter()
         .zip(&values)
         .filter(|(_, value)| value.is_none())
-        .map(|(key, _)| Subject { key, member: None, id: Vec::new() })
+        .map(|(key, _)| Subject {
+            key,
+            member: None,
+            id: Vec::new(),
+        })
         .collect();
     let mut states = cache.read(mapping, &empty, false).await?.into_iter();
     let mixed = values
@@ -141,7 +151,10 @@ async fn rowless(
     mapping: &Mapping,
     ids: &[SweepKey],
 ) -> Result<Vec<(Subject, CachedState)>, ScanError> {
-    let subjects: Vec<Subject> = ids.iter().filter_map(|id| subject_of_id(mapping, id)).collect();
+    let subjects: Vec<Subject> = ids
+        .iter()
+        .filter_map(|id| subject_of_id(mapping, id))
+        .collect();
     if subjects.is_empty() {
         return Ok(Vec::new());
     }
@@ -154,11 +167,16 @@ fn subject_of_id(mapping: &Mapping, sweep_key: &SweepKey) -> Option<Subject> {
         let at = mapping.sweep_key.iter().position(|c| c == cell)?;
         Some(sweep_key[at].as_slice())
     };
-    let key = mapping.check.key.render(mapping.key_cells.iter().map(value))?;
+    let key = mapping
+        .check
+        .key
+        .render(mapping.key_cells.iter().map(value))?;
     let member = match &mapping.check.layout {
         Layout::KeyPerRow => None,
         Layout::RowPerMember(t) => Some(t.render(mapping.member_cells.iter().map(value))?),
     };
-    let id = candidates(mapping, &key, member.as_deref())?.into_iter().next()?;
+    let id = candidates(mapping, &key, member.as_deref())?
+        .into_iter()
+        .next()?;
     Some(Subject { key, member, id })
 }

@@ -30,9 +30,7 @@ impl World {
     }
 
     pub async fn with_replicas(flavor: Flavor, count: usize) -> Self {
-        let mysql = MysqlServer::start(flavor)
-            .await
-            .unwrap();
+        let mysql = MysqlServer::start(flavor).await.unwrap();
         mysql.create_database(DATABASE).await.unwrap();
         let redis = RedisServer::start(RedisOptions {
             lines: vec!["repl-diskless-sync-delay 0".into()],
@@ -42,20 +40,32 @@ impl World {
         .unwrap();
         let mut replicas = Vec::new();
         for _ in 0..count {
-            let options =
-                RedisOptions { replica_of: Some(redis.port()), ..RedisOptions::default() };
+            let options = RedisOptions {
+                replica_of: Some(redis.port()),
+                ..RedisOptions::default()
+            };
             replicas.push(RedisServer::start(options).await.unwrap());
         }
         redis.wait_for_replicas(count).await.unwrap();
         let sql = mysql.connect(DATABASE).await.unwrap();
         let cache = redis.connect().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        Self { mysql, redis, replicas, folder, sql, cache }
+        Self {
+            mysql,
+            redis,
+            replicas,
+            folder,
+            sql,
+            cache,
+        }
     }
 
     /// Runs statements one after the other.
     pub async fn sql(&mut self, statements: &str) {
-        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut self.sql).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
+            .execute(&mut self.sql)
+            .await
+            .unwrap();
     }
 
     /// The first cell of the first row, as text.
@@ -120,12 +130,19 @@ commit_margin = "1s"
 
     /// Runs the program to its end.
     pub fn auditor(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments).output().unwrap(), self.folder.path())
+        Run::of(
+            self.command(arguments).output().unwrap(),
+            self.folder.path(),
+        )
     }
 
     /// Starts the program and gives it back running.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// `scan job.toml --full`
@@ -161,7 +178,13 @@ impl Run {
     /// Panics with everything the program said unless it ended with `code`.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
@@ -169,9 +192,17 @@ impl Run {
     #[track_caller]
     pub fn report(&self) -> Report {
         let last = self.stdout.lines().last().unwrap_or_default();
-        let place = last.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
+        let place = last
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.');
         let folder = self.folder.join(place);
-        assert!(folder.is_dir(), "no report folder in the last line {last:?}\n{}", self.stderr);
+        assert!(
+            folder.is_dir(),
+            "no report folder in the last line {last:?}\n{}",
+            self.stderr
+        );
         Report::read(&folder)
     }
 }

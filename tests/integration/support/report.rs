@@ -46,7 +46,9 @@ impl Report {
     /// The lines of `undo.jsonl`, if there is one.
     pub fn undo(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.folder.join("undo.jsonl")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 }
 
