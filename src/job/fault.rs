@@ -116,8 +116,11 @@ impl fmt::Display for JobFaults {
         }
         let path = self.path.to_string_lossy();
         match self.faults.len() {
-            1 => write!(f, "{path} has 1 fault; nothing was read or written"),
-            count => write!(f, "{path} has {count} faults; nothing was read or written"),
+            1 => write!(f, "{path} has 1 fault; nothing was judged or written"),
+            count => write!(
+                f,
+                "{path} has {count} faults; nothing was judged or written"
+            ),
         }
     }
 }
@@ -158,7 +161,7 @@ mod tests {
         assert!(shown.contains("jobs/a.toml:2:1"), "{shown}");
         assert!(shown.contains("lasy = true"));
         assert!(shown.contains("help: did you mean `lazy`?"));
-        assert!(shown.ends_with("jobs/a.toml has 2 faults; nothing was read or written"));
+        assert!(shown.ends_with("jobs/a.toml has 2 faults; nothing was judged or written"));
         assert!(!shown.contains('\u{1b}'));
     }
 

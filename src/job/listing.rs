@@ -12,7 +12,10 @@ pub fn settings_markdown() -> String {
 }
 
 fn write_table(out: &mut String, title: &str, table: &Table) -> std::fmt::Result {
-    writeln!(out, "### {title}\n\n| setting | value | default | |\n|---|---|---|---|")?;
+    writeln!(
+        out,
+        "### {title}\n\n| setting | value | default | |\n|---|---|---|---|"
+    )?;
     for key in table.keys {
         let default = match key.default {
             Some(default) => format!("`{default}`"),
@@ -26,7 +29,9 @@ fn write_table(out: &mut String, title: &str, table: &Table) -> std::fmt::Result
         writeln!(out, "| `{}` | {kind} | {default} | {} |", key.name, key.doc)?;
     }
     for key in table.keys {
-        let Some(inner) = key.kind.table() else { continue };
+        let Some(inner) = key.kind.table() else {
+            continue;
+        };
         let title = match (key.kind, std::ptr::eq(table, &FILE)) {
             (Kind::Tables(_), true) => format!("`[[{}]]`", key.name),
             (_, true) => format!("`[{}]`", key.name),

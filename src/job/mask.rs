@@ -17,24 +17,40 @@ pub(super) fn masked(text: &str) -> String {
     String::from_utf8(bytes).expect("whole characters were replaced by ASCII")
 }
 
-/// Between the first `:` after `://` and the last `@` before the URL's end. A password with a blank or
-/// a slash in it was not percent-encoded, but it is a password all the same: only a quote or the end
-/// of the line ends the search.
+/// Between the first `:` after `://` and the last `@` of the string. A password with a blank, a slash
+/// or a quote in it was not percent-encoded, but it is a password all the same: only what ends the
+/// string ends the search.
 fn url_passwords(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("://") {
         let start = at + 3;
-        let rest = &text[start..];
-        let end = rest.find(['"', '\'', '\n']).unwrap_or(rest.len());
-        let Some(at_sign) = rest[..end].rfind('@') else {
+        let quote = text[..at]
+            .chars()
+            .rev()
+            .take_while(|c| *c != '\n')
+            .find(|c| matches!(c, '"' | '\''));
+        let url = &text[start..start + string_length(&text[start..], quote)];
+        let Some(at_sign) = url.rfind('@') else {
             continue;
         };
-        let colon = rest[..at_sign].find(':').map_or(0, |colon| colon + 1);
-        if !is_reference(&rest[colon..at_sign]) {
+        let colon = url[..at_sign].find(':').map_or(0, |colon| colon + 1);
+        if !is_reference(&url[colon..at_sign]) {
             found.push(start + colon..start + at_sign);
         }
     }
     found
+}
+
+/// Bytes before the quote that ends a string, or before the end of the line.
+fn string_length(rest: &str, quote: Option<char>) -> usize {
+    let mut is_escaped = false;
+    for (at, c) in rest.char_indices() {
+        if c == '\n' || Some(c) == quote && !is_escaped {
+            return at;
+        }
+        is_escaped = c == '\\' && quote == Some('"') && !is_escaped;
+    }
+    rest.len()
 }
 
 /// Everything on the line after `…password =` (and up to the closing quotes of a multi-line string).
@@ -81,6 +97,10 @@ mod tests {
             "url = \"mysql://u:******@h/d\""
         );
         assert_eq!(masked("u = 'redis://:geheim@h'"), "u = 'redis://:******@h'");
+        assert_eq!(
+            masked("u = \"redis://u:it's\\\"x@h\""),
+            "u = \"redis://u:*******@h\""
+        );
         assert_eq!(masked("u = 'redis://h:6379/0'"), "u = 'redis://h:6379/0'");
         assert_eq!(
             masked("password = \"né\"\nx = 1"),

@@ -3,7 +3,8 @@
 use super::{fields, overlaps, policy, source};
 use crate::job::elements::locator;
 use crate::job::fault::Fault;
-use crate::job::raw::RawCache;
+use crate::job::raw::{RawCache, RawField};
+use crate::job::reader::Setting;
 use crate::job::spec::Limits;
 use crate::model::check::{
     CacheCheck, Compare, Expiry, Guard, Locator, RepairMode, RepairOrphans, ValueKind, VersionSpec,
@@ -73,10 +74,25 @@ pub(super) fn is_directed(raw: &RawCache) -> bool {
 }
 
 pub(super) fn has_directed_field(raw: &RawCache) -> bool {
-    let fields = raw.fields.given().map_or(&[][..], Vec::as_slice);
-    fields.iter().chain(raw.score.given()).any(|field| {
-        field.compare.or(Compare::Equal) != Compare::Equal || !field.states.is_absent()
-    })
+    matches!(raw.fields, Setting::Faulty)
+        || matches!(raw.score, Setting::Faulty)
+        || raw
+            .fields
+            .given()
+            .into_iter()
+            .flatten()
+            .chain(raw.score.given())
+            .any(has_direction)
+}
+
+/// Whether the field alone tells old from new.
+pub(super) fn has_direction(raw: &RawField) -> bool {
+    let is_ordered = match &raw.compare {
+        Setting::Given(compare) => compare.value != Compare::Equal,
+        Setting::Faulty => true,
+        Setting::Absent => false,
+    };
+    is_ordered || !raw.states.is_absent()
 }
 
 /// Whether there is one document per row, whose members can be named.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::cache::{has_directed_field, is_document, kept};
+use super::cache::{has_directed_field, has_direction, is_document, kept};
 use crate::job::elements::locator;
 use crate::job::elements::word::{FORM, spelled};
 use crate::job::fault::Fault;
@@ -325,20 +325,13 @@ fn require_leaders(raw: &RawCache, raws: &[&RawField], faults: &mut Vec<Fault>) 
         return;
     }
     for field in raws {
-        if !has_direction(field)
-            && field.follows.is_absent()
-            && !matches!(field.compare, Setting::Faulty)
-        {
+        if !has_direction(field) && field.follows.is_absent() {
             faults.push(
                 Fault::new(field.span.clone(), "beside a field with an order, this one does not tell old from new")
                     .hint("say which field it belongs to: follows = \"…\"; or map it in a check of its own"),
             );
         }
     }
-}
-
-fn has_direction(raw: &RawField) -> bool {
-    raw.compare.or(Compare::Equal) != Compare::Equal || !raw.states.is_absent()
 }
 
 fn is_number(form: Form) -> bool {

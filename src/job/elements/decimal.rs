@@ -29,7 +29,7 @@ pub(in crate::job) fn parse(text: &Text) -> Result<BigDecimal, Fault> {
 /// As [`parse`], but never below zero.
 pub(in crate::job) fn parse_not_negative(text: &Text) -> Result<BigDecimal, Fault> {
     let number = parse(text)?;
-    if number < BigDecimal::from(0) {
+    if number < 0 {
         return Err(text
             .fault(format!("{} is negative", text.shown()))
             .hint("write \"0\" or more"));

@@ -114,8 +114,8 @@ fn blank_or_comment(sql: &str, at: usize) -> Result<Option<usize>, SqlProblem> {
             "a comment that some servers execute cannot be checked",
         ));
     }
-    if rest.starts_with("/*") {
-        return match rest[2..].find("*/") {
+    if let Some(comment) = rest.strip_prefix("/*") {
+        return match comment.find("*/") {
             Some(end) => Ok(Some(at + 2 + end + 2)),
             None => Err(problem(at, "a `/*` is never closed")),
         };

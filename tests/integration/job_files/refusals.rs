@@ -255,6 +255,26 @@ fn fields() {
 }
 
 #[test]
+fn one_mistake_is_not_reported_as_two() {
+    refused(
+        "repair = \"overwrite\"\nahead_ok = true\nfields = [{ column = \"n\", compare = \"atleast\" }]",
+        "did you mean \"at-least\"?",
+    );
+    refused(
+        "repair = \"overwrite\"\norder = \"source\"",
+        "no value of `order`",
+    );
+    refused(
+        "repair = \"overwrite\"\nfields = [\"n\"]",
+        "an array of tables",
+    );
+    refused(
+        "key = \"k:{id\"\nvalue = \"zset\"\nfields =\nmember = \"{id}\"\nscore = { column = \"n\" }",
+        "never closed",
+    );
+}
+
+#[test]
 fn followers() {
     let hash = |fields: &str| format!("value = \"hash\"\nfields = [{fields}]");
     let price = "{ cache = \"p\", column = \"p\", compare = \"at-least\" }";

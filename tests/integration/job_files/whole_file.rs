@@ -125,7 +125,7 @@ fn the_checkpoint_is_checked_and_inert() {
     let valid = format!("{STORES}[checkpoint]\nprefix = \"a:b\"\nevidence_max = 10\n");
     let shown = load(&valid).unwrap_err().to_string();
     assert!(
-        shown.contains("no [[cache]]") && shown.ends_with("1 fault; nothing was read or written"),
+        shown.contains("no [[cache]]") && shown.ends_with("1 fault; nothing was judged or written"),
         "{shown}"
     );
     let wrong = format!("{STORES}[checkpoint]\nprefix = \"\"\nevidence_max = 0\nevery = 1\n");
@@ -283,4 +283,27 @@ fn faults_found_against_the_live_schema_are_shown_at_their_line() {
         shown.contains("minimal.toml:20:") && shown.contains("fields = [{ column"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_faults_and_no_panic() {
+    let text = std::fs::read_to_string(repository().join("jobs/auction.toml")).unwrap();
+    let folder = Folder::new();
+    folder.write("sql/top_bid.sql", "SELECT auction_id FROM bid");
+    for cut in (0..text.len())
+        .step_by(7)
+        .filter(|cut| text.is_char_boundary(*cut))
+    {
+        // A file without its end, and one without its middle.
+        for broken in [
+            text[..cut].to_owned(),
+            format!("{}{}", &text[..cut], &text[(cut + 40).min(text.len())..]),
+        ] {
+            let path = folder.write("jobs/j.toml", &broken);
+            if let Err(faults) = job::load(&path, &environment) {
+                assert!(!faults.faults().is_empty(), "{broken}");
+                assert!(!faults.to_string().contains("hunter2"), "{broken}");
+            }
+        }
+    }
 }

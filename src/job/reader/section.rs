@@ -3,159 +3,31 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::Fault;
-use super::keys::{Kind, Table};
-use super::substitute::{self, Surroundings};
-use crate::model::check::Named;
-
-/// A value and where it stood.
-#[derive(Debug, Clone)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
-}
-
-/// A string after substitution.
-#[derive(Debug, Clone)]
-pub(super) struct Text {
-    pub(super) value: String,
-    pub(super) span: Range<usize>,
-    /// Part of it came from the environment or a mounted file, so that no fault may repeat it.
-    pub(super) substituted: bool,
-}
-
-/// One key of a table. `Faulty`: it was given, and a fault says what is wrong with it, so that
-/// nobody complains a second time that it is missing.
-#[derive(Debug, Clone)]
-pub(super) enum Setting<T> {
-    Absent,
-    Faulty,
-    Given(T),
-}
-
-/// What reading needs and gathers: the job file's surroundings and the faults so far.
-pub(super) struct Reader<'e> {
-    pub(super) surroundings: Surroundings<'e>,
-    pub(super) faults: Vec<Fault>,
-    /// Every SQL file the job names, as it names it, with its text.
-    pub(super) sql_files: Vec<(String, String)>,
-    /// A file that does not parse has lost keys: none is then called missing.
-    pub(super) is_whole: bool,
-}
+use super::setting::{At, Reader, Setting, Text};
+use crate::job::elements::word;
+use crate::job::fault::Fault;
+use crate::job::keys::{self, Kind, Table};
 
 /// A table whose keys are known and of the right kind.
-pub(super) struct Section<'t> {
+pub(in crate::job) struct Section<'t> {
     table: &'static Table,
     entries: BTreeMap<&'static str, Option<&'t Spanned<DeValue<'t>>>>,
-    pub(super) span: Range<usize>,
+    pub(in crate::job) span: Range<usize>,
 }
 
 /// A setting that may be a string or a table of its own.
-pub(super) enum TextOrSection<'t> {
+pub(in crate::job) enum TextOrSection<'t> {
     Text(Text),
     Section(Section<'t>),
 }
 
-impl Text {
-    /// The value for a message; hidden when it may hold a secret.
-    pub(super) fn shown(&self) -> String {
-        if self.substituted {
-            "the substituted value".to_owned()
-        } else {
-            format!("`{}`", self.value)
-        }
-    }
-
-    pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault::new(self.span.clone(), message)
-    }
-
-    pub(super) fn named(&self) -> Named {
-        Named {
-            text: self.value.clone(),
-            span: self.span.clone(),
-        }
-    }
-}
-
-impl<T> Setting<T> {
-    pub(super) fn given(&self) -> Option<&T> {
-        match self {
-            Setting::Given(value) => Some(value),
-            Setting::Absent | Setting::Faulty => None,
-        }
-    }
-
-    pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Setting::Absent)
-    }
-
-    fn from_result(result: Result<T, Fault>, reader: &mut Reader<'_>) -> Self {
-        match result {
-            Ok(value) => Setting::Given(value),
-            Err(fault) => {
-                reader.faults.push(fault);
-                Setting::Faulty
-            }
-        }
-    }
-}
-
-impl<T: Clone> Setting<At<T>> {
-    /// The value, or what holds without it. A faulty setting gives the default too: its fault
-    /// already stops the job.
-    pub(super) fn or(&self, default: T) -> T {
-        self.given().map_or(default, |at| at.value.clone())
-    }
-
-    pub(super) fn value(&self) -> Option<T> {
-        self.given().map(|at| at.value.clone())
-    }
-}
-
-impl<'e> Reader<'e> {
-    pub(super) fn new(folder: &'e Path, environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            surroundings: Surroundings {
-                folder,
-                environment,
-            },
-            faults: Vec::new(),
-            sql_files: Vec::new(),
-            is_whole: true,
-        }
-    }
-
-    pub(super) fn fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
-    }
-
-    fn text(&mut self, value: &Spanned<DeValue<'_>>) -> Setting<Text> {
-        let raw = value.get_ref().as_str().unwrap_or_default();
-        let span = value.span();
-        match substitute::substitute(raw, &self.surroundings) {
-            Ok(value) => Setting::Given(Text {
-                substituted: raw.contains("${"),
-                value,
-                span,
-            }),
-            Err(problem) => {
-                self.faults
-                    .push(Fault::new(span, problem.message).hint(problem.hint));
-                Setting::Faulty
-            }
-        }
-    }
-}
-
 impl<'t> Section<'t> {
     /// Checks keys and kinds of `table`; `span` is what a missing key is shown at.
-    pub(super) fn read(
+    pub(in crate::job) fn read(
         reader: &mut Reader<'_>,
         catalogue: &'static Table,
         table: &'t DeTable<'t>,
@@ -193,12 +65,12 @@ impl<'t> Section<'t> {
         }
     }
 
-    pub(super) fn text(&self, reader: &mut Reader<'_>, name: &str) -> Setting<Text> {
+    pub(in crate::job) fn text(&self, reader: &mut Reader<'_>, name: &str) -> Setting<Text> {
         self.with(name, |value| reader.text(value))
     }
 
     /// A string read by one of `elements`.
-    pub(super) fn parsed<T>(
+    pub(in crate::job) fn parsed<T>(
         &self,
         reader: &mut Reader<'_>,
         name: &str,
@@ -218,7 +90,7 @@ impl<'t> Section<'t> {
     }
 
     /// A string, or a number as it was written, read by one of `elements`.
-    pub(super) fn parsed_literal<T>(
+    pub(in crate::job) fn parsed_literal<T>(
         &self,
         reader: &mut Reader<'_>,
         name: &str,
@@ -244,7 +116,7 @@ impl<'t> Section<'t> {
     }
 
     /// A string that is one of `words`.
-    pub(super) fn word<T: Copy>(
+    pub(in crate::job) fn word<T: Copy>(
         &self,
         reader: &mut Reader<'_>,
         name: &str,
@@ -254,12 +126,10 @@ impl<'t> Section<'t> {
             .table
             .key(name)
             .map_or(&[][..], |key| key.kind.later_words());
-        self.parsed(reader, name, |text| {
-            super::elements::word::parse(text, name, words, later)
-        })
+        self.parsed(reader, name, |text| word::parse(text, name, words, later))
     }
 
-    pub(super) fn boolean(&self, name: &str) -> Setting<At<bool>> {
+    pub(in crate::job) fn boolean(&self, name: &str) -> Setting<At<bool>> {
         self.with(name, |value| match value.get_ref().as_bool() {
             Some(flag) => Setting::Given(At {
                 value: flag,
@@ -270,8 +140,8 @@ impl<'t> Section<'t> {
     }
 
     /// An integer within the bounds the catalogue gives it.
-    pub(super) fn integer(&self, name: &str) -> Setting<At<i64>> {
-        self.with(name, |value| match super::keys::integer(value.get_ref()) {
+    pub(in crate::job) fn integer(&self, name: &str) -> Setting<At<i64>> {
+        self.with(name, |value| match keys::integer(value.get_ref()) {
             Some(number) => Setting::Given(At {
                 value: number,
                 span: value.span(),
@@ -280,8 +150,8 @@ impl<'t> Section<'t> {
         })
     }
 
-    pub(super) fn number(&self, name: &str) -> Setting<At<f64>> {
-        self.with(name, |value| match super::keys::number(value.get_ref()) {
+    pub(in crate::job) fn number(&self, name: &str) -> Setting<At<f64>> {
+        self.with(name, |value| match keys::number(value.get_ref()) {
             Some(number) => Setting::Given(At {
                 value: number,
                 span: value.span(),
@@ -291,7 +161,7 @@ impl<'t> Section<'t> {
     }
 
     /// A string or an array of strings, each after substitution.
-    pub(super) fn texts(&self, reader: &mut Reader<'_>, name: &str) -> Setting<Vec<Text>> {
+    pub(in crate::job) fn texts(&self, reader: &mut Reader<'_>, name: &str) -> Setting<Vec<Text>> {
         self.with(name, |value| {
             let items: Vec<_> = match value.get_ref() {
                 DeValue::Array(items) => items.iter().collect(),
@@ -313,7 +183,11 @@ impl<'t> Section<'t> {
         })
     }
 
-    pub(super) fn section(&self, reader: &mut Reader<'_>, name: &str) -> Setting<Section<'t>> {
+    pub(in crate::job) fn section(
+        &self,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Setting<Section<'t>> {
         let inner = self.inner_table(name);
         self.with(name, |value| match value.get_ref().as_table() {
             Some(table) => Setting::Given(Section::read(reader, inner, table, value.span())),
@@ -322,7 +196,7 @@ impl<'t> Section<'t> {
     }
 
     /// The tables of an array, in file order.
-    pub(super) fn sections(
+    pub(in crate::job) fn sections(
         &self,
         reader: &mut Reader<'_>,
         name: &str,
@@ -344,7 +218,7 @@ impl<'t> Section<'t> {
         })
     }
 
-    pub(super) fn text_or_section(
+    pub(in crate::job) fn text_or_section(
         &self,
         reader: &mut Reader<'_>,
         name: &str,
