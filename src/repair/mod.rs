@@ -1,1 +1,6 @@
 //! What is done about it: plan (pure), apply (the only writer of values), undo.
+
+mod document;
+pub mod plan;
+
+pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
