@@ -78,6 +78,11 @@ impl FieldComparer {
         self.compare != Compare::Equal || !self.states.is_empty()
     }
 
+    /// Whether equal means the same value, and nothing merely close to it.
+    pub fn is_exact(&self) -> bool {
+        self.tolerance.is_none() && self.scale.is_none()
+    }
+
     /// Whether states are declared.
     pub fn has_states(&self) -> bool {
         !self.states.is_empty()
