@@ -6,7 +6,7 @@ use auditor::model::time::Micros;
 use auditor::store::redis::{Fence, RedisError, Write, WriteReply, Writer};
 use redis::Value;
 
-use super::writing::{Bench, b, identity};
+use super::bench::{Bench, b, identity};
 use super::{LIMIT, plain_server, reader, run, spec};
 
 fn add_one(key: &[u8]) -> Write {
