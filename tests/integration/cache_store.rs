@@ -15,9 +15,12 @@ use auditor::model::secret::Secret;
 use auditor::model::template::Template;
 use auditor::store::redis::Redis;
 
+mod bench;
 mod connecting;
+mod fences;
 mod lost_replies;
 mod reading;
+mod sentinels;
 mod writing;
 mod writing_hashes;
 

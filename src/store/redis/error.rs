@@ -1,6 +1,7 @@
 //! What can go wrong, sorted by what the caller can do about it.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::sync::Arc;
 
 use ::redis::{ErrorKind, ServerError};
 
@@ -89,11 +90,12 @@ pub(super) fn spoken(code: &str, details: Option<&str>) -> String {
         .to_owned()
 }
 
-/// rustls reports a refused certificate inside an I/O error.
+/// rustls reports a refused certificate inside an I/O error, which the crate keeps in an `Arc`.
 fn is_tls(error: &::redis::RedisError) -> bool {
     error
         .source()
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>())
+        .and_then(|shared| shared.downcast_ref::<std::io::Error>())
         .and_then(std::io::Error::get_ref)
         .is_some_and(|inner| inner.is::<rustls::Error>())
 }

@@ -30,18 +30,14 @@ impl Redis {
     /// `facts` tells.
     pub async fn connect(spec: &RedisSpec, response_timeout: Duration) -> Result<Self, RedisError> {
         let link = connect::open(spec, response_timeout).await?;
-        let mut no_touch = ::redis::cmd("CLIENT");
-        no_touch.arg("NO-TOUCH").arg("ON");
-        let answer = reply::many(&link, ::redis::pipe().add_command(no_touch)).await?;
-        let is_no_touch = match answer.into_iter().next() {
-            // A server that wants a login says so at the first command.
-            Some(Value::ServerError(error)) if error.code() == "NOAUTH" => {
-                return Err(RedisError::from_server(&link.address, &error));
-            }
-            // Unknown to Redis before 7.2, and not every user may: reading works all the same.
-            Some(Value::ServerError(_)) | None => false,
-            Some(_) => true,
-        };
+        let mut first = ::redis::pipe();
+        first.cmd("PING").cmd("CLIENT").arg("NO-TOUCH").arg("ON");
+        let mut answers = reply::many(&link, &first).await?.into_iter();
+        // A server that wants a login answers PING with NOAUTH; one that loads its data answers all
+        // the same.
+        reply::accepted(&link, answers.next().unwrap_or_default())?;
+        // Unknown to Redis before 7.2, and not every user may: reading works without.
+        let is_no_touch = matches!(answers.next(), Some(Value::Okay));
         Ok(Self {
             link,
             pace: Arc::new(Pace::new()),

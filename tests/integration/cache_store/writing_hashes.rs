@@ -5,7 +5,7 @@ use auditor::store::redis::{Write, WriteReply};
 use bytes::Bytes;
 use redis::Value;
 
-use super::writing::{Bench, FAR, b};
+use super::bench::{Bench, FAR, b};
 
 type Fields = Vec<(Bytes, Option<Bytes>)>;
 
