@@ -44,10 +44,13 @@ impl Mysql {
                 return Ok(None);
             }
             let id = literal::identifier(&columns[0].name);
-            let rows = self.fetch(&format!("SELECT MIN({id}), MAX({id}) FROM {source}"), 2).await?;
-            return Ok(rows.iter().next().and_then(|row| {
-                Some((vec![row.cell(0)?.to_vec()], vec![row.cell(1)?.to_vec()]))
-            }));
+            let rows = self
+                .fetch(&format!("SELECT MIN({id}), MAX({id}) FROM {source}"), 2)
+                .await?;
+            return Ok(rows
+                .iter()
+                .next()
+                .and_then(|row| Some((vec![row.cell(0)?.to_vec()], vec![row.cell(1)?.to_vec()]))));
         }
         // Both ends as rows, because MIN and MAX do not print ZEROFILL and cannot be had of two columns.
         let names: Vec<String> = columns
