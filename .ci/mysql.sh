@@ -54,6 +54,7 @@ apt_here() {
         -o APT::Sandbox::User="$(id -un)" \
         -o Acquire::Languages=none \
         -o Acquire::Retries=3 \
+        -o Acquire::Check-Valid-Until=false \
         "$@"
 }
 
