@@ -7,9 +7,13 @@ use crate::model::observation::KeyExpiry;
 use crate::report::{Previous, UndoRecord, digest_of_fields, digest_of_value};
 use crate::store::redis::Write;
 
+/// How far the expiry that a write set may lie from what its journal record says: the script's patience,
+/// and this host's clock against the server's.
+const EXPIRY_LEEWAY_MILLIS: i64 = 15_000;
+
 /// What is there now, as far as a record speaks of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Present {
+pub(super) enum Present {
     /// A string, or `None`.
     Text(Option<Bytes>),
     /// The fields the record names, in its order.
@@ -25,11 +29,17 @@ pub enum Present {
 
 /// The write that takes `record` back, or why it must not be: the bytes are no longer those the run
 /// wrote, or there was nothing to put back. The guards inside the write hold if it is overtaken.
-pub fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write, String> {
+pub(super) fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write, String> {
     let key = record.key.clone();
     match (&record.previous, present) {
         (Previous::Text(_), Present::Text(_)) if record.remedy == Remedy::SetTtl => {
-            Ok(Write::Persist { key })
+            let ttl = record.ttl_millis.unwrap_or_default();
+            let set_at = record.at.0 / 1_000;
+            Ok(Write::Persist {
+                key,
+                not_before_millis: set_at + ttl - EXPIRY_LEEWAY_MILLIS,
+                not_after_millis: set_at + ttl + EXPIRY_LEEWAY_MILLIS,
+            })
         }
         (Previous::Text(old), Present::Text(now)) => {
             same(record, now.as_deref().map(digest_of_value))?;
@@ -123,7 +133,7 @@ fn same(record: &UndoRecord, now: Option<[u8; 32]>) -> Result<(), String> {
 }
 
 /// Whether a key with this expiry would be gone by now; such a value is not put back.
-pub fn has_expired(expiry: KeyExpiry, now_millis: i64) -> bool {
+pub(super) fn has_expired(expiry: KeyExpiry, now_millis: i64) -> bool {
     matches!(expiry, KeyExpiry::AtMillis(at) if at <= now_millis)
 }
 

@@ -32,7 +32,7 @@ const ACTS: Acts = Acts {
 };
 
 /// Starts the servers, loses writes, and runs the program on it as a person would.
-pub async fn demo(console: &mut Console) -> Ending {
+pub(super) async fn demo(console: &mut Console) -> Ending {
     match play(console).await {
         Ok(true) => Ending::Done,
         Ok(false) => Ending::NothingJudged(

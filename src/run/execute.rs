@@ -37,12 +37,12 @@ use crate::rules::{Judge, JudgeContext};
 const PAGES_AT_ONCE: usize = 4;
 
 /// Looks and reports; writes to no store.
-pub async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
+pub(super) async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
     ending(run(request, Mode::Scan, console).await)
 }
 
 /// Looks, repairs, verifies and reports; with `DryRun` it plans and writes to no store.
-pub async fn repair(request: &RepairRequest, console: &mut Console) -> Ending {
+pub(super) async fn repair(request: &RepairRequest, console: &mut Console) -> Ending {
     let mode = match request.mode {
         RepairRun::DryRun => Mode::DryRun,
         RepairRun::Write(consent) => Mode::Repair { consent },

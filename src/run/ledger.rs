@@ -25,7 +25,6 @@ pub(super) struct Ledger {
     pub limits_hit: Vec<String>,
     /// Reasons for a partial run, as sentences.
     pub partial: Vec<String>,
-    pub timings: Vec<(String, Duration)>,
 }
 
 impl Ledger {

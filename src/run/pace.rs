@@ -18,7 +18,7 @@ const LOAD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Shared by every worker of a run, so that the budget does not depend on their number.
 #[derive(Clone)]
-pub struct Pacer {
+pub(super) struct Pacer {
     inner: Arc<Inner>,
 }
 
@@ -34,7 +34,7 @@ struct Inner {
 }
 
 impl Pacer {
-    pub fn new(
+    pub(super) fn new(
         rate: Rate,
         source: Mysql,
         threads_running_max: u32,
@@ -56,7 +56,7 @@ impl Pacer {
 
     /// Waits until `keys` more may be read, and until MySQL is not busy. Returns at once when the run is
     /// to stop.
-    pub async fn take(&self, keys: usize) {
+    pub(super) async fn take(&self, keys: usize) {
         self.wait_for_budget(keys).await;
         self.wait_for_load().await;
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// A stop that was or will be asked for. Clones share it.
 #[derive(Clone)]
-pub struct Stop {
+pub(super) struct Stop {
     sender: Arc<watch::Sender<bool>>,
     reason: Arc<Mutex<Option<String>>>,
 }
@@ -24,7 +24,10 @@ impl Default for Stop {
 
 impl Stop {
     /// Stops when `signal` becomes true and when `time_budget` is used up.
-    pub fn watching(mut signal: watch::Receiver<bool>, time_budget: Option<Duration>) -> Self {
+    pub(super) fn watching(
+        mut signal: watch::Receiver<bool>,
+        time_budget: Option<Duration>,
+    ) -> Self {
         let stop = Self::default();
         let handle = stop.clone();
         tokio::spawn(async move {
@@ -49,7 +52,7 @@ impl Stop {
     }
 
     /// Asks for the stop; the first reason is kept.
-    pub fn request(&self, reason: &str) {
+    pub(super) fn request(&self, reason: &str) {
         let mut kept = self
             .reason
             .lock()
@@ -58,12 +61,12 @@ impl Stop {
         self.sender.send_replace(true);
     }
 
-    pub fn is_requested(&self) -> bool {
+    pub(super) fn is_requested(&self) -> bool {
         *self.sender.borrow()
     }
 
     /// Why, if a stop was asked for.
-    pub fn reason(&self) -> Option<String> {
+    pub(super) fn reason(&self) -> Option<String> {
         self.reason
             .lock()
             .expect("nobody panics while holding the reason")
@@ -71,14 +74,14 @@ impl Stop {
     }
 
     /// Ends when a stop is asked for.
-    pub async fn requested(&self) {
+    pub(super) async fn requested(&self) {
         let mut receiver = self.sender.subscribe();
         // The sender lives in `self`, so the channel cannot close while we wait.
         let _ = receiver.wait_for(|stop| *stop).await;
     }
 
     /// Sleeps; false if it was cut short by a stop.
-    pub async fn sleep(&self, duration: Duration) -> bool {
+    pub(super) async fn sleep(&self, duration: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(duration) => true,
             () = self.requested() => false,

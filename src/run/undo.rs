@@ -22,7 +22,7 @@ const BATCH: usize = 200;
 
 /// Puts back what the run replaced. Its own writes are journaled in a folder of their own, so an undo can
 /// be undone.
-pub async fn undo(request: &UndoRequest, console: &mut Console) -> Ending {
+pub(super) async fn undo(request: &UndoRequest, console: &mut Console) -> Ending {
     ending(run(request, console).await)
 }
 

@@ -242,7 +242,17 @@ fn parts(write: &Write) -> (&'static Guarded, &[u8], Vec<Argument<'_>>) {
             own.extend(fields.iter().flat_map(|(name, value)| [B(name), B(value)]));
             (&RESTORE_HASH, key, own)
         }
-        Write::Persist { key } => (&PERSIST, key, Vec::new()),
+        Write::Persist {
+            key,
+            not_before_millis,
+            not_after_millis,
+        } => {
+            let own = vec![
+                Argument::Text(not_before_millis.to_string()),
+                Argument::Text(not_after_millis.to_string()),
+            ];
+            (&PERSIST, key, own)
+        }
     }
 }
 

@@ -100,9 +100,13 @@ pub enum Write {
         fields: Vec<(Bytes, Bytes)>,
         expiry: KeyExpiry,
     },
-    /// Take an expiry off again. It does not say which expiry was set, so whatever the key has goes:
-    /// whoever asks must have looked.
-    Persist { key: Vec<u8> },
+    /// Take an expiry off again, if it lies between these instants (milliseconds since the epoch): an
+    /// expiry that the application has set since is left.
+    Persist {
+        key: Vec<u8>,
+        not_before_millis: i64,
+        not_after_millis: i64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

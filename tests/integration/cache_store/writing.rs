@@ -263,10 +263,22 @@ async fn an_expiry_is_set_only_where_none_is() {
         bench.apply(expire(b"gone", None)).await,
         WriteReply::Changed
     );
-    let persist = Write::Persist { key: b"k".to_vec() };
-    assert_eq!(bench.apply(persist.clone()).await, WriteReply::Applied);
+    let Value::Int(expires) = bench.run("PEXPIRETIME", &[b"k"]).await else {
+        panic!("a number")
+    };
+    let persist = |around: i64| Write::Persist {
+        key: b"k".to_vec(),
+        not_before_millis: around - 10,
+        not_after_millis: around + 10,
+    };
+    assert_eq!(
+        bench.apply(persist(expires + 1_000)).await,
+        WriteReply::Changed,
+        "another expiry than ours"
+    );
+    assert_eq!(bench.apply(persist(expires)).await, WriteReply::Applied);
     assert_eq!(bench.run("PTTL", &[b"k"]).await, Value::Int(-1));
-    assert_eq!(bench.apply(persist).await, WriteReply::Changed);
+    assert_eq!(bench.apply(persist(expires)).await, WriteReply::Changed);
 }
 
 #[tokio::test]
