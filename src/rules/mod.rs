@@ -7,6 +7,8 @@ pub mod cache;
 mod case;
 pub mod catalog;
 mod compare;
+#[cfg(test)]
+mod compare_tests;
 pub mod confirm;
 mod encode;
 mod form;
