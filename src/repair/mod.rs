@@ -2,5 +2,7 @@
 
 mod document;
 pub mod plan;
+#[cfg(test)]
+mod plan_tests;
 
 pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
