@@ -1,1 +1,7 @@
-fn main() {}
+//! `auditor`: see the library for everything.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    auditor::cli::start(auditor::run::execute)
+}

@@ -15,6 +15,9 @@ pub struct Job {
     pub name: String,
     /// Where it was read from, as given on the command line.
     pub path: PathBuf,
+    /// The file's text with passwords masked, byte for byte as long: spans in [`CacheCheck`] are
+    /// ranges of it.
+    pub text: Arc<str>,
     /// SHA-256 of the file and of every SQL file it names, hex; environment values are not part of it.
     pub config_hash: String,
     pub time_zone: Option<Tz>,
@@ -55,10 +58,16 @@ pub struct RedisSpec {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    Tcp { host: String, port: u16 },
+    Tcp {
+        host: String,
+        port: u16,
+    },
     Unix(PathBuf),
     /// `redis-sentinel://s1:26379,s2:26379/mymaster`
-    Sentinel { nodes: Vec<(String, u16)>, master: String },
+    Sentinel {
+        nodes: Vec<(String, u16)>,
+        master: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

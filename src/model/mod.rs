@@ -8,6 +8,7 @@ pub mod identity;
 pub mod mapping;
 pub mod observation;
 pub mod outcome;
+pub mod progress;
 pub mod rows;
 pub mod secret;
 pub mod template;

@@ -1,1 +1,10 @@
-//! How the work is cut: windows, slices, budgets. Pure.
+//! How the work is cut: checks bound to a live schema, windows, slices, margins. Pure.
+
+mod bind;
+mod slices;
+mod timing;
+pub mod window;
+
+pub use bind::{Bound, SourceSchema, bind};
+pub use slices::cut;
+pub use timing::{attribute, select_since, timing_of};

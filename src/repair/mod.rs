@@ -1,8 +1,16 @@
 //! What is done about it: plan (pure), apply (the only writer of values), undo.
 
+mod apply;
 mod document;
 pub mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod prepare;
+mod record;
+mod undo;
+mod undoer;
+mod write;
 
+pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
 pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
+pub use undoer::Undoer;

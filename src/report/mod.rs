@@ -1,1 +1,76 @@
 //! What is written down: CSV, JSON and journal files. Knows no server.
+//!
+//! One run writes one folder, `<output>/<job>/<run id>/`. CSV files carry `.partial` until they
+//! are whole, `run.json` is renamed into place last and is the mark of a finished run, and
+//! `undo.jsonl` has its final name from its first record on. Nothing earlier is ever overwritten.
+
+mod cell;
+mod csv_file;
+mod findings;
+mod findings_read;
+mod folder;
+mod journal;
+mod journal_read;
+mod prune;
+mod range_row;
+mod ranges;
+mod run_json;
+mod run_read;
+mod summary;
+
+use std::path::PathBuf;
+
+pub use cell::{CellError, escape, escape_id, unescape, unescape_id};
+pub use findings::FindingsWriter;
+pub use findings_read::{EarlierFinding, FindingsReader};
+pub use folder::RunFolder;
+pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, digest_of_value};
+pub use journal_read::{JournalReader, UndoEntry};
+pub use prune::{Pruned, prune};
+pub use ranges::RangesWriter;
+pub use run_json::{
+    CheckRecord, ControlRecord, RedisRecord, RuleCount, RunRecord, SourceRecord, Timing,
+    ToleranceRecord, TopologyRecord, WindowRecord,
+};
+pub use run_read::{EarlierRun, find_run};
+pub use summary::{write_json, write_text};
+
+/// Errors by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Another folder, or more room, is needed.
+    #[error(
+        "cannot write {path}: {source}; make the folder writable or name another one with --output"
+    )]
+    NotWritable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// Something is there already; it is never overwritten.
+    #[error(
+        "{0} exists already and is never overwritten; start again, so that the run gets a new id"
+    )]
+    Exists(PathBuf),
+    /// A name that would leave the output folder.
+    #[error("`{0}` cannot be the name of a folder; give the job a name without slashes")]
+    BadName(String),
+    /// An earlier run's file could not be opened or read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// An earlier run's file does not say what this program writes.
+    #[error("{path}, line {line}: {what}")]
+    Malformed {
+        path: PathBuf,
+        line: u64,
+        what: String,
+    },
+    /// No run of that name.
+    #[error("no run {name} under {folder}; name a run id, or the folder of a run")]
+    NoSuchRun { name: String, folder: PathBuf },
+    /// An append to the journal failed before: what it holds at its end is not known.
+    #[error("the journal {0} failed earlier; nothing more may be written")]
+    JournalBroken(PathBuf),
+}

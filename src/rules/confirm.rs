@@ -5,13 +5,14 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::judge::Judge;
-use crate::model::check::{TimeForm, Tombstone, Deletes, Window, Writes};
+use crate::model::check::{Deletes, TimeForm, Tombstone, Window, Writes};
 use crate::model::column::ColumnType;
 use crate::model::finding::{Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
 use crate::model::mapping::Mapping;
 use crate::model::observation::Look;
 use crate::model::rows::RowRef;
+use crate::model::time::Micros;
 use crate::model::value::{Moment, Number, instant};
 
 /// After this many looks a subject that did not come to rest is left alone.
@@ -28,15 +29,28 @@ pub struct ConfirmTiming {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// `suspects` as the look `look` shows them; empty where that look shows nothing wrong.
-    Settled { verdict: Verdict, suspects: Vec<Suspect>, look: usize },
+    Settled {
+        verdict: Verdict,
+        suspects: Vec<Suspect>,
+        look: usize,
+    },
     /// Look again this long after the last look was complete.
     LookAgain { after: Duration },
 }
 
 /// Decides over the looks taken so far, in order. A look whose two reads of Redis differ, or that another
 /// server than `pinned_source` answered, proves nothing.
-pub fn decide(judge: &Judge, looks: &[Look], pinned_source: &SourceIdentity, timing: ConfirmTiming) -> Decision {
-    let mut run = Run { judge, timing, looks: Vec::new() };
+pub fn decide(
+    judge: &Judge,
+    looks: &[Look],
+    pinned_source: &SourceIdentity,
+    timing: ConfirmTiming,
+) -> Decision {
+    let mut run = Run {
+        judge,
+        timing,
+        looks: Vec::new(),
+    };
     for (index, look) in looks.iter().enumerate() {
         let still_holds = |earlier: &Judged<'_>| earlier.look.before.cached == look.before.cached;
         if !look.counts() || !run.looks.last().is_none_or(still_holds) {
@@ -48,14 +62,24 @@ pub fn decide(judge: &Judge, looks: &[Look], pinned_source: &SourceIdentity, tim
         }
         let judged = Judged::new(judge, index, look);
         if judged.suspects.is_empty() {
-            return Decision::Settled { verdict: Verdict::Transient, suspects: Vec::new(), look: index };
+            return Decision::Settled {
+                verdict: Verdict::Transient,
+                suspects: Vec::new(),
+                look: index,
+            };
         }
         if let Some(suspects) = run.confirm(judged) {
-            return Decision::Settled { verdict: Verdict::Confirmed, suspects, look: index };
+            return Decision::Settled {
+                verdict: Verdict::Confirmed,
+                suspects,
+                look: index,
+            };
         }
     }
     if looks.len() < LOOKS_MAX {
-        return Decision::LookAgain { after: run.wait(looks) };
+        return Decision::LookAgain {
+            after: run.wait(looks),
+        };
     }
     give_up(judge, looks, pinned_source)
 }
@@ -71,7 +95,12 @@ pub fn fingerprint(mapping: &Mapping, row: RowRef<'_>) -> [u8; 32] {
         mapping.tombstone_cell,
         mapping.explains_cell,
     ];
-    for cell in mapping.field_cells.iter().copied().chain(computed.into_iter().flatten()) {
+    for cell in mapping
+        .field_cells
+        .iter()
+        .copied()
+        .chain(computed.into_iter().flatten())
+    {
         match row.cell(cell) {
             None => hash.update([0]),
             Some(bytes) => {
@@ -123,7 +152,11 @@ impl<'a> Judged<'a> {
 impl<'a> Run<'a> {
     /// Takes one more look; what it and an earlier one far enough apart both object to, if anything.
     fn confirm(&mut self, judged: Judged<'a>) -> Option<Vec<Suspect>> {
-        if !self.looks.last().is_none_or(|last| judged.goes_on_from(last)) {
+        if !self
+            .looks
+            .last()
+            .is_none_or(|last| judged.goes_on_from(last))
+        {
             self.looks.clear();
         }
         let confirmed = self.looks.iter().find_map(|earlier| {
@@ -131,7 +164,10 @@ impl<'a> Run<'a> {
                 return None;
             }
             let both = judged.suspects.iter().filter(|s| {
-                earlier.suspects.iter().any(|e| e.rule == s.rule && e.field == s.field)
+                earlier
+                    .suspects
+                    .iter()
+                    .any(|e| e.rule == s.rule && e.field == s.field)
             });
             let both: Vec<_> = both.cloned().collect();
             (!both.is_empty()).then_some(both)
@@ -142,7 +178,9 @@ impl<'a> Run<'a> {
 
     /// How long after the last look the next one can confirm.
     fn wait(&self, looks: &[Look]) -> Duration {
-        let Some(last) = looks.last() else { return Duration::ZERO };
+        let Some(last) = looks.last() else {
+            return Duration::ZERO;
+        };
         let (Some(first), Some(newest)) = (self.looks.first(), self.looks.last()) else {
             return self.timing.settle;
         };
@@ -152,15 +190,22 @@ impl<'a> Run<'a> {
         let apart = self.apart(first.look, newest.look);
         let elapsed = since(first.look, last);
         // Far enough apart and still not confirmed: they object to different things, so begin anew.
-        if elapsed >= apart && self.looks.len() > 1 { apart } else { apart.saturating_sub(elapsed) }
+        if elapsed >= apart && self.looks.len() > 1 {
+            apart
+        } else {
+            apart.saturating_sub(elapsed)
+        }
     }
 
     /// `settle` where the row was at rest at both looks, else the whole delay of the cache.
     fn apart(&self, earlier: &Look, later: &Look) -> Duration {
         let is_at_rest = |look: &Look| {
-            let Some(changed_at) = changed_at(self.judge.mapping(), look) else { return false };
+            let row = look.row.as_ref().map(|row| row.as_ref());
+            let Some(changed_at) = row.and_then(|row| changed_at(self.judge.mapping(), row)) else {
+                return false;
+            };
             let rest = self.timing.commit_margin + self.timing.cache_delay;
-            look.source_time.minus(rest).0 > changed_at
+            look.source_time.minus(rest) > changed_at
         };
         if is_at_rest(earlier) && is_at_rest(later) {
             self.timing.settle
@@ -175,46 +220,68 @@ fn give_up(judge: &Judge, looks: &[Look], pinned_source: &SourceIdentity) -> Dec
     let always_moved = looks.windows(2).all(|pair| {
         pair[0].after.cached != pair[1].before.cached || !pair[0].counts() || !pair[1].counts()
     });
-    let verdict = if always_moved && !is_from_elsewhere { Verdict::Hot } else { Verdict::Unknown };
+    let verdict = if always_moved && !is_from_elsewhere {
+        Verdict::Hot
+    } else {
+        Verdict::Unknown
+    };
     // The last look from the right server shows best what was wrong.
-    let look = looks.iter().rposition(|look| look.source == *pinned_source && look.counts());
+    let look = looks
+        .iter()
+        .rposition(|look| look.source == *pinned_source && look.counts());
     let look = look.unwrap_or(looks.len().saturating_sub(1));
-    let suspects = looks.get(look).map(|look| judge.suspects(look.row.as_ref().map(|r| r.as_ref()), &look.after));
-    Decision::Settled { verdict, suspects: suspects.unwrap_or_default(), look }
+    let suspects = looks
+        .get(look)
+        .map(|look| judge.suspects(look.row.as_ref().map(|r| r.as_ref()), &look.after));
+    Decision::Settled {
+        verdict,
+        suspects: suspects.unwrap_or_default(),
+        look,
+    }
 }
 
 fn since(earlier: &Look, later: &Look) -> Duration {
     Duration::from_micros(u64::try_from(later.at.0.saturating_sub(earlier.at.0)).unwrap_or(0))
 }
 
-/// When the row was last changed or deleted, in microseconds; `None` where nothing tells.
-fn changed_at(mapping: &Mapping, look: &Look) -> Option<i64> {
-    let row = look.row.as_ref()?;
+/// When the row was last changed or deleted, by its own columns; `None` where nothing tells.
+pub fn changed_at(mapping: &Mapping, row: RowRef<'_>) -> Option<Micros> {
     let changed = match &mapping.check.window {
-        Some(Window::ChangedAt(time)) => instant_of(mapping, row.as_ref(), mapping.changed_at_cell?, time.form)?,
+        Some(Window::ChangedAt(time)) => {
+            instant_of(mapping, row, mapping.changed_at_cell?, time.form)?
+        }
         _ => return None,
     };
     let deleted = match &mapping.check.deletes {
-        Deletes::Tombstone(Tombstone::DeletedAt(time)) => {
-            mapping.deleted_at_cell.and_then(|cell| instant_of(mapping, row.as_ref(), cell, time.form))
-        }
+        Deletes::Tombstone(Tombstone::DeletedAt(time)) => mapping
+            .deleted_at_cell
+            .and_then(|cell| instant_of(mapping, row, cell, time.form)),
         _ => None,
     };
-    Some(deleted.map_or(changed, |deleted| deleted.max(changed)))
+    Some(Micros(
+        deleted.map_or(changed, |deleted| deleted.max(changed)),
+    ))
 }
 
 /// The later reading of a time cell.
 fn instant_of(mapping: &Mapping, row: RowRef<'_>, cell: usize, form: TimeForm) -> Option<i64> {
     let text = row.cell(cell)?;
     let epoch = |unit: i64| {
-        let whole: i64 = Number::parse(text)?.to_big()?.with_scale(0).to_plain_string().parse().ok()?;
+        let whole: i64 = Number::parse(text)?
+            .to_big()?
+            .with_scale(0)
+            .to_plain_string()
+            .parse()
+            .ok()?;
         whole.checked_add(1)?.checked_mul(unit)
     };
     let zone = match form {
         TimeForm::EpochSeconds => return epoch(1_000_000),
         TimeForm::EpochMillis => return epoch(1_000),
         TimeForm::EpochMicros => return epoch(1),
-        TimeForm::Zoned(zone) if mapping.columns.get(cell)?.kind != ColumnType::Timestamp => Some(zone),
+        TimeForm::Zoned(zone) if mapping.columns.get(cell)?.kind != ColumnType::Timestamp => {
+            Some(zone)
+        }
         TimeForm::Zoned(_) | TimeForm::Native => None,
     };
     match instant::parse(text, zone)? {

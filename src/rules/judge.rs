@@ -315,3 +315,70 @@ fn version_field(version: &crate::model::check::VersionSpec) -> FieldSpec {
         redact: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::model::check::*;
+    use crate::model::column::ColumnType;
+    use crate::model::observation::{Cached, CachedState, KeyExpiry};
+    use crate::rules::testing::*;
+
+    const INTEGER: ColumnType = ColumnType::Integer { unsigned: false };
+
+    fn spec(ahead_ok: bool, expect_present: bool, expiry: Expiry, has_version: bool) -> CacheCheck {
+        let mut spec = check(
+            ValueKind::Json,
+            vec![field(pointer("/n"), "n"), field(pointer("/s"), "s"), field(pointer("/f"), "f")],
+        );
+        spec.fields[0].compare = Compare::AtLeast;
+        spec.fields[0].balance = true;
+        spec.fields[0].max = Some(2.into());
+        spec.fields[1].states = vec!["A".into(), "B".into()];
+        spec.fields[2].follows = Some(0);
+        spec.absent = vec![b"-".to_vec()];
+        let version = VersionSpec { cache: pointer("/v"), column: named("version") };
+        CacheCheck { ahead_ok, expect_present, expiry, version: has_version.then_some(version), ..spec }
+    }
+
+    fn document(v: &str, n: &str, s: &str, f: &str) -> String {
+        let members = [("v", v), ("n", n), ("s", s), ("f", f)];
+        let members: Vec<_> =
+            members.iter().filter(|m| !m.1.is_empty()).map(|(k, v)| format!("\"{k}\":{v}")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn the_hot_path_says_what_the_rules_say(
+            (v, n) in ("|1|2|null", "|0|1|3|-1|\"1\"|x|null"), (s, f) in ("|\"A\"|\"B\"|\"C\"|1", "|\"\"|\"x\"|null"),
+            (version, number) in ("1|2", prop::option::of("0|1|3|-1")), (state, follower) in (prop::option::of("A|B|D"), prop::option::of("x?")),
+            what in 0u8..8, row_kind in 0u8..8, ahead_ok: bool, expect_present: bool, has_version: bool, expiry in 0u8..3,
+        ) {
+            let expiry = [Expiry::Any, Expiry::Required, Expiry::None][usize::from(expiry)];
+            let judge = judge(spec(ahead_ok, expect_present, expiry, has_version), &[INTEGER, ColumnType::Enum, ColumnType::Text]);
+            let cells = [number.as_deref(), state.as_deref(), follower.as_deref()];
+            let row = match row_kind {
+                0 => None,
+                1 => Some(tombstone(&version, &cells)),
+                2 => Some(excluded(&version, &cells)),
+                _ => Some(row(&version, &cells)),
+            };
+            let state = match what {
+                0 => missing(false),
+                1 => missing(true),
+                2 => value("-"),
+                3 => CachedState { cached: Cached::WrongType("list".into()), expiry: KeyExpiry::Unread },
+                4 => CachedState { expiry: KeyExpiry::Never, ..value(&document(&v, &n, &s, &f)) },
+                _ => value(&document(&v, &n, &s, &f)),
+            };
+            found(&judge, row.as_ref(), &state);
+            if let (Cached::Value(bytes), KeyExpiry::Unread) = (&state.cached, state.expiry) {
+                let row = row.as_ref().map(|r| r.as_ref());
+                prop_assert_eq!(judge.agrees_bytes(row, Some(bytes)), judge.agrees(row, &state));
+            }
+        }
+    }
+}

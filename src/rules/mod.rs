@@ -13,13 +13,14 @@ pub mod confirm;
 mod encode;
 mod form;
 mod judge;
+mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use case::{BothSides, Case, FieldCase, Presence};
 pub use catalog::{Rule, explain};
 pub use compare::{CacheToken, Comparison, FieldComparer};
-pub use confirm::{ConfirmTiming, Decision, decide, fingerprint};
+pub use confirm::{ConfirmTiming, Decision, changed_at, decide, fingerprint};
 pub use encode::{CannotEncode, EncodedField};
 pub use form::check_form;
 pub use judge::{Judge, JudgeContext};

@@ -1,1 +1,70 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
+
+mod audit;
+mod check;
+mod control;
+#[cfg(feature = "lab")]
+mod demo;
+mod dispatch;
+mod execute;
+mod findings;
+mod ledger;
+mod mend;
+mod open;
+mod pace;
+mod record;
+mod repairing;
+pub mod request;
+mod rounds;
+mod scope;
+mod settle;
+mod sink;
+mod stop;
+mod sweep;
+mod targets;
+mod undo;
+
+pub use dispatch::execute;
+
+use crate::job::JobFaults;
+use crate::scan::ScanError;
+use crate::store::mysql::MysqlError;
+use crate::store::redis::RedisError;
+
+/// Why a run could not go on, by what follows for its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Exit 2: the arguments.
+    #[error("{0}")]
+    BadRequest(String),
+    /// Exit 2: the job file, by itself or against the live schema.
+    #[error("{0}")]
+    Job(Box<JobFaults>),
+    /// Exit 3: a store could not be reached or refused before anything was judged.
+    #[error("{0}")]
+    NothingJudged(String),
+    /// Exit 5.
+    #[error("{0}")]
+    LeaseTaken(String),
+    /// What was read does not count; the check starts again, a bounded number of times.
+    #[error("{0}")]
+    TopologyChanged(String),
+    /// A store was lost in the middle: exit 4.
+    #[error(transparent)]
+    Lost(#[from] ScanError),
+    /// The report could not be written: exit 4.
+    #[error("the report could not be written: {0}")]
+    Report(String),
+}
+
+impl From<MysqlError> for RunError {
+    fn from(fault: MysqlError) -> Self {
+        RunError::Lost(ScanError::Source(fault))
+    }
+}
+
+impl From<RedisError> for RunError {
+    fn from(fault: RedisError) -> Self {
+        RunError::Lost(ScanError::Cache(fault))
+    }
+}

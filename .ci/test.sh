@@ -1,0 +1,56 @@
+#!/bin/sh
+# Formatting, lints and every test; then which servers were used, and as the very last line
+# "N passed, N failed" over all test binaries. Any failure makes the exit code 1.
+set -u
+cd "$(dirname "$0")/.."
+PATH="$PATH:/usr/sbin:/sbin"
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed_steps=
+
+step() {
+    name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || failed_steps="$failed_steps $name;"
+}
+
+run_tests() {
+    # The exit code travels by a file, since a pipe keeps only that of `tee`.
+    { cargo test --no-fail-fast 2>&1; echo "exit code $?" >"$log.code"; } | tee "$log"
+    code=$(cat "$log.code" 2>/dev/null)
+    rm -f "$log.code"
+    [ "$code" = "exit code 0" ]
+}
+
+mysql_line() {
+    for candidate in "${AUDITOR_MYSQLD:-}" .cache/servers/mysql/mysqld "$(command -v mysqld)"; do
+        [ -n "$candidate" ] && [ -x "$candidate" ] || continue
+        version=$("$candidate" --no-defaults --version 2>/dev/null) || continue
+        case $version in
+            *MariaDB*) ;;
+            *) echo "MySQL: $(echo "$version" | sed 's/^.*Ver //')"; return ;;
+        esac
+    done
+    reason=$(cat .cache/servers/mysql.reason 2>/dev/null)
+    echo "MySQL: NOT TESTED TODAY because ${reason:-no MySQL server was found; run make setup}"
+}
+
+count() {
+    sed -n "s/^test result: .* \([0-9][0-9]*\) $1.*/\1/p" "$log" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+step formatting cargo fmt --check
+step lints cargo clippy --all-targets -- -D warnings
+step tests run_tests
+
+passed=$(count passed)
+failed=$(count failed)
+printf '\nservers used:\n'
+echo "Redis: $(redis-server --version 2>&1 | sed 's/^.* v=\([^ ]*\).*/\1/')"
+echo "MariaDB: $(mariadbd --no-defaults --version 2>&1 | sed 's/^.*Ver //')"
+mysql_line
+[ -z "$failed_steps" ] || echo "FAILED:$failed_steps"
+echo "$passed passed, $failed failed"
+[ -z "$failed_steps" ]

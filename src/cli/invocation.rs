@@ -1,0 +1,466 @@
+//! Raw arguments → an [`Invocation`] that cannot contradict itself.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::args::{RawArgs, RawCommand, RawFormat, RawRepair, RawScan, RawUndo};
+use crate::job::Rate;
+use crate::plan::window::{Audience, TimeError, TimeText, WindowText};
+use crate::report::{CellError, unescape, unescape_id};
+use crate::run::request::{
+    Consent, Control, Format, RepairRequest, RepairRun, Request, ScanRequest, Scope, Target,
+    UndoRequest,
+};
+
+/// What was asked, and how it is shown while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    pub request: Request,
+    pub log: Format,
+    pub loudness: Loudness,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loudness {
+    /// Warnings and errors, no progress.
+    Quiet,
+    Normal,
+    Verbose,
+    Everything,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// clap's own: an error, or `--help` and `--version`, which are none.
+    #[error(transparent)]
+    Clap(#[from] clap::Error),
+    #[error(
+        "neither --since nor --full: say --since TIME or --full (finding the failover by itself comes later)"
+    )]
+    NoScope,
+    #[error("--until without --since: a window needs its beginning")]
+    UntilAlone,
+    #[error("{0} and {1} together: say one of them")]
+    Together(&'static str, &'static str),
+    #[error("--since/--until: {0}")]
+    Time(#[from] TimeError),
+    #[error("{option}: {fault}")]
+    Spelling {
+        option: &'static str,
+        fault: CellError,
+    },
+    #[error("--id needs exactly one --only, since an id alone names no check")]
+    IdNeedsOneCheck,
+    #[error("--rate `{0}`: say a number of keys a second, at least 1, or `unlimited`")]
+    Rate(String),
+    #[error("--time-budget `{0}`: say a duration longer than none, such as 30m or 1h30m")]
+    TimeBudget(String),
+    #[error("{option} is empty: {hint}")]
+    Empty {
+        option: &'static str,
+        hint: &'static str,
+    },
+    #[error("--max-repairs 0 would repair nothing: say --dry-run for that")]
+    NoRepairs,
+    #[error("{0} is not supported yet")]
+    NotYet(&'static str),
+    #[error(
+        "this would write and nobody can be asked here: say --yes, or --dry-run to see the plan"
+    )]
+    NoConsent,
+}
+
+impl Invocation {
+    /// Reads a command line, program name first. `audience` says whether a person can be asked.
+    pub fn from_args(
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        audience: Audience,
+    ) -> Result<Self, Refusal> {
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let raw = RawArgs::try_parse_from(&args)?;
+        let arguments = args
+            .iter()
+            .skip(1)
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect();
+        let request = match raw.command {
+            RawCommand::Scan(scan) => Request::Scan(scan_request(scan, arguments)?),
+            RawCommand::Repair(repair) => {
+                Request::Repair(repair_request(repair, arguments, audience)?)
+            }
+            RawCommand::Undo(undo) => Request::Undo(undo_request(undo, arguments, audience)?),
+            RawCommand::Explain { rule } => Request::Explain { rule },
+            RawCommand::Schema => Request::Schema,
+            #[cfg(feature = "lab")]
+            RawCommand::Demo => Request::Demo,
+        };
+        let loudness = match (raw.quiet, raw.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, 0) => Loudness::Normal,
+            (false, 1) => Loudness::Verbose,
+            (false, _) => Loudness::Everything,
+        };
+        Ok(Self {
+            request,
+            log: format(raw.log),
+            loudness,
+        })
+    }
+}
+
+fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Refusal> {
+    if raw.shard.is_some() {
+        return Err(Refusal::NotYet("--shard"));
+    }
+    let scope = scope(&raw)?;
+    let mut only = Vec::new();
+    for name in raw.only {
+        if name.is_empty() {
+            return Err(Refusal::Empty {
+                option: "--only",
+                hint: "name a check of the job",
+            });
+        }
+        if !only.contains(&name) {
+            only.push(name);
+        }
+    }
+    if matches!(scope, Scope::One(Target::Id(_), _)) && only.len() > 1 {
+        return Err(Refusal::IdNeedsOneCheck);
+    }
+    Ok(ScanRequest {
+        job_path: raw.job,
+        scope,
+        only,
+        output: raw.output,
+        rate: raw.rate.map(|text| rate(&text)).transpose()?,
+        time_budget: raw.time_budget.map(|text| time_budget(&text)).transpose()?,
+        format: format(raw.format),
+        arguments,
+    })
+}
+
+fn repair_request(
+    raw: RawRepair,
+    arguments: Vec<String>,
+    audience: Audience,
+) -> Result<RepairRequest, Refusal> {
+    if raw.resume {
+        return Err(Refusal::NotYet("--resume"));
+    }
+    if raw.max_repairs == Some(0) && !raw.dry_run {
+        return Err(Refusal::NoRepairs);
+    }
+    let scan = scan_request(raw.scan, arguments)?;
+    let mode = if raw.dry_run {
+        RepairRun::DryRun
+    } else {
+        RepairRun::Write(consent(raw.yes, audience)?)
+    };
+    let control = if raw.accept_control {
+        Control::Accepted
+    } else {
+        Control::Refuses
+    };
+    Ok(RepairRequest {
+        scan,
+        mode,
+        max_repairs: raw.max_repairs,
+        control,
+    })
+}
+
+fn undo_request(
+    raw: RawUndo,
+    arguments: Vec<String>,
+    audience: Audience,
+) -> Result<UndoRequest, Refusal> {
+    if raw.run.is_empty() {
+        return Err(Refusal::Empty {
+            option: "RUN",
+            hint: "name a run id or the folder of a run",
+        });
+    }
+    Ok(UndoRequest {
+        job_path: raw.job,
+        run: raw.run,
+        consent: consent(raw.yes, audience)?,
+        output: raw.output,
+        format: format(raw.format),
+        arguments,
+    })
+}
+
+fn scope(raw: &RawScan) -> Result<Scope, Refusal> {
+    let window = match (&raw.since, &raw.until) {
+        (Some(since), until) => Some(WindowText {
+            since: TimeText::parse(since)?,
+            until: until.as_deref().map(TimeText::parse).transpose()?,
+        }),
+        (None, Some(_)) => return Err(Refusal::UntilAlone),
+        (None, None) => None,
+    };
+    let target = match (&raw.key, &raw.id) {
+        (Some(key), _) if key.is_empty() => {
+            return Err(Refusal::Empty {
+                option: "--key",
+                hint: "name a Redis key",
+            });
+        }
+        (_, Some(id)) if id.is_empty() => {
+            return Err(Refusal::Empty {
+                option: "--id",
+                hint: "name a row id",
+            });
+        }
+        (Some(key), _) => Some(Target::Key(spelled("--key", unescape(key))?)),
+        (None, Some(id)) => Some(Target::Id(spelled("--id", unescape_id(id))?)),
+        (None, None) => None,
+    };
+    let target_option = if raw.key.is_some() { "--key" } else { "--id" };
+    match (raw.full, target, raw.from.as_deref()) {
+        (_, _, Some("")) => Err(Refusal::Empty {
+            option: "--from",
+            hint: "name a run id or the folder of a run",
+        }),
+        (true, Some(_), _) => Err(Refusal::Together("--full", target_option)),
+        (true, None, Some(_)) => Err(Refusal::Together("--full", "--from")),
+        (false, Some(_), Some(_)) => Err(Refusal::Together(target_option, "--from")),
+        (true, None, None) => Ok(Scope::Full(window)),
+        (false, Some(target), None) => Ok(Scope::One(target, window)),
+        (false, None, Some(run)) => Ok(Scope::EarlierRun(run.to_owned(), window)),
+        (false, None, None) => window.map(Scope::Window).ok_or(Refusal::NoScope),
+    }
+}
+
+fn spelled<T>(option: &'static str, read: Result<T, CellError>) -> Result<T, Refusal> {
+    read.map_err(|fault| Refusal::Spelling { option, fault })
+}
+
+fn consent(said_yes: bool, audience: Audience) -> Result<Consent, Refusal> {
+    match (said_yes, audience) {
+        (true, _) => Ok(Consent::Given),
+        (false, Audience::Terminal) => Ok(Consent::Ask),
+        (false, Audience::Machine) => Err(Refusal::NoConsent),
+    }
+}
+
+fn rate(text: &str) -> Result<Rate, Refusal> {
+    if text == "unlimited" {
+        return Ok(Rate::Unlimited);
+    }
+    match text.replace('_', "").parse::<u32>() {
+        Ok(per_second) if per_second > 0 => Ok(Rate::PerSecond(per_second)),
+        _ => Err(Refusal::Rate(text.to_owned())),
+    }
+}
+
+fn time_budget(text: &str) -> Result<Duration, Refusal> {
+    match humantime::parse_duration(text) {
+        Ok(budget) if !budget.is_zero() => Ok(budget),
+        _ => Err(Refusal::TimeBudget(text.to_owned())),
+    }
+}
+
+fn format(raw: RawFormat) -> Format {
+    match raw {
+        RawFormat::Text => Format::Text,
+        RawFormat::Json => Format::Json,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn read(line: &str) -> Result<Invocation, Refusal> {
+        Invocation::from_args(
+            std::iter::once("auditor").chain(line.split(' ')),
+            Audience::Machine,
+        )
+    }
+
+    fn scan(line: &str) -> ScanRequest {
+        match read(line).unwrap().request {
+            Request::Scan(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn repair(line: &str) -> RepairRequest {
+        match read(line).unwrap().request {
+            Request::Repair(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn clap_agrees_with_itself() {
+        <RawArgs as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plain_scan_has_the_defaults() {
+        let window = WindowText {
+            since: TimeText::parse("15m").unwrap(),
+            until: None,
+        };
+        assert_eq!(
+            read("scan job.toml --since 15m").unwrap(),
+            Invocation {
+                request: Request::Scan(ScanRequest {
+                    job_path: "job.toml".into(),
+                    scope: Scope::Window(window),
+                    only: Vec::new(),
+                    output: "output".into(),
+                    rate: None,
+                    time_budget: None,
+                    format: Format::Text,
+                    arguments: ["scan", "job.toml", "--since", "15m"]
+                        .map(String::from)
+                        .into(),
+                }),
+                log: Format::Text,
+                loudness: Loudness::Normal,
+            }
+        );
+    }
+
+    #[test]
+    fn every_option_reaches_its_place() {
+        let request = scan(
+            "scan j --full --since 2h --until 1h --only a --only b --only a --output o --rate 5_000 \
+             --time-budget 1h30m --format json",
+        );
+        assert!(matches!(&request.scope, Scope::Full(Some(window)) if window.until.is_some()));
+        assert_eq!(request.only, ["a", "b"]);
+        assert_eq!(request.output.to_str(), Some("o"));
+        assert_eq!(request.rate, Some(Rate::PerSecond(5_000)));
+        assert_eq!(request.time_budget, Some(Duration::from_secs(5_400)));
+        assert_eq!(request.format, Format::Json);
+        assert_eq!(
+            scan("scan j --full --rate unlimited").rate,
+            Some(Rate::Unlimited)
+        );
+        let request = repair("repair j --full --yes --max-repairs 7 --accept-control");
+        assert_eq!(request.mode, RepairRun::Write(Consent::Given));
+        assert_eq!(
+            (request.max_repairs, request.control),
+            (Some(7), Control::Accepted)
+        );
+        let quiet = read("-q scan j --full --log json").unwrap();
+        assert_eq!((quiet.loudness, quiet.log), (Loudness::Quiet, Format::Json));
+        assert_eq!(
+            read("scan j --full -v").unwrap().loudness,
+            Loudness::Verbose
+        );
+        assert_eq!(
+            read("scan j --full -vv").unwrap().loudness,
+            Loudness::Everything
+        );
+    }
+
+    #[test]
+    fn a_key_and_an_id_are_spelled_as_in_the_report() {
+        let key = |line: &str| scan(line).scope;
+        assert_eq!(
+            key("scan j --key user:7"),
+            Scope::One(Target::Key(b"user:7".to_vec()), None)
+        );
+        assert_eq!(
+            key("scan j --key a\\xFF\\\\"),
+            Scope::One(Target::Key(b"a\xff\\".to_vec()), None)
+        );
+        let id = [b"-7".to_vec(), b"a,b".to_vec()].into();
+        assert_eq!(
+            key("scan j --only c --id -7,a\\,b"),
+            Scope::One(Target::Id(id), None)
+        );
+        let from = scan("scan j --from 0190-x");
+        assert_eq!(from.scope, Scope::EarlierRun("0190-x".into(), None));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_with_a_hint() {
+        for (line, part) in [
+            ("scan j", "say --since TIME or --full"),
+            ("repair j --yes", "say --since TIME or --full"),
+            (
+                "scan j --since auto",
+                "not supported yet: say --since TIME or --full",
+            ),
+            ("scan j --until 5m", "--until without --since"),
+            ("scan j --since soon", "`soon` is no time"),
+            ("scan j --since -15m", "`-15m` is no time"),
+            ("scan j --full --key k", "--full and --key"),
+            ("scan j --full --id 7", "--full and --id"),
+            ("scan j --full --from r", "--full and --from"),
+            ("scan j --key k --from r", "--key and --from"),
+            ("scan j --key k --id 7", "cannot be used with"),
+            ("scan j --id 7 --only a --only b", "exactly one --only"),
+            ("scan j --key a\\q", "`\\q` is no escape"),
+            ("scan j --key ", "--key is empty"),
+            ("scan j --full --only ", "--only is empty"),
+            ("scan j --full --rate 0", "at least 1"),
+            ("scan j --full --rate fast", "at least 1"),
+            ("scan j --full --time-budget 0s", "longer than none"),
+            ("scan j --full --time-budget soon", "longer than none"),
+            ("scan j --full --shard 0/2", "--shard is not supported yet"),
+            (
+                "repair j --full --yes --resume",
+                "--resume is not supported yet",
+            ),
+            ("repair j --full --yes --max-repairs 0", "say --dry-run"),
+            ("scan j --full --yes", "unexpected argument"),
+            ("scan j --full -q -v", "cannot be used with"),
+            ("undo j", "RUN"),
+            ("undo j r", "say --yes"),
+            ("repair j --full", "say --yes, or --dry-run"),
+            ("frobnicate", "unrecognized subcommand"),
+        ] {
+            let fault = read(line).expect_err(line).to_string();
+            assert!(fault.contains(part), "{line}: {fault}");
+        }
+    }
+
+    #[test]
+    fn consent_is_asked_only_where_somebody_can_answer() {
+        let at_terminal = |line: &str| {
+            Invocation::from_args(
+                std::iter::once("auditor").chain(line.split(' ')),
+                Audience::Terminal,
+            )
+        };
+        let Request::Repair(request) = at_terminal("repair j --full").unwrap().request else {
+            panic!()
+        };
+        assert_eq!(request.mode, RepairRun::Write(Consent::Ask));
+        let Request::Undo(request) = at_terminal("undo j r").unwrap().request else {
+            panic!()
+        };
+        assert_eq!(request.consent, Consent::Ask);
+        assert_eq!(repair("repair j --full --dry-run").mode, RepairRun::DryRun);
+    }
+
+    #[test]
+    fn the_other_commands_are_read() {
+        let request = |line| read(line).unwrap().request;
+        assert_eq!(
+            request("explain hot"),
+            Request::Explain { rule: "hot".into() }
+        );
+        assert_eq!(request("schema"), Request::Schema);
+        #[cfg(feature = "lab")]
+        assert_eq!(request("demo"), Request::Demo);
+        let help = read("--help").unwrap_err().to_string();
+        assert!(
+            help.contains("Exit codes:") && help.contains("holds the lease"),
+            "{help}"
+        );
+    }
+}

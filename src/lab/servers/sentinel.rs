@@ -1,0 +1,206 @@
+//! Three Sentinels that watch one master.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use redis::Client;
+
+use super::ports::free_port;
+use super::process::Process;
+use super::program::{find, log_tail};
+use super::redis::connection_of;
+use crate::lab::{LabError, wait};
+
+const SENTINELS: usize = 3;
+const QUORUM: usize = 2;
+const DOWN_AFTER_MS: u32 = 1_000;
+const FAILOVER_TIMEOUT_MS: u32 = 5_000;
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Measured at 2.4 s; an aborted first attempt adds two failover timeouts.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(45);
+
+/// Dropping it kills all three.
+pub struct SentinelGroup {
+    name: String,
+    sentinels: Vec<Sentinel>,
+}
+
+struct Sentinel {
+    port: u16,
+    log: PathBuf,
+    process: Option<Process>,
+    _folder: tempfile::TempDir,
+}
+
+impl SentinelGroup {
+    /// Starts three Sentinels for the master at `master_port` under `name` and waits until they know
+    /// each other.
+    pub async fn start(master_port: u16, name: &str) -> Result<Self, LabError> {
+        let program = find(
+            "redis-server",
+            "install the Debian packages redis-server and redis-sentinel",
+        )?;
+        let mut sentinels = Vec::with_capacity(SENTINELS);
+        for _ in 0..SENTINELS {
+            sentinels.push(Sentinel::spawn(&program, master_port, name)?);
+        }
+        let group = Self {
+            name: name.to_owned(),
+            sentinels,
+        };
+        for sentinel in &group.sentinels {
+            let met = wait::until("the Sentinels know each other", START_LIMIT, async || {
+                group.field(sentinel.port, "num-other-sentinels").await == Some(SENTINELS - 1)
+            });
+            met.await.map_err(|error| LabError::NotStarted {
+                server: "a Sentinel",
+                reason: error.to_string(),
+                log: log_tail(&sentinel.log),
+            })?;
+        }
+        Ok(group)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn ports(&self) -> Vec<u16> {
+        self.sentinels
+            .iter()
+            .map(|sentinel| sentinel.port)
+            .collect()
+    }
+
+    /// `redis-sentinel://127.0.0.1:P1,127.0.0.1:P2,127.0.0.1:P3/NAME`, as a job file has it.
+    pub fn url(&self) -> String {
+        let nodes: Vec<String> = self
+            .ports()
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        format!("redis-sentinel://{}/{}", nodes.join(","), self.name)
+    }
+
+    /// Whom the first Sentinel that answers names as the master.
+    pub async fn master_port(&self) -> Result<u16, LabError> {
+        for sentinel in &self.sentinels {
+            if let Ok((_, port)) = self.ask_address(sentinel.port).await {
+                return Ok(port);
+            }
+        }
+        Err(LabError::Unfit("no Sentinel answers".into()))
+    }
+
+    /// Waits until every Sentinel counts `replicas` living replicas, without which none can be promoted.
+    pub async fn wait_until_ready(&self, replicas: usize) -> Result<(), LabError> {
+        for port in self.ports() {
+            let cause = format!("the Sentinel at port {port} knows {replicas} living replicas");
+            wait::until(cause, START_LIMIT, async || {
+                self.living_replicas(port)
+                    .await
+                    .is_ok_and(|living| living >= replicas)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every living Sentinel names one master other than `old`, and returns its port.
+    pub async fn wait_for_new_master(&self, old: u16) -> Result<u16, LabError> {
+        let cause = format!("the Sentinels name another master than port {old}");
+        wait::until(cause, FAILOVER_LIMIT, async || {
+            let mut named = Vec::new();
+            for port in self.ports() {
+                if let Ok((_, master)) = self.ask_address(port).await {
+                    named.push(master);
+                }
+            }
+            named
+                .first()
+                .is_some_and(|first| *first != old && named.iter().all(|port| port == first))
+        })
+        .await?;
+        self.master_port().await
+    }
+
+    /// SIGKILL of the Sentinel at `index` (0 to 2).
+    pub fn kill(&mut self, index: usize) -> Result<(), LabError> {
+        let process = self
+            .sentinels
+            .get_mut(index)
+            .and_then(|sentinel| sentinel.process.take());
+        process.map_or(Ok(()), Process::kill)
+    }
+
+    async fn ask_address(&self, port: u16) -> redis::RedisResult<(String, u16)> {
+        let client = Client::open(("127.0.0.1", port))?;
+        let mut connection = connection_of(&client).await?;
+        redis::cmd("SENTINEL")
+            .arg("GET-MASTER-ADDR-BY-NAME")
+            .arg(&self.name)
+            .query_async(&mut connection)
+            .await
+    }
+
+    /// Replicas that the Sentinel at `port` can reach. Servers that once were replicas, or masters, stay on its
+    /// list when they are dead.
+    async fn living_replicas(&self, port: u16) -> redis::RedisResult<usize> {
+        let client = Client::open(("127.0.0.1", port))?;
+        let mut connection = connection_of(&client).await?;
+        let replicas: Vec<HashMap<String, String>> = redis::cmd("SENTINEL")
+            .arg("REPLICAS")
+            .arg(&self.name)
+            .query_async(&mut connection)
+            .await?;
+        let is_living = |facts: &&HashMap<String, String>| {
+            let flags = facts.get("flags").map_or("", String::as_str);
+            flags == "slave"
+                && facts
+                    .get("master-link-status")
+                    .is_some_and(|status| status == "ok")
+        };
+        Ok(replicas.iter().filter(is_living).count())
+    }
+
+    async fn field(&self, port: u16, field: &str) -> Option<usize> {
+        let client = Client::open(("127.0.0.1", port)).ok()?;
+        let mut connection = connection_of(&client).await.ok()?;
+        let facts: HashMap<String, String> = redis::cmd("SENTINEL")
+            .arg("MASTER")
+            .arg(&self.name)
+            .query_async(&mut connection)
+            .await
+            .ok()?;
+        facts.get(field)?.parse().ok()
+    }
+}
+
+impl Sentinel {
+    fn spawn(program: &std::path::Path, master_port: u16, name: &str) -> Result<Self, LabError> {
+        let port = free_port()?;
+        let folder = tempfile::Builder::new()
+            .prefix("auditor-sentinel-")
+            .tempdir()
+            .map_err(LabError::io("make a temporary folder"))?;
+        let configuration = folder.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile \"\"\n\
+             sentinel monitor {name} 127.0.0.1 {master_port} {QUORUM}\n\
+             sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\n\
+             sentinel failover-timeout {name} {FAILOVER_TIMEOUT_MS}\n",
+            folder.path().display()
+        );
+        std::fs::write(&configuration, text).map_err(LabError::io("write sentinel.conf"))?;
+        let log = folder.path().join("log");
+        let arguments = [configuration.into(), "--sentinel".into()];
+        let process = Process::spawn(program, &arguments, folder.path(), &log)?;
+        Ok(Self {
+            port,
+            log,
+            process: Some(process),
+            _folder: folder,
+        })
+    }
+}

@@ -1,0 +1,362 @@
+//! Applying plans: the only writer of values.
+//!
+//! Order of one batch: lease and topology → a fresh look → judged again → planned → journal on disk →
+//! (row lock) → guarded scripts on one connection → WAIT on that connection → what got no answer is read
+//! again. Nothing is ever written twice without a new judgement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::plan::{GuardKind, PlannedStep};
+use super::prepare::prepare;
+use super::record::record_of;
+use crate::failover::{Drift, drift};
+use crate::job::{Rate, RedisSpec};
+use crate::model::check::{Layout, ValueKind};
+use crate::model::finding::{OutcomeKind, Remedy, Suspect};
+use crate::model::identity::NodeIdentity;
+use crate::model::mapping::Mapping;
+use crate::model::observation::{CachedState, Look};
+use crate::model::time::Micros;
+use crate::report::{Journal, UndoOutcome};
+use crate::rules::Judge;
+use crate::rules::fingerprint;
+use crate::scan::{ScanError, Target, look_once};
+use crate::store::mysql::{Lease, Mysql};
+use crate::store::redis::{Redis, Writer};
+
+/// Steps of one batch: one fsync, one pipeline, one WAIT.
+const BATCH_STEPS: usize = 500;
+/// Row locks are short, so they take few rows.
+const LOCKED_ROWS: usize = 50;
+
+/// Fields of a hash, each with its value.
+type WholeHash = Vec<(Bytes, Bytes)>;
+
+/// What the applier needs to know of a run.
+#[derive(Debug, Clone)]
+pub struct ApplyLimits {
+    /// Replicas that must be online before, and acknowledge after, every batch.
+    pub min_replicas: u32,
+    pub max_repairs: u64,
+    pub max_invalidations_per_second: Rate,
+}
+
+/// One confirmed subject, as it was judged.
+#[derive(Debug, Clone)]
+pub struct Repairable {
+    pub target: Target,
+    pub look: Look,
+    pub suspects: Vec<Suspect>,
+}
+
+/// What became of one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepOutcome {
+    pub remedy: Remedy,
+    pub kind: OutcomeKind,
+    /// Empty for `applied`.
+    pub reason: String,
+}
+
+impl StepOutcome {
+    pub(super) fn new(remedy: Remedy, kind: OutcomeKind, reason: impl Into<String>) -> Self {
+        Self {
+            remedy,
+            kind,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Holds the one writing connection, the journal and the lease.
+pub struct Applier {
+    pub(super) source: Mysql,
+    pub(super) cache: Redis,
+    pub(super) spec: RedisSpec,
+    pub(super) pinned: NodeIdentity,
+    pub(super) writer: Writer,
+    journal: Journal,
+    lease: Lease,
+    pub(super) limits: ApplyLimits,
+    written: u64,
+    next_invalidation: Instant,
+    stopped: Option<String>,
+}
+
+/// A step that was planned and is about to be written.
+pub(super) struct Ready<'a> {
+    pub(super) at: usize,
+    pub(super) item: &'a Repairable,
+    pub(super) step: PlannedStep,
+    pub(super) fingerprint: Option<[u8; 32]>,
+    state: CachedState,
+    whole: Option<WholeHash>,
+    sequence: u64,
+}
+
+impl Applier {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another thing that only this type holds"
+    )]
+    pub fn new(
+        source: Mysql,
+        cache: Redis,
+        spec: RedisSpec,
+        pinned: NodeIdentity,
+        writer: Writer,
+        journal: Journal,
+        lease: Lease,
+        limits: ApplyLimits,
+    ) -> Self {
+        Self {
+            source,
+            cache,
+            spec,
+            pinned,
+            writer,
+            journal,
+            lease,
+            limits,
+            written: 0,
+            next_invalidation: Instant::now(),
+            stopped: None,
+        }
+    }
+
+    /// Why repairing stopped for the rest of the run, if it did.
+    pub fn stopped(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// Repairs what still is wrong, in order; one outcome for each item.
+    pub async fn apply(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        judge: &Judge,
+        items: &[Repairable],
+    ) -> Vec<StepOutcome> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for batch in items.chunks(BATCH_STEPS) {
+            match self.apply_batch(mapping, judge, batch).await {
+                Ok(done) => outcomes.extend(done),
+                Err(why) => {
+                    let done = batch
+                        .iter()
+                        .map(|_| StepOutcome::new(Remedy::None, OutcomeKind::Refused, why.clone()));
+                    outcomes.extend(done);
+                }
+            }
+        }
+        outcomes
+    }
+
+    async fn apply_batch(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        judge: &Judge,
+        items: &[Repairable],
+    ) -> Result<Vec<StepOutcome>, String> {
+        if let Some(why) = &self.stopped {
+            return Err(format!("repairing had stopped: {why}"));
+        }
+        self.check_ground().await?;
+        let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
+        let mut ready = self
+            .plan_batch(mapping, judge, items, &mut outcomes)
+            .await
+            .map_err(|fault| format!("could not be looked at again: {fault}"))?;
+        self.spend_limits(&mut ready, &mut outcomes).await;
+        self.journal_batch(mapping, &mut ready)?;
+        let (locked, free): (Vec<_>, Vec<_>) = ready
+            .into_iter()
+            .partition(|r| r.step.guard == GuardKind::RowLock);
+        self.write_free(&free, &mut outcomes).await;
+        for group in locked.chunks(LOCKED_ROWS) {
+            self.write_locked(mapping, group, &mut outcomes).await;
+        }
+        let all: Vec<&Ready<'_>> = free.iter().chain(&locked).collect();
+        self.resolve_unknown(mapping, judge, &all, &mut outcomes)
+            .await;
+        self.await_replicas(&outcomes).await;
+        self.journal_outcomes(&all, &outcomes);
+        Ok(outcomes
+            .into_iter()
+            .map(|o| o.expect("every item got its outcome"))
+            .collect())
+    }
+
+    /// The lease is ours, the node is the pinned one, enough replicas listen; else repairing stops.
+    async fn check_ground(&mut self) -> Result<(), String> {
+        match self.lease.is_held().await {
+            Ok(true) => {}
+            Ok(false) => return Err(self.stop("the advisory lock was lost")),
+            Err(fault) => return Err(self.stop(&format!("the advisory lock was lost: {fault}"))),
+        }
+        let facts = match self.cache.facts().await {
+            Ok(facts) => facts,
+            Err(fault) => return Err(self.stop(&fault.to_string())),
+        };
+        match drift(&self.pinned, &facts) {
+            Drift::Same => {}
+            Drift::Renewed(identity) => self.pinned = identity,
+            Drift::Changed(why) => return Err(self.stop(&why)),
+        }
+        let online = facts.replicas_online.len();
+        if (online as u64) < u64::from(self.limits.min_replicas) {
+            return Err(self.stop(&format!(
+                "{online} replica(s) online, {} needed",
+                self.limits.min_replicas
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop(&mut self, why: &str) -> String {
+        self.stopped.get_or_insert_with(|| why.to_owned());
+        format!("repairing stopped: {why}")
+    }
+
+    /// Looks once more, judges once more, plans. What needs no write gets its outcome here.
+    async fn plan_batch<'a>(
+        &self,
+        mapping: &Arc<Mapping>,
+        judge: &Judge,
+        items: &'a [Repairable],
+        outcomes: &mut [Option<StepOutcome>],
+    ) -> Result<Vec<Ready<'a>>, ScanError> {
+        let targets: Vec<&Target> = items.iter().map(|i| &i.target).collect();
+        let looks = look_once(&self.source, &self.cache, mapping, &targets).await?;
+        let subjects: Vec<_> = targets.iter().map(|t| t.subject.clone()).collect();
+        let states = self.cache.read(mapping, &subjects, true).await?;
+        let keys: Vec<Vec<u8>> = subjects.iter().map(|s| s.key.clone()).collect();
+        let whole = self.whole_hashes(mapping, &keys).await?;
+        let mut whole = whole.map(Vec::into_iter);
+        let mut ready = Vec::new();
+        for (at, ((item, look), state)) in items.iter().zip(&looks).zip(states).enumerate() {
+            let whole = whole.as_mut().and_then(Iterator::next);
+            let judged = Look {
+                before: state.clone(),
+                after: state.clone(),
+                ..look.clone()
+            };
+            match prepare(mapping, judge, item, look, &judged, whole.as_deref()) {
+                Ok(step) => {
+                    let fingerprint = look.row.as_ref().map(|r| fingerprint(mapping, r.as_ref()));
+                    ready.push(Ready {
+                        at,
+                        item,
+                        step,
+                        fingerprint,
+                        state,
+                        whole,
+                        sequence: 0,
+                    });
+                }
+                Err(outcome) => outcomes[at] = Some(outcome),
+            }
+        }
+        Ok(ready)
+    }
+
+    async fn whole_hashes(
+        &self,
+        mapping: &Mapping,
+        keys: &[Vec<u8>],
+    ) -> Result<Option<Vec<WholeHash>>, ScanError> {
+        let check = &mapping.check;
+        if check.value != ValueKind::Hash || check.layout != Layout::KeyPerRow {
+            return Ok(None);
+        }
+        Ok(Some(self.cache.whole_hashes(keys).await?))
+    }
+
+    /// The blast radius, and the pace of invalidations (each sends a reader to MySQL).
+    async fn spend_limits(
+        &mut self,
+        ready: &mut Vec<Ready<'_>>,
+        outcomes: &mut [Option<StepOutcome>],
+    ) {
+        let left = self.limits.max_repairs.saturating_sub(self.written);
+        let allowed = usize::try_from(left).unwrap_or(usize::MAX);
+        if ready.len() > allowed {
+            let why = format!(
+                "max_repairs = {} is used up; raise it in [limits] or by --max-repairs",
+                self.limits.max_repairs
+            );
+            for over in ready.drain(allowed..) {
+                let outcome = StepOutcome::new(over.step.remedy, OutcomeKind::Refused, why.clone());
+                outcomes[over.at] = Some(outcome);
+            }
+            self.stop(&why);
+        }
+        self.written += ready.len() as u64;
+        let invalidations = ready
+            .iter()
+            .filter(|r| r.step.remedy == Remedy::Invalidate)
+            .count();
+        if let Rate::PerSecond(rate) = self.limits.max_invalidations_per_second
+            && invalidations > 0
+        {
+            tokio::time::sleep_until(self.next_invalidation).await;
+            let cost = Duration::from_secs_f64(invalidations as f64 / f64::from(rate.max(1)));
+            self.next_invalidation = Instant::now() + cost;
+        }
+    }
+
+    /// No record, no write: a journal that cannot be written stops repairing.
+    fn journal_batch(&mut self, mapping: &Mapping, ready: &mut [Ready<'_>]) -> Result<(), String> {
+        let records: Vec<_> = ready
+            .iter()
+            .map(|r| {
+                record_of(
+                    mapping,
+                    &r.item.target,
+                    &r.step,
+                    &r.state,
+                    r.whole.as_ref(),
+                    r.fingerprint,
+                )
+            })
+            .collect();
+        match self.journal.append_batch(&records) {
+            Ok(sequences) => {
+                ready
+                    .iter_mut()
+                    .zip(sequences)
+                    .for_each(|(r, sequence)| r.sequence = sequence);
+                Ok(())
+            }
+            Err(fault) => Err(self.stop(&fault.to_string())),
+        }
+    }
+
+    fn journal_outcomes(&mut self, all: &[&Ready<'_>], outcomes: &[Option<StepOutcome>]) {
+        let at = Micros::now();
+        let lines: Vec<UndoOutcome> = all
+            .iter()
+            .map(|r| {
+                let outcome = outcomes[r.at].as_ref();
+                UndoOutcome {
+                    sequence: r.sequence,
+                    outcome: outcome.map(|o| o.kind),
+                    reason: outcome.map(|o| o.reason.clone()).unwrap_or_default(),
+                    at,
+                }
+            })
+            .collect();
+        if let Err(fault) = self.journal.append_outcomes(&lines) {
+            self.stop(&fault.to_string());
+        }
+    }
+
+    /// Everything on the disk; called at the end of a run.
+    pub fn finish(mut self) -> Result<u64, crate::report::ReportError> {
+        self.journal.sync()?;
+        Ok(self.journal.records())
+    }
+}

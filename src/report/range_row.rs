@@ -1,0 +1,182 @@
+//! One row of `affected_ranges.csv` while it is still growing.
+
+use std::str::FromStr;
+
+use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::BigInt;
+
+use super::cell::escape_id;
+use crate::model::finding::{Finding, OutcomeKind, Severity};
+use crate::model::time::Micros;
+
+/// An unbroken run of confirmed findings of one rule of one check.
+#[derive(Debug, Clone)]
+pub(super) struct OpenRange {
+    severity: Severity,
+    first_id: Vec<Vec<u8>>,
+    last_id: Vec<Vec<u8>>,
+    /// Place of the first and the last key among all ids observed by the check.
+    first_place: u64,
+    pub(super) last_place: u64,
+    /// Keys before the last one.
+    keys_whole: u64,
+    keys_repaired: u64,
+    /// Whether every finding on the last key was put right.
+    last_is_repaired: bool,
+    changed: Option<(Micros, Micros)>,
+    exposed_from: Option<Micros>,
+    /// The latest moment a key was right again; `None` once one of them is not.
+    settled: Option<Micros>,
+    gaps: Option<(BigInt, BigInt)>,
+    money: Money,
+    attribution: &'static str,
+}
+
+/// A sum that is exact or not given at all.
+#[derive(Debug, Clone)]
+enum Money {
+    None,
+    Sum(BigDecimal),
+    /// A delta was no number, or had more digits than [`DIGITS_MAX`].
+    Unsummable,
+}
+
+/// DECIMAL holds 65 digits and a JSON number any exponent: adding `1` to `1e2000000000` would
+/// fill the memory with zeros. No currency needs more than this.
+const DIGITS_MAX: i64 = 1_000;
+
+impl OpenRange {
+    pub(super) fn begin(finding: &Finding, place: u64, promoted_at: Option<Micros>) -> Self {
+        let mut range = Self {
+            severity: finding.suspect.severity,
+            first_id: finding.subject.id.clone(),
+            last_id: finding.subject.id.clone(),
+            first_place: place,
+            last_place: place,
+            keys_whole: 0,
+            keys_repaired: 0,
+            last_is_repaired: true,
+            changed: None,
+            exposed_from: None,
+            settled: Some(Micros(i64::MIN)),
+            gaps: None,
+            money: Money::None,
+            attribution: finding.attribution.name(),
+        };
+        range.absorb(finding, promoted_at);
+        range
+    }
+
+    /// Goes on with a finding on the same key, or on the next one.
+    pub(super) fn extend(&mut self, finding: &Finding, place: u64, promoted_at: Option<Micros>) {
+        if place != self.last_place {
+            self.keys_repaired += u64::from(self.last_is_repaired);
+            self.keys_whole += 1;
+            self.last_is_repaired = true;
+            self.last_place = place;
+            self.last_id.clone_from(&finding.subject.id);
+        }
+        self.absorb(finding, promoted_at);
+    }
+
+    /// Cells from `severity` to `attribution`.
+    pub(super) fn cells(&self) -> [String; 17] {
+        let keys = self.keys_whole + 1;
+        let repaired = self.keys_repaired + u64::from(self.last_is_repaired);
+        let time = |t: Option<Micros>| t.map(Micros::to_rfc3339).unwrap_or_default();
+        [
+            self.severity.name().to_owned(),
+            escape_id(&self.first_id),
+            escape_id(&self.last_id),
+            keys.to_string(),
+            (self.last_place - self.first_place + 1).to_string(),
+            time(self.changed.map(|c| c.0)),
+            time(self.changed.map(|c| c.1)),
+            String::new(),
+            String::new(),
+            self.gaps
+                .as_ref()
+                .map(|g| g.0.to_string())
+                .unwrap_or_default(),
+            self.gaps
+                .as_ref()
+                .map(|g| g.1.to_string())
+                .unwrap_or_default(),
+            self.money.cell(),
+            repaired.to_string(),
+            (keys - repaired).to_string(),
+            time(self.exposed_from),
+            time(self.settled),
+            self.attribution.to_owned(),
+        ]
+    }
+
+    fn absorb(&mut self, finding: &Finding, promoted_at: Option<Micros>) {
+        self.severity = self.severity.max(finding.suspect.severity);
+        self.last_is_repaired &= matches!(
+            finding.outcome,
+            Some(OutcomeKind::Applied | OutcomeKind::AlreadyRight)
+        );
+        if let Some(at) = finding.changed_at {
+            let (first, last) = self.changed.unwrap_or((at, at));
+            self.changed = Some((first.min(at), last.max(at)));
+            let wrong_from = promoted_at.map_or(at, |promoted| promoted.max(at));
+            self.exposed_from = Some(self.exposed_from.map_or(wrong_from, |e| e.min(wrong_from)));
+        }
+        self.settled = match (self.settled, finding.settled_at) {
+            (Some(so_far), Some(at)) => Some(so_far.max(at)),
+            _ => None,
+        };
+        if let Some(gap) = version_gap(finding) {
+            let (least, most) = self
+                .gaps
+                .take()
+                .unwrap_or_else(|| (gap.clone(), gap.clone()));
+            self.gaps = Some((least.min(gap.clone()), most.max(gap)));
+        }
+        if let Some(delta) = &finding.money_delta {
+            self.money.add(delta);
+        }
+        if self.attribution != finding.attribution.name() {
+            self.attribution = MIXED;
+        }
+    }
+}
+
+/// Attribution of a range whose findings differ in it.
+const MIXED: &str = "mixed";
+
+impl Money {
+    fn add(&mut self, delta: &str) {
+        let number = BigDecimal::from_str(delta).ok().filter(|n| {
+            let (digits, scale) = n.as_bigint_and_exponent();
+            scale.abs() <= DIGITS_MAX && digits.bits() <= DIGITS_MAX.unsigned_abs() * 4
+        });
+        *self = match (std::mem::replace(self, Money::Unsummable), number) {
+            (Money::None, Some(number)) => Money::Sum(number),
+            (Money::Sum(sum), Some(number)) => Money::Sum(sum + number),
+            _ => Money::Unsummable,
+        };
+    }
+
+    fn cell(&self) -> String {
+        match self {
+            Money::Sum(sum) => sum.to_plain_string(),
+            Money::None | Money::Unsummable => String::new(),
+        }
+    }
+}
+
+/// source − cache, where both versions are whole numbers.
+fn version_gap(finding: &Finding) -> Option<BigInt> {
+    let whole = |bytes: &Option<Vec<u8>>| {
+        let text = std::str::from_utf8(bytes.as_deref()?).ok()?;
+        // A version is a column's number; what has more digits is a document gone wrong.
+        if text.len() > 80 {
+            None
+        } else {
+            BigInt::from_str(text).ok()
+        }
+    };
+    Some(whole(&finding.source_version)? - whole(&finding.cache_version)?)
+}

@@ -1,0 +1,126 @@
+//! One check from its sweep to its written findings: three stages joined by bounded channels, in sweep
+//! order throughout.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::{Mutex, mpsc};
+
+use super::RunError;
+use super::check::CheckRun;
+use super::mend::{Mending, mend};
+use super::settle::settle;
+use super::sink::Sink;
+use super::sweep::{BATCH_TARGETS, Batch, add, sweep_keyspace, sweep_source};
+use crate::model::outcome::Coverage;
+use crate::scan::Target;
+use crate::store::mysql::Selection;
+
+/// Batches that wait for their looks at once. Each holds at most [`BATCH_TARGETS`] suspects with their
+/// looks, which bounds the memory; a wrong mapping must not wait two seconds for every batch in turn.
+const BATCHES_SETTLING: usize = 8;
+/// Slices of a check that began again lie behind all earlier ones, so that positions only grow.
+const SLICES_PER_ATTEMPT: u32 = 100_000;
+
+/// What of a check is looked at.
+#[derive(Debug, Clone)]
+pub(super) enum Scope {
+    Sweep {
+        selection: Selection,
+        /// Also walk Redis for what no row explains.
+        keyspace: bool,
+    },
+    /// Just these (`--key`, `--id`, `--from`).
+    Targets(Vec<Target>),
+}
+
+/// Audits one check. `attempt` counts from 0.
+pub(super) async fn audit_check(
+    check: &Arc<CheckRun>,
+    scope: &Scope,
+    attempt: u32,
+    mending: &Mending,
+    sink: &Arc<Mutex<Sink>>,
+) -> Result<Coverage, RunError> {
+    let (batches, inbox) = mpsc::channel(1);
+    let sweeping = async move {
+        // Moved in, so that the channel closes when the sweep ends.
+        let batches = batches;
+        sweep(check, scope, attempt, &batches).await
+    };
+    let (swept, settled) = tokio::join!(sweeping, settle_all(check, inbox, mending, sink));
+    settled?;
+    swept
+}
+
+async fn sweep(
+    check: &Arc<CheckRun>,
+    scope: &Scope,
+    attempt: u32,
+    batches: &mpsc::Sender<Batch>,
+) -> Result<Coverage, RunError> {
+    let first_slice = attempt * SLICES_PER_ATTEMPT;
+    match scope {
+        Scope::Sweep {
+            selection,
+            keyspace,
+        } => {
+            let mut counts = sweep_source(check, *selection, first_slice, batches).await?;
+            if *keyspace {
+                let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
+                add(
+                    &mut counts,
+                    &sweep_keyspace(check, last_slice, batches).await?,
+                );
+            }
+            Ok(counts)
+        }
+        Scope::Targets(targets) => {
+            for group in targets.chunks(BATCH_TARGETS) {
+                let batch = Batch {
+                    targets: group.to_vec(),
+                    slices_done: Vec::new(),
+                };
+                if batches.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            let count = targets.len() as u64;
+            Ok(Coverage {
+                observed: count,
+                suspect: count,
+                ..Coverage::default()
+            })
+        }
+    }
+}
+
+async fn settle_all(
+    check: &Arc<CheckRun>,
+    mut inbox: mpsc::Receiver<Batch>,
+    mending: &Mending,
+    sink: &Arc<Mutex<Sink>>,
+) -> Result<(), RunError> {
+    let mut running = FuturesOrdered::new();
+    let mut is_open = true;
+    while is_open || !running.is_empty() {
+        tokio::select! {
+            batch = inbox.recv(), if is_open && running.len() < BATCHES_SETTLING => match batch {
+                Some(batch) => {
+                    let check = Arc::clone(check);
+                    running.push_back(tokio::spawn(async move {
+                        (settle(&check, batch.targets).await, batch.slices_done)
+                    }));
+                }
+                None => is_open = false,
+            },
+            Some(done) = running.next(), if !running.is_empty() => {
+                let (settled, slices) = done.expect("a batch's task does not panic");
+                sink.lock().await.slices_done(check.name(), &slices)?;
+                mend(check, settled?, mending, sink).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! `auditor demo`: a real failover on this machine, from loss to report, told in plain lines.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use tokio::process::Command;
+
+use super::request::{Console, Ending};
+use crate::lab::app::{Load, Stock};
+use crate::lab::cluster::ClusterOptions;
+use crate::lab::servers::{MysqlOptions, MysqlProgram};
+use crate::lab::story::{Acts, Loss, Stage};
+use crate::lab::truth::Truth;
+use crate::lab::{LabError, demo_job};
+
+const SEED: u64 = 20_261_121;
+const USERS: u64 = 2_000;
+const AUCTIONS: u64 = 200;
+/// Lines of the CSV that are shown.
+const LINES_SHOWN: usize = 6;
+const ACTS: Acts = Acts {
+    load: Load {
+        clerks: 4,
+        per_second: Some(2_000),
+        seed: SEED,
+    },
+    before: 1_500,
+    lost: 800,
+    after: 500,
+};
+
+/// Starts the servers, loses writes, and runs the program on it as a person would.
+pub async fn demo(console: &mut Console) -> Ending {
+    match play(console).await {
+        Ok(true) => Ending::Done,
+        Ok(false) => Ending::NothingJudged(
+            "the demo did not go as it should: what was found differs from what was planted".into(),
+        ),
+        Err(fault) => Ending::NothingJudged(fault.to_string()),
+    }
+}
+
+async fn play(console: &mut Console) -> Result<bool, LabError> {
+    let started = Instant::now();
+    let say = &mut |text: &str| {
+        // Whoever closed the pipe does not want the story.
+        let _ = writeln!(console.out, "{text}");
+        let _ = console.out.flush();
+    };
+    let program = MysqlProgram::find_any()?;
+    say(&format!(
+        "1. Starting a real {} and a Redis master with two replicas and three Sentinels, in a temporary folder …",
+        program.version
+    ));
+    let database = MysqlOptions {
+        flavor: program.flavor,
+        arguments: Vec::new(),
+        tls: false,
+    };
+    let cluster = ClusterOptions {
+        replicas: 2,
+        sentinel_name: Some("mymaster".into()),
+        lines: Vec::new(),
+    };
+    let mut stage = Stage::start(database, cluster, Stock::new(USERS, AUCTIONS, SEED)).await?;
+    say(&format!(
+        "   An auction house with {USERS} users and {AUCTIONS} auctions writes MySQL first and Redis second."
+    ));
+    say(
+        "2. The replicas fall behind, customers go on bidding, the master is killed, Sentinel promotes a replica …",
+    );
+    let (loss, running) = stage.fail_over(ACTS).await?;
+    running.stop().await;
+    tell_loss(say, &loss);
+    let truth = stage.truth().await?;
+    say(&format!(
+        "   An independent comparison of all {} rows with all {} keys finds {} wrong place(s):",
+        truth.rows,
+        truth.keys,
+        truth.expected.len()
+    ));
+    tell_truth(say, &truth);
+    audit(say, &stage, &loss, &truth, started).await
+}
+
+fn tell_loss(say: &mut impl FnMut(&str), loss: &Loss) {
+    say(&format!(
+        "   {} requests were acknowledged before that, {} more while the replicas were behind: their Redis \
+         writes ({} bytes) are gone.\n   Redis reports no error, MySQL has everything, and the application \
+         goes on with old values.",
+        loss.acknowledged_before, loss.acknowledged_lost, loss.lost_bytes
+    ));
+}
+
+fn tell_truth(say: &mut impl FnMut(&str), truth: &Truth) {
+    for (rule, count) in truth.by_rule() {
+        say(&format!("     {count:>5} {rule}"));
+    }
+}
+
+/// Scan, dry run, repair, scan again; true if every step ended as it should.
+async fn audit(
+    say: &mut impl FnMut(&str),
+    stage: &Stage,
+    loss: &Loss,
+    truth: &Truth,
+    started: Instant,
+) -> Result<bool, LabError> {
+    let folder = tempfile::tempdir().map_err(LabError::io("make a temporary folder"))?;
+    let job = demo_job::write_to(folder.path())?;
+    let since = loss
+        .since
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let program = std::env::current_exe().map_err(LabError::io("find this program"))?;
+    let auditor = Auditor {
+        program,
+        job,
+        since,
+        environment: stage.environment(),
+    };
+
+    say(&format!(
+        "\n3. $ auditor scan auction.toml --since {}",
+        auditor.since
+    ));
+    let scan = auditor.run(&["scan"]).await?;
+    scan.tell(say);
+    say("\n4. $ auditor repair auction.toml --since … --dry-run");
+    let dry = auditor.run(&["repair", "--dry-run"]).await?;
+    dry.tell(say);
+    say("\n5. $ auditor repair auction.toml --since … --yes");
+    let repair = auditor.run(&["repair", "--yes"]).await?;
+    repair.tell(say);
+    say("\n6. $ auditor scan auction.toml --since …");
+    let again = auditor.run(&["scan"]).await?;
+    again.tell(say);
+    let left = stage.truth().await?;
+    say(&format!(
+        "\n7. The independent comparison now finds {} wrong place(s).",
+        left.expected.len()
+    ));
+    tell_truth(say, &left);
+    tell_csv(say, &repair);
+    say(&format!(
+        "\nThe whole demo took {:.0} s.",
+        started.elapsed().as_secs_f64()
+    ));
+    let codes = [scan.code, dry.code, repair.code, again.code];
+    let as_planned = codes == [Some(1), Some(1), Some(0), Some(0)];
+    Ok(as_planned && !truth.expected.is_empty() && left.expected.is_empty())
+}
+
+fn tell_csv(say: &mut impl FnMut(&str), repair: &Told) {
+    let Some(folder) = &repair.folder else { return };
+    let csv = folder.join("affected_ranges.csv");
+    say(&format!(
+        "\n8. What was affected, for the morning after: {}",
+        csv.display()
+    ));
+    if let Ok(text) = std::fs::read_to_string(&csv) {
+        text.lines()
+            .take(LINES_SHOWN)
+            .for_each(|line| say(&format!("   {line}")));
+    }
+    say(&format!(
+        "   Every single finding: {}",
+        folder.join("findings.csv").display()
+    ));
+    say(&format!(
+        "   Every value that was replaced: {}",
+        folder.join("undo.jsonl").display()
+    ));
+}
+
+/// The program itself, run on the stage as a person would run it.
+struct Auditor {
+    program: PathBuf,
+    job: PathBuf,
+    since: String,
+    environment: [(&'static str, String); 2],
+}
+
+/// What a run printed.
+struct Told {
+    code: Option<i32>,
+    text: String,
+    folder: Option<PathBuf>,
+}
+
+impl Auditor {
+    async fn run(&self, words: &[&str]) -> Result<Told, LabError> {
+        let output = Command::new(&self.program)
+            .arg(words[0])
+            .arg(&self.job)
+            .args(&words[1..])
+            .args(["--since", &self.since, "--output", "output"])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(LabError::io("run the auditor"))?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.is_empty() {
+            text = String::from_utf8_lossy(&output.stderr).into_owned();
+        }
+        let last = text.lines().last().unwrap_or_default();
+        let place = Path::new(last.rsplit(' ').next().unwrap_or_default()).to_owned();
+        let folder = place.is_dir().then_some(place);
+        Ok(Told {
+            code: output.status.code(),
+            text,
+            folder,
+        })
+    }
+}
+
+impl Told {
+    fn tell(&self, say: &mut impl FnMut(&str)) {
+        self.text
+            .lines()
+            .for_each(|line| say(&format!("   {line}")));
+        let code = self
+            .code
+            .map_or_else(|| "none, it was killed".to_owned(), |c| c.to_string());
+        say(&format!("   exit code {code}"));
+    }
+}

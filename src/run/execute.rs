@@ -1,0 +1,358 @@
+//! `scan` and `repair`: from the request to the verdict.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Mutex, Semaphore};
+use uuid::Uuid;
+
+use super::RunError;
+use super::audit::Scope;
+use super::check::CheckRun;
+use super::ledger::Ledger;
+use super::mend::Mending;
+use super::open::{Opened, bind_checks, open_stores};
+use super::pace::Pacer;
+use super::record::{Closing, record_of};
+use super::repairing::{start_applier, take_lease};
+use super::request::{
+    Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
+    ScanRequest,
+};
+use super::rounds::Rounds;
+use super::scope::scope_of;
+use super::sink::{Sink, report};
+use super::stop::Stop;
+use super::targets::{earlier_targets, one_target};
+use crate::job::{self, Job};
+use crate::model::check::CacheCheck;
+use crate::model::mapping::Mapping;
+use crate::model::time::{Micros, TimeWindow};
+use crate::plan::timing_of;
+use crate::plan::window::{WindowText, Zone};
+use crate::report::{RunFolder, prune, write_json, write_text};
+use crate::rules::{Judge, JudgeContext};
+
+/// Pages of all checks in the works at once: what bounds the memory of the sweeps.
+const PAGES_AT_ONCE: usize = 4;
+
+/// Looks and reports; writes to no store.
+pub async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
+    ending(run(request, Mode::Scan, console).await)
+}
+
+/// Looks, repairs, verifies and reports; with `DryRun` it plans and writes to no store.
+pub async fn repair(request: &RepairRequest, console: &mut Console) -> Ending {
+    let mode = match request.mode {
+        RepairRun::DryRun => Mode::DryRun,
+        RepairRun::Write(consent) => Mode::Repair { consent },
+    };
+    let options = Options {
+        max_repairs: request.max_repairs,
+        control: request.control,
+    };
+    ending(run_with(&request.scan, mode, options, console).await)
+}
+
+/// What is done with what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Scan,
+    DryRun,
+    Repair { consent: Consent },
+}
+
+impl Mode {
+    pub(super) fn command(self) -> &'static str {
+        match self {
+            Mode::Scan => "scan",
+            Mode::DryRun | Mode::Repair { .. } => "repair",
+        }
+    }
+}
+
+struct Options {
+    max_repairs: Option<u64>,
+    control: ControlChoice,
+}
+
+pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
+    match result {
+        Ok(ending) => ending,
+        Err(RunError::BadRequest(text)) => Ending::BadRequest(text),
+        Err(RunError::Job(faults)) => Ending::BadRequest(faults.to_string()),
+        Err(RunError::LeaseTaken(text)) => Ending::LeaseHeld(text),
+        Err(fault) => Ending::NothingJudged(fault.to_string()),
+    }
+}
+
+async fn run(request: &ScanRequest, mode: Mode, console: &mut Console) -> Result<Ending, RunError> {
+    let options = Options {
+        max_repairs: None,
+        control: ControlChoice::Refuses,
+    };
+    run_with(request, mode, options, console).await
+}
+
+async fn run_with(
+    request: &ScanRequest,
+    mode: Mode,
+    options: Options,
+    console: &mut Console,
+) -> Result<Ending, RunError> {
+    let started = (Micros::now(), Instant::now());
+    let mut job = job::load(&request.job_path, &|name| std::env::var(name).ok())
+        .map_err(|faults| RunError::Job(Box::new(faults)))?;
+    if let Some(rate) = request.rate {
+        job.limits.max_keys_per_second = rate;
+    }
+    let checks: Vec<Arc<CacheCheck>> = request
+        .select(&job)
+        .map_err(|e| RunError::BadRequest(e.to_string()))?
+        .into_iter()
+        .cloned()
+        .collect();
+    let (window, zone) = window_of(request, &job, console)?;
+    let opened = open_stores(&job).await?;
+    let mappings = bind_checks(&job, &checks, &opened.stores.source).await?;
+    let lease = match mode {
+        Mode::Repair { consent } => {
+            refuse_multi_primary(&opened, &mappings)?;
+            ask(consent, &job, &opened, console)?;
+            Some(take_lease(&job, &opened.stores.source).await?)
+        }
+        Mode::Scan | Mode::DryRun => None,
+    };
+    let budget = request.time_budget.or(job.limits.time_budget);
+    let stop = Stop::watching(console.stop.clone(), budget);
+    let runs = check_runs(&job, &opened, &mappings, window, &stop, console);
+    let mut ledger = Ledger::default();
+    let plans = plans_of(request, &job, &runs, window, &mut ledger)?;
+
+    let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7()).map_err(report)?;
+    let sink = Sink::new(
+        folder.findings().map_err(report)?,
+        folder.ranges(None).map_err(report)?,
+    );
+    let sink = Arc::new(Mutex::new(sink));
+    let mending = match lease {
+        Some(lease) => {
+            let applier = start_applier(&job, &opened, lease, &folder, options.max_repairs).await?;
+            Mending::Apply(Arc::new(Mutex::new(applier)))
+        }
+        None => Mending::PlanOnly,
+    };
+    let rounds = Rounds {
+        job: &job,
+        options_accept_control: options.control == ControlChoice::Accepted,
+        mending: &mending,
+        sink: &sink,
+        stop: &stop,
+        ledger: &mut ledger,
+    };
+    let stores = rounds.run(plans, opened.stores.clone()).await;
+    let closing = Closing {
+        job: &job,
+        request,
+        mode,
+        window: window.map(|w| (w, zone)),
+        opened: &opened,
+        stores,
+        started,
+        mappings: &mappings,
+    };
+    close(closing, ledger, mending, sink, &folder, &stop, console).await
+}
+
+/// Writes everything out, run.json last, and says the verdict.
+async fn close(
+    closing: Closing<'_>,
+    mut ledger: Ledger,
+    mending: Mending,
+    sink: Arc<Mutex<Sink>>,
+    folder: &RunFolder,
+    stop: &Stop,
+    console: &mut Console,
+) -> Result<Ending, RunError> {
+    if let Some(reason) = stop.reason() {
+        ledger.partial.push(format!("stopped early: {reason}"));
+    }
+    let mut undo_records = 0;
+    if let Mending::Apply(applier) = mending {
+        let applier = Arc::into_inner(applier)
+            .expect("all stages have ended")
+            .into_inner();
+        if let Some(why) = applier.stopped() {
+            ledger.limits_hit.push(why.to_owned());
+        }
+        undo_records = applier.finish().map_err(report)?;
+    }
+    let sink = Arc::into_inner(sink)
+        .expect("all stages have ended")
+        .into_inner();
+    let record = record_of(&closing, &ledger, &sink, folder.run_id(), undo_records).await;
+    sink.finish()?;
+    let verdict = record.verdict;
+    folder.finish(&record).map_err(report)?;
+    let keep = closing.job.limits.keep_runs;
+    if let Err(fault) = prune(
+        &closing.request.output,
+        &closing.job.name,
+        keep,
+        folder.run_id(),
+    ) {
+        tracing::warn!("old runs could not be removed: {fault}");
+    }
+    let written = match closing.request.format {
+        Format::Text => write_text(&mut console.out, &record, folder.path()),
+        Format::Json => write_json(&mut console.out, &record, folder.path()),
+    };
+    // The report is on disk; a reader that closed the pipe does not change the verdict.
+    if let Err(fault) = written.and_then(|()| console.out.flush()) {
+        tracing::debug!("the summary was not read: {fault}");
+    }
+    Ok(Ending::Verdict(verdict))
+}
+
+fn window_of(
+    request: &ScanRequest,
+    job: &Job,
+    console: &Console,
+) -> Result<(Option<TimeWindow>, Zone), RunError> {
+    let zone = Zone::choose(job.time_zone, console.audience);
+    let Some(text) = request.scope.window() else {
+        return Ok((None, zone));
+    };
+    let window = resolve(text, zone)?;
+    tracing::info!(
+        "window: from {} ({}), until {}",
+        zone.show(window.since),
+        window.since.to_rfc3339(),
+        window
+            .until
+            .map_or_else(|| "now".to_owned(), |u| zone.show(u)),
+    );
+    Ok((Some(window), zone))
+}
+
+fn resolve(text: &WindowText, zone: Zone) -> Result<TimeWindow, RunError> {
+    text.resolve(Micros::now(), zone)
+        .map_err(|e| RunError::BadRequest(e.to_string()))
+}
+
+/// Row locks on one of several primaries hold nobody back on the others.
+fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<(), RunError> {
+    let repairs = |m: &&Arc<Mapping>| m.check.repair != crate::model::check::RepairMode::Report;
+    match mappings
+        .iter()
+        .filter(repairs)
+        .find(|m| !m.check.has_direction())
+    {
+        Some(m) if opened.source.is_multi_primary => Err(RunError::BadRequest(format!(
+            "check {} needs row locks, and this MySQL takes writes on several primaries, where a lock on one \
+             does not hold back the others; set repair = \"report\" for it",
+            m.check.name.text
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn ask(consent: Consent, job: &Job, opened: &Opened, console: &Console) -> Result<(), RunError> {
+    let question = format!(
+        "Repair job {} on the Redis master {} (every value that is replaced is kept in undo.jsonl)?",
+        job.name, opened.node.address
+    );
+    ask_for(consent, &question, console)
+}
+
+/// Lets a person decide, where the request did not.
+pub(super) fn ask_for(consent: Consent, question: &str, console: &Console) -> Result<(), RunError> {
+    match consent {
+        Consent::Given => Ok(()),
+        Consent::Ask if console.confirm.confirm(question) => Ok(()),
+        Consent::Ask => Err(RunError::BadRequest(
+            "nothing was written: you did not say yes".into(),
+        )),
+    }
+}
+
+/// One check and what of it is looked at.
+pub(super) struct Plan {
+    pub check: CheckRun,
+    pub scope: Scope,
+}
+
+fn check_runs(
+    job: &Job,
+    opened: &Opened,
+    mappings: &[Arc<Mapping>],
+    window: Option<TimeWindow>,
+    stop: &Stop,
+    console: &Console,
+) -> Vec<CheckRun> {
+    let pacer = Pacer::new(
+        job.limits.max_keys_per_second,
+        opened.stores.source.clone(),
+        job.limits.max_threads_running,
+        Arc::clone(&console.progress),
+        stop.clone(),
+    );
+    let pages = Arc::new(Semaphore::new(PAGES_AT_ONCE));
+    // A policy the ACL hides may evict anything.
+    let evicts_unexpiring = opened
+        .node
+        .eviction_policy
+        .as_deref()
+        .is_none_or(|p| p.starts_with("allkeys"));
+    mappings
+        .iter()
+        .map(|mapping| CheckRun {
+            mapping: Arc::clone(mapping),
+            judge: Judge::new(Arc::clone(mapping), JudgeContext { evicts_unexpiring }),
+            timing: timing_of(&mapping.check, job.limits.commit_margin),
+            window,
+            stores: opened.stores.clone(),
+            pacer: pacer.clone(),
+            pages: Arc::clone(&pages),
+            stop: stop.clone(),
+            progress: Arc::clone(&console.progress),
+        })
+        .collect()
+}
+
+fn plans_of(
+    request: &ScanRequest,
+    job: &Job,
+    runs: &[CheckRun],
+    window: Option<TimeWindow>,
+    ledger: &mut Ledger,
+) -> Result<Vec<Plan>, RunError> {
+    use super::request::Scope as Asked;
+    let mut plans = Vec::new();
+    for check in runs {
+        let scope = match &request.scope {
+            Asked::Window(_) => scope_of(&check.mapping, &check.timing, window, false),
+            Asked::Full(_) => scope_of(&check.mapping, &check.timing, window, true),
+            Asked::One(target, _) => match one_target(&check.mapping, target)? {
+                Some(target) => Ok(Scope::Targets(vec![target])),
+                None => continue,
+            },
+            Asked::EarlierRun(run, _) => {
+                Ok(Scope::Targets(earlier_targets(request, run, job, check)?))
+            }
+        };
+        match scope {
+            Ok(scope) => plans.push(Plan {
+                check: check.clone(),
+                scope,
+            }),
+            Err(why) => ledger.check(check.name()).not_searched.push(why),
+        }
+    }
+    if plans.is_empty() && ledger.checks.is_empty() {
+        return Err(RunError::BadRequest(
+            "no check of this job has such a key; `--only` and the key templates decide".into(),
+        ));
+    }
+    Ok(plans)
+}

@@ -1,0 +1,199 @@
+//! Before anything is judged: both stores reached, every check bound to the live schema.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RunError;
+use super::check::Stores;
+use crate::job::{Endpoint, Fault, Job};
+use crate::model::check::{CacheCheck, Source};
+use crate::model::mapping::Mapping;
+use crate::plan::{SourceSchema, bind};
+use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
+use crate::store::redis::{NodeFacts, Redis, RedisError};
+
+/// A page of 1000 keys answers in milliseconds; a server that takes this long is down or blocked.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sweeps, looks and the load question, side by side.
+const SOURCE_CONNECTIONS: usize = 8;
+/// A failover under Sentinel takes some seconds; this many tries outlast one.
+const CONNECT_TRIES: u32 = 6;
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Both stores, and what they said of themselves.
+pub(super) struct Opened {
+    pub stores: Stores,
+    pub source: ServerFacts,
+    pub node: NodeFacts,
+}
+
+/// Connects to both stores. Unreachable ones are tried again, with growing pauses; a refusal is final.
+pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
+    let source = retrying(
+        || Mysql::connect(&job.mysql, SOURCE_CONNECTIONS),
+        is_unreachable_source,
+    )
+    .await
+    .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+    let facts = source
+        .facts()
+        .await
+        .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+    let (cache, node) = open_cache(job).await?;
+    let stores = Stores {
+        source,
+        source_identity: facts.identity.clone(),
+        cache,
+        pinned: node.identity.clone(),
+    };
+    Ok(Opened {
+        stores,
+        source: facts,
+        node,
+    })
+}
+
+/// Connects to Redis alone: at the start, and again after the topology changed.
+pub(super) async fn open_cache(job: &Job) -> Result<(Redis, NodeFacts), RunError> {
+    let open = || async {
+        let cache = Redis::connect(&job.redis, RESPONSE_TIMEOUT).await?;
+        let node = cache.facts().await?;
+        Ok((cache, node))
+    };
+    let (cache, node) = retrying(open, is_unreachable_cache)
+        .await
+        .map_err(|e: RedisError| RunError::NothingJudged(e.to_string()))?;
+    if node.is_cluster {
+        return Err(RunError::BadRequest(format!(
+            "{} is a node of a Redis Cluster, which is not supported yet; name a standalone server or a \
+             Sentinel",
+            node.address
+        )));
+    }
+    if !node.identity.is_master {
+        let advice = match job.redis.endpoint {
+            Endpoint::Sentinel { .. } => "Sentinel has not finished its failover; run again",
+            _ => "name the master in [redis].url, or reach it through Sentinel",
+        };
+        return Err(RunError::NothingJudged(format!(
+            "{} is a replica, and verdicts and repairs need the master: {advice}",
+            node.address
+        )));
+    }
+    Ok((cache, node))
+}
+
+fn is_unreachable_source(fault: &MysqlError) -> bool {
+    matches!(fault, MysqlError::Unreachable(_))
+}
+
+fn is_unreachable_cache(fault: &RedisError) -> bool {
+    matches!(
+        fault,
+        RedisError::Unreachable(_) | RedisError::TopologyChanged(_)
+    )
+}
+
+/// Tries `open` until it succeeds or fails for good; pauses double from half a second.
+async fn retrying<T, E, F>(mut open: impl FnMut() -> F, may_heal: fn(&E) -> bool) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    E: std::fmt::Display,
+{
+    let mut pause = CONNECT_PAUSE;
+    let mut tries = 1;
+    loop {
+        match open().await {
+            Ok(opened) => return Ok(opened),
+            Err(fault) if may_heal(&fault) && tries < CONNECT_TRIES => {
+                tracing::warn!("{fault}; trying again in {:.1} s", pause.as_secs_f64());
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                tries += 1;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+/// Binds the checks to the live schema. All faults of all checks are told at once, at their lines.
+pub(super) async fn bind_checks(
+    job: &Job,
+    checks: &[Arc<CacheCheck>],
+    source: &Mysql,
+) -> Result<Vec<Arc<Mapping>>, RunError> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut mappings = Vec::new();
+    for check in checks {
+        let schema = match schema_of(check, source).await {
+            Ok(schema) => schema,
+            Err(Unread::Fault(fault)) => {
+                faults.push(fault);
+                continue;
+            }
+            Err(Unread::Store(fault)) => return Err(RunError::NothingJudged(fault.to_string())),
+        };
+        match bind(check, &schema) {
+            Ok(bound) => {
+                bound.notes.iter().for_each(|note| tracing::info!("{note}"));
+                match source.probe(&bound.mapping).await {
+                    Ok(()) => mappings.push(bound.mapping),
+                    Err(MysqlError::Statement(why)) => {
+                        faults.push(statement_fault(check, &why));
+                    }
+                    Err(fault) => return Err(RunError::NothingJudged(fault.to_string())),
+                }
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() {
+        Ok(mappings)
+    } else {
+        Err(RunError::Job(Box::new(job.faults(faults))))
+    }
+}
+
+enum Unread {
+    Fault(Fault),
+    Store(MysqlError),
+}
+
+async fn schema_of(check: &CacheCheck, source: &Mysql) -> Result<SourceSchema, Unread> {
+    match &check.source {
+        Source::Table { table, .. } => match source.table_schema(&table.text).await {
+            Ok(Some(schema)) => Ok(SourceSchema::Table(schema)),
+            Ok(None) => Err(Unread::Fault(Fault {
+                message: format!(
+                    "there is no table `{}`, or this user may not see it",
+                    table.text
+                ),
+                span: table.span.clone(),
+                hint: Some(
+                    "check the name and the database in [mysql].url, and GRANT SELECT".into(),
+                ),
+            })),
+            Err(fault) => Err(Unread::Store(fault)),
+        },
+        Source::Sql { text, span, .. } => match source.select_schema(text).await {
+            Ok(columns) => Ok(SourceSchema::Select(columns)),
+            Err(MysqlError::Statement(why)) => Err(Unread::Fault(Fault {
+                message: format!("MySQL rejects the SELECT: {why}"),
+                span: span.clone(),
+                hint: None,
+            })),
+            Err(fault) => Err(Unread::Store(fault)),
+        },
+    }
+}
+
+fn statement_fault(check: &CacheCheck, why: &str) -> Fault {
+    Fault {
+        message: format!(
+            "MySQL rejects a statement of check `{}`: {why}",
+            check.name.text
+        ),
+        span: check.name.span.clone(),
+        hint: Some("look at `where`, `deleted`, `changed_ids` and `lock_sql` of this check".into()),
+    }
+}

@@ -1,0 +1,183 @@
+//! What `run.json` says of a run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::check::Stores;
+use super::execute::Mode;
+use super::ledger::{CheckLedger, Ledger};
+use super::open::Opened;
+use super::request::ScanRequest;
+use super::sink::Sink;
+use crate::job::Job;
+use crate::model::mapping::Mapping;
+use crate::model::time::{Micros, TimeWindow};
+use crate::plan::window::Zone;
+use crate::report::{
+    CheckRecord, ControlRecord, RedisRecord, RuleCount, RunRecord, SourceRecord, Timing,
+    ToleranceRecord, TopologyRecord, WindowRecord,
+};
+use crate::store::mysql::ServerFacts;
+use crate::store::redis::NodeFacts;
+
+/// What is known when a run ends.
+pub(super) struct Closing<'a> {
+    pub job: &'a Job,
+    pub request: &'a ScanRequest,
+    pub mode: Mode,
+    pub window: Option<(TimeWindow, Zone)>,
+    pub opened: &'a Opened,
+    /// The stores as they were in the end.
+    pub stores: Stores,
+    pub started: (Micros, Instant),
+    pub mappings: &'a [Arc<Mapping>],
+}
+
+pub(super) async fn record_of(
+    closing: &Closing<'_>,
+    ledger: &Ledger,
+    sink: &Sink,
+    run_id: Uuid,
+    undo_records: u64,
+) -> RunRecord {
+    let verdict = ledger.verdict(sink.unresolved());
+    let after = TopologyRecord {
+        redis: closing
+            .stores
+            .cache
+            .facts()
+            .await
+            .ok()
+            .as_ref()
+            .map(redis_record),
+        source: closing
+            .stores
+            .source
+            .facts()
+            .await
+            .ok()
+            .as_ref()
+            .map(source_record),
+    };
+    let checks = closing
+        .mappings
+        .iter()
+        .filter_map(|m| {
+            let entry = ledger.checks.get(&m.check.name.text)?;
+            Some(check_record(closing.job, m, entry, sink))
+        })
+        .collect();
+    RunRecord {
+        auditor_run: RunRecord::FORMAT,
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id,
+        job: closing.job.name.clone(),
+        job_path: closing.job.path.clone(),
+        config_hash: closing.job.config_hash.clone(),
+        command: closing.mode.command().to_owned(),
+        arguments: closing.request.arguments.clone(),
+        is_dry_run: closing.mode == Mode::DryRun,
+        resumes: None,
+        from_run: None,
+        started_at: closing.started.0,
+        finished_at: Micros::now(),
+        is_full: matches!(closing.request.scope, super::request::Scope::Full(_)),
+        window: closing.window.map(|(window, zone)| WindowRecord {
+            since: window.since,
+            until: window.until,
+            found_by: "given".to_owned(),
+            time_zone: Some(zone.name()),
+        }),
+        topology_before: TopologyRecord {
+            redis: Some(redis_record(&closing.opened.node)),
+            source: Some(source_record(&closing.opened.source)),
+        },
+        topology_after: after,
+        checks,
+        timings: vec![Timing {
+            stage: "run".to_owned(),
+            took: closing.started.1.elapsed(),
+        }],
+        limits_hit: ledger.limits_hit.clone(),
+        remarks: ledger.partial.clone(),
+        undo_records,
+        verdict,
+        exit_code: verdict.exit_code(),
+    }
+}
+
+fn check_record(job: &Job, mapping: &Mapping, entry: &CheckLedger, sink: &Sink) -> CheckRecord {
+    let check = &mapping.check;
+    let findings = sink
+        .totals()
+        .iter()
+        .filter(|(kind, _)| kind.check == check.name.text)
+        .map(|(kind, total)| RuleCount {
+            rule: kind.rule.to_string(),
+            severity: kind.severity.name().to_owned(),
+            verdict: kind.verdict.name().to_owned(),
+            count: total.count,
+            repaired: total.repaired,
+        })
+        .collect();
+    let tolerances = check
+        .fields
+        .iter()
+        .filter(|f| f.tolerance.is_some() || f.scale.is_some())
+        .map(|f| ToleranceRecord {
+            field: f.cache.to_string(),
+            tolerance: f.tolerance.as_ref().map(ToString::to_string),
+            scale: f.scale,
+        })
+        .collect();
+    CheckRecord {
+        name: check.name.text.clone(),
+        coverage: entry.coverage,
+        not_searched: entry.not_searched.clone(),
+        findings,
+        control: entry.control.map(|control| ControlRecord {
+            sampled: control.pairs,
+            mismatched: control.mismatched,
+            allowed: job.limits.max_control_mismatch,
+            is_refused: entry.is_control_refused,
+        }),
+        tolerances,
+        slices: 0,
+        slices_restarted: u64::from(entry.restarts),
+        took: entry.took,
+    }
+}
+
+fn redis_record(node: &NodeFacts) -> RedisRecord {
+    RedisRecord {
+        address: node.address.clone(),
+        server: node.server.clone(),
+        version: node.version.clone(),
+        run_id: node.identity.run_id.clone(),
+        role: if node.identity.is_master {
+            "master"
+        } else {
+            "replica"
+        }
+        .to_owned(),
+        replication_id: node.identity.replication_id.clone(),
+        replication_id2: node.replication_id2.clone(),
+        offset: node.offset,
+        second_offset: node.second_offset,
+        replicas_online: node.replicas_online.len() as u64,
+        eviction_policy: node.eviction_policy.clone(),
+        clock_ahead_us: Some(node.time.0 - Micros::now().0),
+    }
+}
+
+fn source_record(facts: &ServerFacts) -> SourceRecord {
+    SourceRecord {
+        identity: facts.identity.name.clone(),
+        version: facts.version.clone(),
+        is_mariadb: facts.is_mariadb,
+        is_read_only: facts.identity.read_only,
+        clock_ahead_us: Some(facts.now.0 - Micros::now().0),
+    }
+}

@@ -1,0 +1,160 @@
+//! Where findings go as they are made: the two CSV files and the totals, one subject counted once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::RunError;
+use super::settle::Settled;
+use crate::model::check::CacheCheck;
+use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
+use crate::model::observation::Subject;
+use crate::model::outcome::Coverage;
+use crate::report::{FindingsWriter, RangesWriter};
+
+/// What findings are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    pub check: String,
+    pub rule: RuleId,
+    pub severity: Severity,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Total {
+    pub count: u64,
+    pub repaired: u64,
+}
+
+pub(super) struct Sink {
+    findings: FindingsWriter,
+    ranges: RangesWriter,
+    /// Digests of the subjects written so far: a sweep that starts again after a topology change must not
+    /// report them twice. Sixteen bytes for each finding, nothing for each key.
+    seen: HashSet<[u8; 16]>,
+    /// Verdicts and outcomes by check name.
+    verdicts: BTreeMap<String, Coverage>,
+    totals: BTreeMap<Kind, Total>,
+    /// Confirmed or hot, and not right again.
+    unresolved: u64,
+}
+
+impl Sink {
+    pub(super) fn new(findings: FindingsWriter, ranges: RangesWriter) -> Self {
+        Self {
+            findings,
+            ranges,
+            seen: HashSet::new(),
+            verdicts: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            unresolved: 0,
+        }
+    }
+
+    pub(super) fn slices_done(
+        &mut self,
+        check: &str,
+        slices: &[(u32, u64)],
+    ) -> Result<(), RunError> {
+        for &(slice, observed) in slices {
+            self.ranges
+                .slice_done(check, slice, observed)
+                .map_err(report)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this subject has been reported by this run.
+    pub(super) fn has_seen(&self, check: &str, subject: &Subject) -> bool {
+        self.seen.contains(&digest(check, subject))
+    }
+
+    /// Writes one subject's findings and counts it.
+    pub(super) fn write(
+        &mut self,
+        check: &CacheCheck,
+        settled: &Settled,
+        findings: &[Finding],
+    ) -> Result<(), RunError> {
+        let name = &check.name.text;
+        if !self.seen.insert(digest(name, &settled.target.subject)) {
+            return Ok(());
+        }
+        let counts = self.verdicts.entry(name.clone()).or_default();
+        match settled.verdict {
+            Verdict::Confirmed => counts.confirmed += 1,
+            Verdict::Transient => counts.transient += 1,
+            Verdict::Hot => counts.hot += 1,
+            Verdict::Unknown => counts.unknown += 1,
+        }
+        match findings.first().and_then(|f| f.outcome) {
+            Some(OutcomeKind::Applied) => counts.applied += 1,
+            Some(OutcomeKind::LostRace) => counts.lost_race += 1,
+            Some(OutcomeKind::Refused | OutcomeKind::Failed) => counts.refused += 1,
+            Some(OutcomeKind::AlreadyRight) | None => {}
+        }
+        let stands = matches!(settled.verdict, Verdict::Confirmed | Verdict::Hot);
+        if stands && findings.iter().any(|f| f.settled_at.is_none()) {
+            self.unresolved += 1;
+        }
+        for finding in findings {
+            let total = self.totals.entry(Kind {
+                check: name.clone(),
+                rule: finding.suspect.rule,
+                severity: finding.suspect.severity,
+                verdict: finding.verdict,
+            });
+            let total = total.or_default();
+            total.count += 1;
+            if finding.verdict == Verdict::Confirmed {
+                total.repaired += u64::from(finding.settled_at.is_some());
+                self.ranges.write(finding).map_err(report)?;
+            }
+            self.findings.write(finding, check).map_err(report)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), RunError> {
+        self.findings.flush().map_err(report)
+    }
+
+    /// Verdicts and outcomes of one check so far.
+    pub(super) fn verdicts(&self, check: &str) -> Coverage {
+        self.verdicts.get(check).copied().unwrap_or_default()
+    }
+
+    pub(super) fn totals(&self) -> &BTreeMap<Kind, Total> {
+        &self.totals
+    }
+
+    pub(super) fn unresolved(&self) -> u64 {
+        self.unresolved
+    }
+
+    /// Makes both files whole.
+    pub(super) fn finish(self) -> Result<(), RunError> {
+        self.findings.finish().map_err(report)?;
+        self.ranges.finish().map_err(report)?;
+        Ok(())
+    }
+}
+
+pub(super) fn report(fault: crate::report::ReportError) -> RunError {
+    RunError::Report(fault.to_string())
+}
+
+fn digest(check: &str, subject: &Subject) -> [u8; 16] {
+    let mut digest = Sha256::new();
+    let member = subject.member.as_deref();
+    for part in [Some(check.as_bytes()), Some(subject.key.as_slice()), member]
+        .into_iter()
+        .flatten()
+    {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let whole: [u8; 32] = digest.finalize().into();
+    whole[..16].try_into().expect("sixteen of thirty-two bytes")
+}

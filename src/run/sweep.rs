@@ -1,0 +1,300 @@
+//! The sweep of one check: slices worked side by side, suspects handed on in sweep order.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::mpsc;
+
+use super::RunError;
+use super::check::CheckRun;
+use crate::failover::{Drift, drift};
+use crate::model::observation::{Cached, Position};
+use crate::model::outcome::Coverage;
+use crate::plan::cut;
+use crate::scan::{
+    KeyspaceCursor, PairedPage, ScanError, Target, next_keyspace_page, page, target_of,
+};
+use crate::store::mysql::{KeyRange, Selection};
+
+/// Rows of a page: MGET of 1000 in five commands, and about a megabyte of rows.
+const PAGE_ROWS: usize = 5_000;
+/// Pages in the works at once for one check. Two cores on our side and one thread on Redis's are kept
+/// busy by this many; more only add to other clients' latency.
+const PAGES_SIDE_BY_SIDE: usize = 4;
+/// Suspects handed on together. Each batch waits for its second look once, whatever its size.
+pub(super) const BATCH_TARGETS: usize = 2_000;
+
+/// Suspects in sweep order, and the lengths of the slices that ended among them.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub targets: Vec<Target>,
+    /// (slice, observed ids)
+    pub slices_done: Vec<(u32, u64)>,
+}
+
+/// A part of a slice that is still to be read.
+struct Part {
+    slice: u32,
+    ordinal: u64,
+    range: KeyRange,
+}
+
+struct PartDone {
+    part: Part,
+    counts: Coverage,
+    targets: Vec<Target>,
+    next: Option<Part>,
+}
+
+/// Sweeps the source's rows and sends suspects to `batches`. Returns what was counted, also when it was
+/// stopped early.
+pub(super) async fn sweep_source(
+    check: &Arc<CheckRun>,
+    selection: Selection,
+    first_slice: u32,
+    batches: &mpsc::Sender<Batch>,
+) -> Result<Coverage, RunError> {
+    let bounds = match selection {
+        Selection::All => check.stores.source.key_bounds(&check.mapping).await?,
+        _ => None,
+    };
+    let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
+        .into_iter()
+        .zip(first_slice..);
+    let mut running = FuturesOrdered::new();
+    let mut counts = Coverage::default();
+    let mut batch = Batch::default();
+    loop {
+        while running.len() < PAGES_SIDE_BY_SIDE && !check.stop.is_requested() {
+            let Some((range, slice)) = waiting.next() else {
+                break;
+            };
+            running.push_back(spawn(
+                check,
+                Part {
+                    slice,
+                    ordinal: 0,
+                    range,
+                },
+                selection,
+            ));
+        }
+        let Some(done) = running.next().await else {
+            break;
+        };
+        let done = done.expect("a page's task does not panic")?;
+        add(&mut counts, &done.counts);
+        check
+            .progress
+            .advance(done.counts.observed + done.counts.foreign);
+        let ordinal = done.part.ordinal + done.counts.observed;
+        batch.targets.extend(done.targets);
+        match done.next {
+            Some(next) if !check.stop.is_requested() => {
+                running.push_front(spawn(check, next, selection));
+            }
+            Some(_) => {}
+            None => batch.slices_done.push((done.part.slice, ordinal)),
+        }
+        if batch.targets.len() >= BATCH_TARGETS
+            && batches.send(std::mem::take(&mut batch)).await.is_err()
+        {
+            return Ok(counts);
+        }
+    }
+    // A closed channel means the receiver failed and reports the fault itself.
+    let _ = batches.send(batch).await;
+    Ok(counts)
+}
+
+fn spawn(
+    check: &Arc<CheckRun>,
+    part: Part,
+    selection: Selection,
+) -> tokio::task::JoinHandle<Result<PartDone, RunError>> {
+    let check = Arc::clone(check);
+    tokio::spawn(async move { one_page(&check, part, selection).await })
+}
+
+async fn one_page(
+    check: &Arc<CheckRun>,
+    part: Part,
+    selection: Selection,
+) -> Result<PartDone, RunError> {
+    let _permit = check
+        .pages
+        .acquire()
+        .await
+        .expect("the semaphore is never closed");
+    let paired = page(
+        &check.stores.source,
+        &check.stores.cache,
+        &check.mapping,
+        &part.range,
+        selection,
+        PAGE_ROWS,
+    )
+    .await?;
+    // Keys are paid for once it is known how many they were; the next page waits for it.
+    check.pacer.take(paired.keyed.len()).await;
+    still_the_same_node(check).await?;
+    let (counts, targets) = judge_page(check, &part, &paired);
+    let next = paired.next.map(|range| Part {
+        slice: part.slice,
+        ordinal: part.ordinal + counts.observed,
+        range,
+    });
+    Ok(PartDone {
+        part,
+        counts,
+        targets,
+        next,
+    })
+}
+
+/// What was read counts only if it came from the pinned process and history.
+pub(super) async fn still_the_same_node(check: &CheckRun) -> Result<(), RunError> {
+    let facts = check.stores.cache.facts().await.map_err(ScanError::from)?;
+    match drift(&check.stores.pinned, &facts) {
+        Drift::Same | Drift::Renewed(_) => Ok(()),
+        Drift::Changed(why) => Err(RunError::TopologyChanged(why)),
+    }
+}
+
+fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, Vec<Target>) {
+    let mut counts = Coverage {
+        foreign: (paired.rows.len() - paired.keyed.len()) as u64,
+        ..Coverage::default()
+    };
+    let mut targets = Vec::new();
+    let position = |counts: &Coverage| Position {
+        slice: part.slice,
+        ordinal: part.ordinal + counts.observed,
+    };
+    for (at, &index) in paired.keyed.iter().enumerate() {
+        let row = paired.rows.row(index);
+        let here = position(&counts);
+        counts.observed += 1;
+        let bytes = paired.cached.bytes(at);
+        if bytes.is_some() && check.judge.agrees_bytes(Some(row), bytes) {
+            counts.matched += 1;
+            continue;
+        }
+        let state = paired.cached.state(at);
+        if matches!(state.cached, Cached::Missing { .. }) {
+            counts.absent += 1;
+        }
+        if check.judge.suspects(Some(row), &state).is_empty() {
+            counts.matched += 1;
+            if check.judge.case(Some(row), &state).is_ahead_legal() {
+                counts.ahead_legal += 1;
+            }
+            continue;
+        }
+        counts.suspect += 1;
+        targets.extend(target_of(&check.mapping, row, here));
+    }
+    for (subject, state) in &paired.rowless {
+        let here = position(&counts);
+        counts.observed += 1;
+        if check.judge.suspects(None, state).is_empty() {
+            counts.matched += 1;
+        } else {
+            counts.suspect += 1;
+            targets.push(Target {
+                candidates: vec![subject.id.clone()],
+                subject: subject.clone(),
+                position: here,
+                sweep_key: None,
+            });
+        }
+    }
+    (counts, targets)
+}
+
+/// Walks Redis for keys and members that no row explains, as one slice of its own after the rows'.
+pub(super) async fn sweep_keyspace(
+    check: &Arc<CheckRun>,
+    slice: u32,
+    batches: &mpsc::Sender<Batch>,
+) -> Result<Coverage, RunError> {
+    let mut cursor = KeyspaceCursor::default();
+    let mut counts = Coverage::default();
+    let mut batch = Batch::default();
+    let mut ordinal = 0;
+    while !check.stop.is_requested() {
+        let Some(found) =
+            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
+        else {
+            batch.slices_done.push((slice, ordinal));
+            break;
+        };
+        check.pacer.take(found.targets.len()).await;
+        still_the_same_node(check).await?;
+        counts.foreign += found.foreign;
+        counts.skipped += found.ambiguous;
+        let unexplained = unexplained(check, found.targets).await?;
+        for mut target in unexplained.targets {
+            target.position = Position { slice, ordinal };
+            ordinal += 1;
+            batch.targets.push(target);
+        }
+        counts.suspect += unexplained.suspect;
+        check.progress.advance(unexplained.looked_up);
+        if batch.targets.len() >= BATCH_TARGETS
+            && batches.send(std::mem::take(&mut batch)).await.is_err()
+        {
+            return Ok(counts);
+        }
+    }
+    let _ = batches.send(batch).await;
+    Ok(counts)
+}
+
+struct Unexplained {
+    targets: Vec<Target>,
+    looked_up: u64,
+    suspect: u64,
+}
+
+/// Of the keys SCAN brought up, those to which the rules object once their row is known.
+async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unexplained, RunError> {
+    let mut kept = Vec::new();
+    let looked_up = targets.len() as u64;
+    for group in targets.chunks(BATCH_TARGETS) {
+        let refs: Vec<&Target> = group.iter().collect();
+        let looks = crate::scan::look(
+            &check.stores.source,
+            &check.stores.cache,
+            &check.mapping,
+            &refs,
+        )
+        .await?;
+        for (target, look) in group.iter().zip(looks) {
+            let row = look.row.as_ref().map(|r| r.as_ref());
+            // What a live row explains is judged by the sweep of the rows; here only the rest counts.
+            let is_explained =
+                check.mapping.meaning(row) == crate::model::mapping::RowMeaning::Live;
+            if !is_explained && !check.judge.suspects(row, &look.after).is_empty() {
+                kept.push(target.clone());
+            }
+        }
+    }
+    let suspect = kept.len() as u64;
+    Ok(Unexplained {
+        targets: kept,
+        looked_up,
+        suspect,
+    })
+}
+
+pub(super) fn add(total: &mut Coverage, more: &Coverage) {
+    total.observed += more.observed;
+    total.matched += more.matched;
+    total.absent += more.absent;
+    total.suspect += more.suspect;
+    total.ahead_legal += more.ahead_legal;
+    total.foreign += more.foreign;
+    total.skipped += more.skipped;
+}

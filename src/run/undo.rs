@@ -1,0 +1,174 @@
+//! `auditor undo`: takes back what a run wrote, where nobody has touched it since.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use super::RunError;
+use super::execute::{ask_for, ending};
+use super::open::{bind_checks, open_stores};
+use super::repairing::{fence_replicas, take_lease};
+use super::request::{Console, Ending, UndoRequest};
+use super::sink::report;
+use crate::job;
+use crate::model::finding::OutcomeKind;
+use crate::model::mapping::Mapping;
+use crate::model::outcome::RunVerdict;
+use crate::repair::{StepOutcome, Undoer};
+use crate::report::{EarlierRun, JournalReader, ReportError, RunFolder, UndoEntry, find_run};
+
+/// Records looked at and written together.
+const BATCH: usize = 200;
+
+/// Puts back what the run replaced. Its own writes are journaled in a folder of their own, so an undo can
+/// be undone.
+pub async fn undo(request: &UndoRequest, console: &mut Console) -> Ending {
+    ending(run(request, console).await)
+}
+
+async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, RunError> {
+    let job = job::load(&request.job_path, &|name| std::env::var(name).ok())
+        .map_err(|faults| RunError::Job(Box::new(faults)))?;
+    let bad = |e: ReportError| RunError::BadRequest(e.to_string());
+    let folder = find_run(&request.output, &job.name, &request.run).map_err(bad)?;
+    let journal = JournalReader::open(&folder).map_err(bad)?;
+    if journal.job != job.name || journal.config_hash != job.config_hash {
+        return Err(RunError::BadRequest(format!(
+            "run {} was made with another job file (or another version of this one); undo it with that one",
+            journal.run_id
+        )));
+    }
+    if journal.is_torn {
+        tracing::warn!("the journal's last line is torn; the write it announces never began");
+    }
+    // A run that was killed has no run.json; its journal is all that is needed.
+    if let Ok(earlier) = EarlierRun::read(&folder) {
+        tracing::info!("run {} ended as {}", earlier.run_id, earlier.verdict);
+    }
+    let opened = open_stores(&job).await?;
+    let mappings = bind_checks(&job, &job.caches, &opened.stores.source).await?;
+    ask_for(
+        request.consent,
+        &format!(
+            "Take back {} write(s) of run {} on the Redis master {}?",
+            journal.len(),
+            journal.run_id,
+            opened.node.address
+        ),
+        console,
+    )?;
+    let lease = take_lease(&job, &opened.stores.source).await?;
+    let own = RunFolder::open(&request.output, &job.name, uuid::Uuid::now_v7()).map_err(report)?;
+    let mut undoer = Undoer::new(
+        opened.stores.source.clone(),
+        opened.stores.cache.clone(),
+        &job.redis,
+        opened.stores.pinned.clone(),
+        own.journal(&job.config_hash),
+        lease,
+        fence_replicas(&job, &opened),
+    )
+    .await?;
+    let by_name: BTreeMap<&str, &Arc<Mapping>> = mappings
+        .iter()
+        .map(|m| (m.check.name.text.as_str(), m))
+        .collect();
+    let mut tally: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
+    let mut batch: Vec<UndoEntry> = Vec::new();
+    for entry in journal.newest_first() {
+        let entry = entry.map_err(bad)?;
+        if !may_have_happened(&entry) {
+            continue;
+        }
+        let is_full = batch.len() == BATCH
+            || batch
+                .first()
+                .is_some_and(|first| first.record.check != entry.record.check);
+        if is_full {
+            work(
+                &mut undoer,
+                &by_name,
+                std::mem::take(&mut batch),
+                &mut tally,
+            )
+            .await;
+        }
+        batch.push(entry);
+    }
+    work(&mut undoer, &by_name, batch, &mut tally).await;
+    undoer.finish().map_err(report)?;
+    let verdict = verdict(&tally);
+    say(console, &tally, verdict, own.path());
+    Ok(Ending::Verdict(verdict))
+}
+
+/// A write whose outcome is unknown is undone too, if its bytes are there.
+fn may_have_happened(entry: &UndoEntry) -> bool {
+    match entry.outcome.as_ref().map(|o| o.outcome) {
+        None | Some(None) => true,
+        Some(Some(kind)) => matches!(kind, OutcomeKind::Applied | OutcomeKind::Failed),
+    }
+}
+
+async fn work(
+    undoer: &mut Undoer,
+    mappings: &BTreeMap<&str, &Arc<Mapping>>,
+    batch: Vec<UndoEntry>,
+    tally: &mut BTreeMap<(&'static str, String), u64>,
+) {
+    let Some(first) = batch.first() else { return };
+    let outcomes: Vec<StepOutcome> = match mappings.get(first.record.check.as_str()) {
+        Some(mapping) => undoer.undo(mapping, &batch).await,
+        None => return,
+    };
+    for (entry, outcome) in batch.iter().zip(outcomes) {
+        if outcome.kind != OutcomeKind::Applied {
+            tracing::warn!(
+                "{} was not taken back: {}",
+                crate::report::escape(&entry.record.key),
+                outcome.reason
+            );
+        }
+        *tally
+            .entry((outcome.kind.name(), outcome.reason))
+            .or_default() += 1;
+    }
+}
+
+fn verdict(tally: &BTreeMap<(&'static str, String), u64>) -> RunVerdict {
+    let all_applied = tally
+        .keys()
+        .all(|(kind, _)| *kind == OutcomeKind::Applied.name());
+    if all_applied {
+        RunVerdict::Consistent
+    } else {
+        RunVerdict::FindingsRemain
+    }
+}
+
+fn say(
+    console: &mut Console,
+    tally: &BTreeMap<(&'static str, String), u64>,
+    verdict: RunVerdict,
+    folder: &std::path::Path,
+) {
+    let mut text = String::new();
+    for ((kind, reason), count) in tally {
+        let why = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        };
+        text.push_str(&format!("{count} {kind}{why}\n"));
+    }
+    let state = match verdict {
+        RunVerdict::Consistent => "everything was taken back",
+        _ => "not everything was taken back",
+    };
+    // A reader that is gone does not change what was done.
+    let _ = writeln!(
+        console.out,
+        "{text}{state}; the journal of this undo lies in {}",
+        folder.display()
+    );
+}

@@ -1,0 +1,118 @@
+//! The other direction: what lies in Redis, and whether a row explains it.
+
+use std::collections::VecDeque;
+
+use super::ScanError;
+use super::keys::{Target, candidates};
+use crate::model::check::Layout;
+use crate::model::mapping::Mapping;
+use crate::model::observation::{Position, Subject};
+use crate::store::redis::Redis;
+
+/// Where a walk through the keyspace stands. It belongs to one process of one node: after a restart or a
+/// failover it must begin anew.
+#[derive(Debug, Default)]
+pub struct KeyspaceCursor {
+    keys: Option<u64>,
+    /// Keys whose members are still to be walked, the first one at this cursor.
+    members: VecDeque<Vec<u8>>,
+    member_cursor: u64,
+    started: bool,
+}
+
+/// One page of the walk.
+#[derive(Debug, Default)]
+pub struct KeyspacePage {
+    /// Keys or members that could be this check's, position not yet given.
+    pub targets: Vec<Target>,
+    /// Keys that fit the pattern but cannot be this check's: `user:x:profile` beside `user:7:profile`.
+    pub foreign: u64,
+    /// Keys that can be split in too many ways to be looked up.
+    pub ambiguous: u64,
+}
+
+/// The next page; `None` when the walk is done. Pages may be empty and a key may come up twice, as SCAN
+/// has it.
+pub async fn next_keyspace_page(
+    cache: &Redis,
+    mapping: &Mapping,
+    cursor: &mut KeyspaceCursor,
+) -> Result<Option<KeyspacePage>, ScanError> {
+    if let (Layout::RowPerMember(_), Some(key)) = (&mapping.check.layout, cursor.members.front()) {
+        let page = cache
+            .scan_members(mapping, key, cursor.member_cursor)
+            .await?;
+        let mut found = KeyspacePage::default();
+        for member in &page.items {
+            sort_in(mapping, key, Some(member.as_slice()), &mut found);
+        }
+        cursor.member_cursor = page.next;
+        if page.next == 0 {
+            cursor.members.pop_front();
+        }
+        return Ok(Some(found));
+    }
+    if cursor.started && cursor.keys.is_none() {
+        return Ok(None);
+    }
+    let page = match fixed_key(mapping) {
+        // One key of many rows: no need to walk the keyspace for it.
+        Some(key) => {
+            cursor.keys = None;
+            vec![key]
+        }
+        None => {
+            let page = cache
+                .scan_keys(cursor.keys.unwrap_or(0), &mapping.check.key.glob())
+                .await?;
+            cursor.keys = (page.next != 0).then_some(page.next);
+            page.items
+        }
+    };
+    cursor.started = true;
+    let mut found = KeyspacePage::default();
+    match mapping.check.layout {
+        Layout::KeyPerRow => {
+            for key in &page {
+                sort_in(mapping, key, None, &mut found);
+            }
+        }
+        Layout::RowPerMember(_) => {
+            cursor.member_cursor = 0;
+            for key in page {
+                match mapping.check.key.split(&key) {
+                    Some(splits) if splits.is_empty() => found.foreign += 1,
+                    Some(_) => cursor.members.push_back(key),
+                    None => found.ambiguous += 1,
+                }
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The key itself, where the template has no placeholder.
+fn fixed_key(mapping: &Mapping) -> Option<Vec<u8>> {
+    mapping
+        .key_cells
+        .is_empty()
+        .then(|| mapping.check.key.render(std::iter::empty()))
+        .flatten()
+}
+
+fn sort_in(mapping: &Mapping, key: &[u8], member: Option<&[u8]>, page: &mut KeyspacePage) {
+    match candidates(mapping, key, member) {
+        None => page.ambiguous += 1,
+        Some(candidates) if candidates.is_empty() => page.foreign += 1,
+        Some(candidates) => page.targets.push(Target {
+            subject: Subject {
+                key: key.to_vec(),
+                member: member.map(<[u8]>::to_vec),
+                id: candidates[0].clone(),
+            },
+            position: Position::default(),
+            sweep_key: None,
+            candidates,
+        }),
+    }
+}

@@ -1,0 +1,55 @@
+//! The advisory lock by which two repairs of one job exclude each other.
+
+use super::error::MysqlError;
+use super::literal;
+use super::pool::{Lent, Mysql};
+
+/// An advisory lock and the connection that owns it. Dropping it closes the connection, which frees the
+/// lock.
+pub struct Lease {
+    name: String,
+    lent: Lent,
+}
+
+impl Mysql {
+    /// Takes `GET_LOCK(name, 0)` on a connection of its own; `None`: someone else has it. `name` has at
+    /// most 64 characters; case does not matter.
+    pub async fn take_lease(&self, name: &str) -> Result<Option<Lease>, MysqlError> {
+        let mut lent = self.lend_apart().await?;
+        let rows = lent
+            .fetch(&format!("SELECT GET_LOCK({}, 0)", literal::text(name)), 1)
+            .await?;
+        match rows.iter().next().and_then(|row| row.cell(0)) {
+            Some(b"1") => Ok(Some(Lease {
+                name: name.to_owned(),
+                lent,
+            })),
+            Some(_) => Ok(None),
+            None => Err(MysqlError::Unreachable(
+                "the server could not say who has the lock".into(),
+            )),
+        }
+    }
+}
+
+impl Lease {
+    /// Whether this connection still owns the lock.
+    pub async fn is_held(&mut self) -> Result<bool, MysqlError> {
+        let name = literal::text(&self.name);
+        let rows = self
+            .lent
+            .fetch(&format!("SELECT IS_USED_LOCK({name}) = CONNECTION_ID()"), 1)
+            .await?;
+        Ok(rows.iter().any(|row| row.cell(0) == Some(b"1")))
+    }
+
+    /// Frees the lock before the connection closes, so that the next run finds it free at once.
+    pub async fn release(mut self) -> Result<(), MysqlError> {
+        let name = literal::text(&self.name);
+        self.lent
+            .fetch(&format!("SELECT RELEASE_LOCK({name})"), 1)
+            .await?;
+        self.lent.give_back();
+        Ok(())
+    }
+}

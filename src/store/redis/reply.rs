@@ -1,0 +1,86 @@
+//! Sending commands and taking their answers apart. Error replies stay values until somebody decides
+//! whether they are data (WRONGTYPE) or a failure.
+
+use ::redis::{Cmd, Pipeline, ServerError, Value};
+use bytes::Bytes;
+
+use super::connect::Link;
+use super::error::RedisError;
+
+/// One command; an error reply is an error.
+pub(super) async fn one(link: &Link, command: &Cmd) -> Result<Value, RedisError> {
+    let value = link
+        .connection
+        .clone()
+        .send_packed_command(command)
+        .await
+        .map_err(|error| RedisError::from_client(&link.address, &error))?;
+    accepted(link, value)
+}
+
+/// A pipeline; one answer for every command, error replies among them.
+pub(super) async fn many(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    if pipeline.is_empty() {
+        return Ok(Vec::new());
+    }
+    link.connection
+        .clone()
+        .send_packed_commands(pipeline, 0, pipeline.len())
+        .await
+        .map_err(|error| RedisError::from_client(&link.address, &error))
+}
+
+/// An error reply turned into an error.
+pub(super) fn accepted(link: &Link, value: Value) -> Result<Value, RedisError> {
+    match value {
+        Value::ServerError(error) => Err(RedisError::from_server(&link.address, &error)),
+        value => Ok(value),
+    }
+}
+
+/// Whether the command met a key of another type.
+pub(super) fn is_wrong_type(error: &ServerError) -> bool {
+    error.code() == "WRONGTYPE"
+}
+
+/// The elements of an array; `None` for nil or anything else.
+pub(super) fn optional_array(value: Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Array(values) | Value::Set(values) => Some(values),
+        _ => None,
+    }
+}
+
+/// A string's bytes, moved, not copied; `None` for nil or anything else.
+pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        Value::Okay => Some(b"OK".to_vec()),
+        Value::Int(number) => Some(number.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+/// The strings of an array, nil for each that is missing.
+pub(super) fn optional_strings(value: Value) -> Option<Vec<Option<Bytes>>> {
+    let values = optional_array(value)?;
+    Some(
+        values
+            .into_iter()
+            .map(|v| bytes(v).map(Bytes::from))
+            .collect(),
+    )
+}
+
+pub(super) fn text(value: Value) -> Option<String> {
+    bytes(value).and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+        _ => None,
+    }
+}

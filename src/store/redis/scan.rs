@@ -1,0 +1,98 @@
+//! Walking through keys and members.
+//!
+//! What is there from start to end comes at least once; what is added or removed meanwhile may or
+//! may not come, and an element may come twice. A cursor means something only to the process that
+//! gave it: after another run id the walk begins at 0 again.
+
+use ::redis::{Cmd, Value};
+
+use super::error::RedisError;
+use super::reader::Redis;
+use super::reply;
+use crate::model::check::ValueKind;
+use crate::model::mapping::Mapping;
+
+/// Elements the server looks at in one step: 6 times faster than the default of 10, and other
+/// clients wait 1 to 2 ms.
+const SCAN_COUNT: usize = 1_000;
+
+/// One page of a keyspace or member scan. Empty pages are normal.
+#[derive(Debug, Clone)]
+pub struct ScanPage<T> {
+    /// 0: the walk is done.
+    pub next: u64,
+    pub items: Vec<T>,
+}
+
+impl Redis {
+    /// One page of SCAN with `MATCH glob COUNT 1000`.
+    pub async fn scan_keys(
+        &self,
+        cursor: u64,
+        glob: &[u8],
+    ) -> Result<ScanPage<Vec<u8>>, RedisError> {
+        let mut command = ::redis::cmd("SCAN");
+        command
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(glob)
+            .arg("COUNT")
+            .arg(SCAN_COUNT);
+        self.page(&command, "SCAN").await
+    }
+
+    /// One page of ZSCAN, HSCAN or SSCAN of `key`: the members' names. A key of another type has no
+    /// members; `read` and `types` name its type.
+    pub async fn scan_members(
+        &self,
+        mapping: &Mapping,
+        key: &[u8],
+        cursor: u64,
+    ) -> Result<ScanPage<Vec<u8>>, RedisError> {
+        let (name, strings_per_member) = match mapping.check.value {
+            ValueKind::Zset => ("ZSCAN", 2),
+            ValueKind::Hash => ("HSCAN", 2),
+            ValueKind::Set => ("SSCAN", 1),
+            _ => {
+                return Err(RedisError::Protocol(format!(
+                    "nothing to scan for check \"{}\": only hashes, sets and sorted sets hold members",
+                    mapping.check.name.text
+                )));
+            }
+        };
+        let mut command = ::redis::cmd(name);
+        command.arg(key).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
+        let answer = reply::many(&self.link, ::redis::pipe().add_command(command)).await?;
+        let answer = answer.into_iter().next().unwrap_or_default();
+        if matches!(&answer, Value::ServerError(error) if reply::is_wrong_type(error)) {
+            return Ok(ScanPage {
+                next: 0,
+                items: Vec::new(),
+            });
+        }
+        let page = self.taken_apart(reply::accepted(&self.link, answer)?, name)?;
+        Ok(ScanPage {
+            next: page.next,
+            items: page.items.into_iter().step_by(strings_per_member).collect(),
+        })
+    }
+
+    async fn page(&self, command: &Cmd, name: &str) -> Result<ScanPage<Vec<u8>>, RedisError> {
+        self.taken_apart(reply::one(&self.link, command).await?, name)
+    }
+
+    fn taken_apart(&self, answer: Value, name: &str) -> Result<ScanPage<Vec<u8>>, RedisError> {
+        let unexpected = || RedisError::unexpected(&self.link.address, name);
+        let parts = reply::optional_array(answer).ok_or_else(unexpected)?;
+        let [cursor, items] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected())?;
+        // Cursors use all 64 bits, so they do not pass through a signed number.
+        let next = reply::text(cursor)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(unexpected)?;
+        let items = reply::optional_array(items).ok_or_else(unexpected)?;
+        Ok(ScanPage {
+            next,
+            items: items.into_iter().filter_map(reply::bytes).collect(),
+        })
+    }
+}

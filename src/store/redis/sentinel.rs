@@ -1,0 +1,158 @@
+//! Asking the Sentinels who the master is.
+//!
+//! One Sentinel may be cut off and name yesterday's master, so all are asked at once, and whoever
+//! most of them name must say of itself that it is a master.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::connect::{Link, Login, open_node, open_tcp, shown};
+use super::error::RedisError;
+use super::reply;
+use crate::job::RedisSpec;
+
+/// A dead Sentinel must not hold up an incident.
+const SENTINEL_LIMIT: Duration = Duration::from_secs(2);
+
+/// What one Sentinel said of the name.
+enum Answer {
+    Master(String, u16),
+    UnknownName,
+}
+
+/// A node named as the master, with how many Sentinels named it.
+struct Candidate {
+    host: String,
+    port: u16,
+    votes: usize,
+}
+
+/// Opens a connection to the node that the Sentinels `nodes` call the master `name`. Where they
+/// disagree, the one that says ROLE master is taken; if several do, the one with more votes.
+pub(super) async fn open_master(
+    spec: &RedisSpec,
+    nodes: &[(String, u16)],
+    name: &str,
+    response_limit: Duration,
+) -> Result<Link, RedisError> {
+    let answers = join_all(
+        nodes
+            .iter()
+            .map(|(host, port)| ask(spec, host, *port, name)),
+    )
+    .await;
+    let candidates = count_votes(answers, name)?;
+
+    let mut masters = Vec::new();
+    let mut said = Vec::new();
+    for candidate in &candidates {
+        let address = shown(&candidate.host, candidate.port);
+        let opened = open_confirmed(spec, candidate, response_limit).await;
+        said.push(match &opened {
+            Ok((role, _)) => format!(
+                "{} named {address}, which says role {role}",
+                candidate.votes
+            ),
+            Err(error) => format!("{} named {address}: {error}", candidate.votes),
+        });
+        match opened {
+            Ok((role, link)) if role == "master" => masters.push((candidate.votes, link)),
+            Ok(_) => {}
+            Err(error) if candidates.len() == 1 => return Err(error),
+            Err(_) => {}
+        }
+    }
+    let best = masters.iter().map(|(votes, _)| *votes).max();
+    masters.retain(|(votes, _)| Some(*votes) == best);
+    match masters.len() {
+        1 => Ok(masters.remove(0).1),
+        _ => Err(RedisError::TopologyChanged(format!(
+            "the Sentinels name no one master for \"{name}\" ({}); wait until the failover is over",
+            said.join("; ")
+        ))),
+    }
+}
+
+/// The named nodes, most votes first; those of one count in the order they were first named.
+fn count_votes(
+    answers: Vec<Result<Answer, RedisError>>,
+    name: &str,
+) -> Result<Vec<Candidate>, RedisError> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut failures = Vec::new();
+    let mut refused = false;
+    let mut unknown = 0;
+    for answer in answers {
+        match answer {
+            Ok(Answer::Master(host, port)) => {
+                let known = candidates
+                    .iter_mut()
+                    .find(|c| c.host == host && c.port == port);
+                match known {
+                    Some(candidate) => candidate.votes += 1,
+                    None => candidates.push(Candidate {
+                        host,
+                        port,
+                        votes: 1,
+                    }),
+                }
+            }
+            Ok(Answer::UnknownName) => unknown += 1,
+            Err(error) => {
+                refused |= matches!(error, RedisError::Refused(_));
+                failures.push(error.to_string());
+            }
+        }
+    }
+    if !candidates.is_empty() {
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.votes));
+        return Ok(candidates);
+    }
+    if unknown > 0 {
+        return Err(RedisError::Refused(format!(
+            "no Sentinel knows a master named \"{name}\"; check the name in [redis] url"
+        )));
+    }
+    let said = format!("no Sentinel answered: {}", failures.join("; "));
+    Err(if refused {
+        RedisError::Refused(said)
+    } else {
+        RedisError::Unreachable(said)
+    })
+}
+
+async fn ask(spec: &RedisSpec, host: &str, port: u16, name: &str) -> Result<Answer, RedisError> {
+    let login = Login {
+        user: spec.sentinel_user.as_deref(),
+        password: spec.sentinel_password.as_ref(),
+        database: 0,
+    };
+    let link = open_tcp(spec, login, host, port, SENTINEL_LIMIT, SENTINEL_LIMIT).await?;
+    let mut command = ::redis::cmd("SENTINEL");
+    command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    let unexpected = || RedisError::unexpected(&link.address, "SENTINEL GET-MASTER-ADDR-BY-NAME");
+    let Some(fields) = reply::optional_array(reply::one(&link, &command).await?) else {
+        return Ok(Answer::UnknownName);
+    };
+    let fields: Vec<String> = fields.into_iter().filter_map(reply::text).collect();
+    let [host, port] = <[String; 2]>::try_from(fields).map_err(|_| unexpected())?;
+    Ok(Answer::Master(
+        host,
+        port.parse().map_err(|_| unexpected())?,
+    ))
+}
+
+/// Opens `candidate` and lets it say its role.
+async fn open_confirmed(
+    spec: &RedisSpec,
+    candidate: &Candidate,
+    response_limit: Duration,
+) -> Result<(String, Link), RedisError> {
+    let link = open_node(spec, &candidate.host, candidate.port, response_limit).await?;
+    let role = reply::optional_array(reply::one(&link, &::redis::cmd("ROLE")).await?)
+        .and_then(|fields| fields.into_iter().next())
+        .and_then(reply::text)
+        .ok_or_else(|| RedisError::unexpected(&link.address, "ROLE"))?;
+    Ok((role, link))
+}

@@ -1,0 +1,58 @@
+//! A run's files, read without the program's own code.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One CSV row by column name.
+pub type Record = BTreeMap<String, String>;
+
+#[derive(Debug)]
+pub struct Report {
+    pub folder: PathBuf,
+    pub findings: Vec<Record>,
+    pub ranges: Vec<Record>,
+    pub run: serde_json::Value,
+}
+
+impl Report {
+    pub fn read(folder: &Path) -> Self {
+        let run = std::fs::read(folder.join("run.json")).unwrap();
+        Self {
+            folder: folder.to_owned(),
+            findings: rows(&folder.join("findings.csv")),
+            ranges: rows(&folder.join("affected_ranges.csv")),
+            run: serde_json::from_slice(&run).unwrap(),
+        }
+    }
+
+    /// `rule key field verdict outcome` of every finding, sorted; empty parts left out.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .findings
+            .iter()
+            .map(|f| {
+                ["rule", "key", "field", "verdict", "outcome"]
+                    .iter()
+                    .map(|c| f[*c].as_str())
+                    .filter(|part| !part.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// The lines of `undo.jsonl`, if there is one.
+    pub fn undo(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.join("undo.jsonl")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+}
+
+pub fn rows(path: &Path) -> Vec<Record> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    reader.deserialize().map(|row| row.unwrap()).collect()
+}
