@@ -21,11 +21,23 @@ use crate::store::redis::Write;
 const INTEGER: ColumnType = ColumnType::Integer { unsigned: false };
 
 fn subject(member: Option<&str>) -> Subject {
-    Subject { key: b"k:7".to_vec(), member: member.map(|m| m.as_bytes().to_vec()), id: vec![b"7".to_vec()] }
+    Subject {
+        key: b"k:7".to_vec(),
+        member: member.map(|m| m.as_bytes().to_vec()),
+        id: vec![b"7".to_vec()],
+    }
 }
 
-fn plan(judge: &Judge, row: Option<&Row>, state: &CachedState, member: Option<&str>) -> Result<PlannedStep, Refusal> {
-    let source = SourceIdentity { name: "primary".into(), read_only: false };
+fn plan(
+    judge: &Judge,
+    row: Option<&Row>,
+    state: &CachedState,
+    member: Option<&str>,
+) -> Result<PlannedStep, Refusal> {
+    let source = SourceIdentity {
+        name: "primary".into(),
+        read_only: false,
+    };
     let look = Look {
         before: state.clone(),
         after: state.clone(),
@@ -41,33 +53,69 @@ fn plan(judge: &Judge, row: Option<&Row>, state: &CachedState, member: Option<&s
 /// The state after `write` was applied to what was judged.
 fn applied(write: &Write, state: &CachedState, names: &[Bytes]) -> CachedState {
     let cached = match (write, &state.cached) {
-        (Write::ReplaceString { judged, new, .. }, Cached::Value(old)) if judged == old => Cached::Value(new.clone()),
+        (Write::ReplaceString { judged, new, .. }, Cached::Value(old)) if judged == old => {
+            Cached::Value(new.clone())
+        }
         (Write::CreateString { new, .. }, Cached::Missing { .. }) => Cached::Value(new.clone()),
-        (Write::DeleteString { judged, .. }, Cached::Value(old)) if judged == old => Cached::Missing { key_exists: false },
+        (Write::DeleteString { judged, .. }, Cached::Value(old)) if judged == old => {
+            Cached::Missing { key_exists: false }
+        }
         (Write::AddToString { judged, gap, .. }, Cached::Value(old)) if judged == old => {
             let sum = std::str::from_utf8(old).unwrap().parse::<i64>().unwrap() + gap;
             Cached::Value(Bytes::from(sum.to_string()))
         }
         (Write::SetHashFields { judged, fields, .. }, Cached::Fields(old)) => {
-            assert!(judged.iter().zip(names).zip(old).all(|((j, name), old)| j.0 == *name && j.1 == *old));
-            let of = |name: &Bytes| fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-            Cached::Fields(names.iter().zip(old).map(|(n, old)| of(n).unwrap_or_else(|| old.clone())).collect())
+            assert!(
+                judged
+                    .iter()
+                    .zip(names)
+                    .zip(old)
+                    .all(|((j, name), old)| j.0 == *name && j.1 == *old)
+            );
+            let of = |name: &Bytes| {
+                fields
+                    .iter()
+                    .find(|(n, _)| n == name)
+                    .map(|(_, v)| v.clone())
+            };
+            Cached::Fields(
+                names
+                    .iter()
+                    .zip(old)
+                    .map(|(n, old)| of(n).unwrap_or_else(|| old.clone()))
+                    .collect(),
+            )
         }
         (write, cached) => panic!("{write:?} does not fit {cached:?}"),
     };
-    CachedState { cached, ..state.clone() }
+    CachedState {
+        cached,
+        ..state.clone()
+    }
 }
 
 fn profile() -> CacheCheck {
-    let mut spec = check(ValueKind::Json, vec![field(pointer("/name"), "name"), field(pointer("/at/score"), "score")]);
-    spec.version = Some(VersionSpec { cache: pointer("/version"), column: named("version") });
+    let mut spec = check(
+        ValueKind::Json,
+        vec![
+            field(pointer("/name"), "name"),
+            field(pointer("/at/score"), "score"),
+        ],
+    );
+    spec.version = Some(VersionSpec {
+        cache: pointer("/version"),
+        column: named("version"),
+    });
     spec.ignore = vec![pointer("/lastSeen")];
     spec
 }
 
 fn top_bid() -> CacheCheck {
     let in_hash = |name: &str| field(Locator::HashField(name.as_bytes().to_vec()), name);
-    let mut spec = check(ValueKind::Hash, vec![in_hash("price"), in_hash("count"), in_hash("bidder")]);
+    let mut spec = check(
+        ValueKind::Hash,
+        vec![in_hash("price"), in_hash("count"), in_hash("bidder")],
+    );
     spec.fields[0].compare = Compare::AtLeast;
     spec.fields[1].compare = Compare::AtLeast;
     spec.fields[2].follows = Some(0);
@@ -83,19 +131,56 @@ fn a_document_is_written_whole_or_invalidated_or_left() {
     let lazy = judge(profile(), &[ColumnType::Text, INTEGER]);
     let stale = value(r#"{"version":6,"name":"Bob","at":{"score":"4"},"lastSeen":1.0}"#);
     let step = plan(&lazy, Some(&live), &stale, None).unwrap();
-    assert_eq!((step.remedy, step.guard, step.covers.as_slice()), (Remedy::Overwrite, GuardKind::Cas, &[0][..]));
+    assert_eq!(
+        (step.remedy, step.guard, step.covers.as_slice()),
+        (Remedy::Overwrite, GuardKind::Cas, &[0][..])
+    );
     let expected = value(r#"{"version":7,"name":"Ann","at":{"score":"5"},"lastSeen":1.0}"#);
     assert_eq!(applied(&step.write, &stale, &[]), expected);
 
     let chimera = value(r#"{"version":6,"name":"Bob","at":{"score":4},"secret":1}"#);
-    assert_eq!(plan(&lazy, Some(&live), &chimera, None).unwrap().remedy, Remedy::Invalidate);
-    let eager = judge(CacheCheck { lazy: false, ..profile() }, &[ColumnType::Text, INTEGER]);
-    assert!(matches!(plan(&eager, Some(&live), &chimera, None), Err(Refusal::NotLazy(_))));
-    let first = judge(CacheCheck { order: Some(Order::CacheFirst), ..profile() }, &[ColumnType::Text, INTEGER]);
-    assert_eq!(plan(&first, Some(&live), &chimera, None), Err(Refusal::OnlyCopy));
-    assert_eq!(plan(&lazy, Some(&live), &value(r#"{"version":6,"name":"Bob"}"#), None).unwrap().remedy, Remedy::Invalidate);
+    assert_eq!(
+        plan(&lazy, Some(&live), &chimera, None).unwrap().remedy,
+        Remedy::Invalidate
+    );
+    let eager = judge(
+        CacheCheck {
+            lazy: false,
+            ..profile()
+        },
+        &[ColumnType::Text, INTEGER],
+    );
+    assert!(matches!(
+        plan(&eager, Some(&live), &chimera, None),
+        Err(Refusal::NotLazy(_))
+    ));
+    let first = judge(
+        CacheCheck {
+            order: Some(Order::CacheFirst),
+            ..profile()
+        },
+        &[ColumnType::Text, INTEGER],
+    );
+    assert_eq!(
+        plan(&first, Some(&live), &chimera, None),
+        Err(Refusal::OnlyCopy)
+    );
+    assert_eq!(
+        plan(
+            &lazy,
+            Some(&live),
+            &value(r#"{"version":6,"name":"Bob"}"#),
+            None
+        )
+        .unwrap()
+        .remedy,
+        Remedy::Invalidate
+    );
     let ahead = value(r#"{"version":8,"name":"Bob","at":{"score":4}}"#);
-    assert_eq!(plan(&lazy, Some(&live), &ahead, None), Err(Refusal::NoRemedy));
+    assert_eq!(
+        plan(&lazy, Some(&live), &ahead, None),
+        Err(Refusal::NoRemedy)
+    );
 }
 
 #[test]
@@ -104,7 +189,9 @@ fn only_what_is_behind_is_written_with_its_followers() {
     let live = row("1", &[Some("100"), Some("4"), Some("ann")]);
     let written = |cached: [&str; 3]| {
         plan(&judge, Some(&live), &hash(&cached.map(Some)), None).map(|step| match step.write {
-            Write::SetHashFields { fields, .. } => fields.into_iter().map(|(n, _)| n).collect::<Vec<_>>(),
+            Write::SetHashFields { fields, .. } => {
+                fields.into_iter().map(|(n, _)| n).collect::<Vec<_>>()
+            }
             other => panic!("{other:?}"),
         })
     };
@@ -120,21 +207,79 @@ fn a_scalar_without_direction_takes_the_row_lock() {
     let mut spec = check(ValueKind::Integer, vec![field(Locator::Whole, "n")]);
     spec.fields[0].balance = true;
     let live = row("1", &[Some("5")]);
-    let locked = plan(&judge(spec.clone(), &[INTEGER]), Some(&live), &value("-4"), None).unwrap();
-    assert_eq!((locked.remedy, locked.guard), (Remedy::Overwrite, GuardKind::RowLock));
+    let locked = plan(
+        &judge(spec.clone(), &[INTEGER]),
+        Some(&live),
+        &value("-4"),
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        (locked.remedy, locked.guard),
+        (Remedy::Overwrite, GuardKind::RowLock)
+    );
     let debt = row("1", &[Some("-5")]);
-    assert_eq!(plan(&judge(spec.clone(), &[INTEGER]), Some(&debt), &value("-4"), None), Err(Refusal::SourceWrongToo));
-    let refusal = |spec: CacheCheck| plan(&judge(spec, &[INTEGER]), Some(&live), &value("4"), None).unwrap_err();
-    assert_eq!(refusal(CacheCheck { guard: Guard::Cas, ..spec.clone() }), Refusal::CasUndirected);
-    assert_eq!(refusal(CacheCheck { order: None, ..spec.clone() }), Refusal::NoDirection);
-    assert_eq!(refusal(CacheCheck { repair: RepairMode::Report, ..spec.clone() }), Refusal::ReportOnly);
-    let source = Source::Sql { text: "SELECT 1".into(), path: None, span: 0..0, id: vec![named("id")], lock_sql: None };
-    assert_eq!(refusal(CacheCheck { source, ..spec.clone() }), Refusal::NoLockSql);
+    assert_eq!(
+        plan(
+            &judge(spec.clone(), &[INTEGER]),
+            Some(&debt),
+            &value("-4"),
+            None
+        ),
+        Err(Refusal::SourceWrongToo)
+    );
+    let refusal = |spec: CacheCheck| {
+        plan(&judge(spec, &[INTEGER]), Some(&live), &value("4"), None).unwrap_err()
+    };
+    assert_eq!(
+        refusal(CacheCheck {
+            guard: Guard::Cas,
+            ..spec.clone()
+        }),
+        Refusal::CasUndirected
+    );
+    assert_eq!(
+        refusal(CacheCheck {
+            order: None,
+            ..spec.clone()
+        }),
+        Refusal::NoDirection
+    );
+    assert_eq!(
+        refusal(CacheCheck {
+            repair: RepairMode::Report,
+            ..spec.clone()
+        }),
+        Refusal::ReportOnly
+    );
+    let source = Source::Sql {
+        text: "SELECT 1".into(),
+        path: None,
+        span: 0..0,
+        id: vec![named("id")],
+        lock_sql: None,
+    };
+    assert_eq!(
+        refusal(CacheCheck {
+            source,
+            ..spec.clone()
+        }),
+        Refusal::NoLockSql
+    );
 
-    let delta = judge(CacheCheck { writes: Writes::Delta, ..spec }, &[INTEGER]);
+    let delta = judge(
+        CacheCheck {
+            writes: Writes::Delta,
+            ..spec
+        },
+        &[INTEGER],
+    );
     let step = plan(&delta, Some(&live), &value("-4"), None).unwrap();
     assert!(matches!(step.write, Write::AddToString { gap: 9, .. }));
-    assert_eq!((step.remedy, step.guard), (Remedy::Increment, GuardKind::RowLock));
+    assert_eq!(
+        (step.remedy, step.guard),
+        (Remedy::Increment, GuardKind::RowLock)
+    );
     let moved = plan(&delta, Some(&row("1", &[Some("6")])), &value("-3"), None).unwrap();
     assert!(step.allows(&step) && !step.allows(&moved));
 }
@@ -142,29 +287,78 @@ fn a_scalar_without_direction_takes_the_row_lock() {
 #[test]
 fn keys_that_should_not_be_there_and_keys_that_should() {
     let absent = vec![b"-".to_vec()];
-    let spec = CacheCheck { absent, ttl: Some(Duration::from_secs(60)), ..check(ValueKind::String, vec![field(Locator::Whole, "name")]) };
+    let spec = CacheCheck {
+        absent,
+        ttl: Some(Duration::from_secs(60)),
+        ..check(ValueKind::String, vec![field(Locator::Whole, "name")])
+    };
     let strict = judge(spec.clone(), &[ColumnType::Text]);
     let live = row("1", &[Some("Ann")]);
     let dead = tombstone("1", &[Some("Ann")]);
     for (row, cached) in [(&dead, "Ann"), (&live, "-")] {
         let step = plan(&strict, Some(row), &value(cached), None).unwrap();
-        assert_eq!((step.remedy, step.guard), (Remedy::Invalidate, GuardKind::RowLock));
+        assert_eq!(
+            (step.remedy, step.guard),
+            (Remedy::Invalidate, GuardKind::RowLock)
+        );
         assert!(matches!(step.write, Write::DeleteString { .. }));
     }
-    assert_eq!(plan(&strict, None, &value("Ann"), None), Err(Refusal::OrphansReportOnly));
-    let tidy = judge(CacheCheck { repair_orphans: RepairOrphans::Invalidate, ..spec.clone() }, &[ColumnType::Text]);
-    assert_eq!(plan(&tidy, None, &value("Ann"), None).unwrap().remedy, Remedy::Invalidate);
+    assert_eq!(
+        plan(&strict, None, &value("Ann"), None),
+        Err(Refusal::OrphansReportOnly)
+    );
+    let tidy = judge(
+        CacheCheck {
+            repair_orphans: RepairOrphans::Invalidate,
+            ..spec.clone()
+        },
+        &[ColumnType::Text],
+    );
+    assert_eq!(
+        plan(&tidy, None, &value("Ann"), None).unwrap().remedy,
+        Remedy::Invalidate
+    );
 
-    let expected = judge(CacheCheck { expect_present: true, expiry: Expiry::None, ..spec.clone() }, &[ColumnType::Text]);
+    let expected = judge(
+        CacheCheck {
+            expect_present: true,
+            expiry: Expiry::None,
+            ..spec.clone()
+        },
+        &[ColumnType::Text],
+    );
     let step = plan(&expected, Some(&live), &missing(false), None).unwrap();
-    assert!(matches!(&step.write, Write::CreateString { new, ttl_millis: Some(60_000), .. } if &new[..] == b"Ann"));
+    assert!(
+        matches!(&step.write, Write::CreateString { new, ttl_millis: Some(60_000), .. } if &new[..] == b"Ann")
+    );
 
-    let expiring = judge(CacheCheck { expiry: Expiry::Required, ..spec }, &[ColumnType::Text]);
-    let forever = CachedState { expiry: KeyExpiry::Never, ..value("Ann") };
+    let expiring = judge(
+        CacheCheck {
+            expiry: Expiry::Required,
+            ..spec
+        },
+        &[ColumnType::Text],
+    );
+    let forever = CachedState {
+        expiry: KeyExpiry::Never,
+        ..value("Ann")
+    };
     let step = plan(&expiring, Some(&live), &forever, None).unwrap();
     assert_eq!((step.remedy, step.guard), (Remedy::SetTtl, GuardKind::Cas));
-    let both = plan(&expiring, Some(&live), &CachedState { expiry: KeyExpiry::Never, ..value("Bob") }, None).unwrap();
-    assert_eq!((both.remedy, both.covers.as_slice()), (Remedy::Overwrite, &[0][..]));
+    let both = plan(
+        &expiring,
+        Some(&live),
+        &CachedState {
+            expiry: KeyExpiry::Never,
+            ..value("Bob")
+        },
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        (both.remedy, both.covers.as_slice()),
+        (Remedy::Overwrite, &[0][..])
+    );
 }
 
 #[test]
@@ -176,28 +370,63 @@ fn members_are_added_moved_and_removed() {
     let judge = judge(spec, &[ColumnType::DateTime]);
     let live = row("1", &[Some("2026-11-21 14:03:00")]);
     let added = plan(&judge, Some(&live), &missing(true), Some("7")).unwrap();
-    assert!(matches!(&added.write, Write::SetScore { judged: None, new, .. } if &new[..] == b"1795269780000"));
+    assert!(
+        matches!(&added.write, Write::SetScore { judged: None, new, .. } if &new[..] == b"1795269780000")
+    );
     let moved = plan(&judge, Some(&live), &value("5"), Some("7")).unwrap();
     assert!(matches!(&moved.write, Write::SetScore { judged: Some(old), .. } if &old[..] == b"5"));
-    let removed = plan(&judge, Some(&tombstone("1", &[None])), &value("5"), Some("7")).unwrap();
+    let removed = plan(
+        &judge,
+        Some(&tombstone("1", &[None])),
+        &value("5"),
+        Some("7"),
+    )
+    .unwrap();
     assert!(matches!(removed.write, Write::RemoveScore { .. }));
 }
 
 #[test]
 fn a_versioned_hash_is_known_whole_before_it_is_written() {
-    let mut spec = check(ValueKind::Hash, vec![field(Locator::HashField(b"name".to_vec()), "name")]);
-    spec.version = Some(VersionSpec { cache: Locator::HashField(b"v".to_vec()), column: named("version") });
+    let mut spec = check(
+        ValueKind::Hash,
+        vec![field(Locator::HashField(b"name".to_vec()), "name")],
+    );
+    spec.version = Some(VersionSpec {
+        cache: Locator::HashField(b"v".to_vec()),
+        column: named("version"),
+    });
     let judge = judge(spec, &[ColumnType::Text]);
     let (live, state) = (row("7", &[Some("Ann")]), hash(&[Some("6"), Some("Bob")]));
-    assert!(plan(&judge, Some(&live), &state, None).unwrap().needs_whole_hash);
-    let source = SourceIdentity { name: "primary".into(), read_only: false };
-    let look = Look { before: state.clone(), after: state.clone(), row: Some(live.clone()), source, source_time: Micros(0), at: Micros(0) };
+    assert!(
+        plan(&judge, Some(&live), &state, None)
+            .unwrap()
+            .needs_whole_hash
+    );
+    let source = SourceIdentity {
+        name: "primary".into(),
+        read_only: false,
+    };
+    let look = Look {
+        before: state.clone(),
+        after: state.clone(),
+        row: Some(live.clone()),
+        source,
+        source_time: Micros(0),
+        at: Micros(0),
+    };
     let suspects = judge.suspects(Some(live.as_ref()), &state);
     let pair = |n: &'static str, v: &'static str| (Bytes::from(n), Bytes::from(v));
     let ours = [pair("v", "6"), pair("name", "Bob")];
     let step = plan_step(&judge, &subject(None), &look, &suspects, Some(&ours)).unwrap();
-    assert_eq!((step.remedy, step.needs_whole_hash), (Remedy::Overwrite, false));
-    let after = applied(&step.write, &state, &[Bytes::from("v"), Bytes::from("name")]);
+    assert_eq!(
+        (step.remedy, step.needs_whole_hash),
+        (Remedy::Overwrite, false)
+    );
+    let after = applied(
+        &step.write,
+        &state,
+        &[Bytes::from("v"), Bytes::from("name")],
+    );
     assert!(judge.agrees(Some(live.as_ref()), &after));
     let more = [pair("v", "6"), pair("name", "Bob"), pair("x", "1")];
     let step = plan_step(&judge, &subject(None), &look, &suspects, Some(&more)).unwrap();

@@ -18,7 +18,10 @@ fn raw(spec: &FieldSpec, kind: ColumnType, cached: &str, cell: &str) -> Comparis
 }
 
 fn whole(form: Option<Form>) -> FieldSpec {
-    FieldSpec { form, ..field(Locator::Whole, "c") }
+    FieldSpec {
+        form,
+        ..field(Locator::Whole, "c")
+    }
 }
 
 #[test]
@@ -30,51 +33,162 @@ fn numbers() {
         ("12.0", "12", Equal),
         ("9007199254740992", "9007199254740993", Differs),
         ("18446744073709551615", "18446744073709551615", Equal),
-        ("0.100000000000000000000000000001", "0.100000000000000000000000000002", Differs),
+        (
+            "0.100000000000000000000000000001",
+            "0.100000000000000000000000000002",
+            Differs,
+        ),
         ("1.10", "1.1", Equal),
         ("", "0", Undecodable("it is not a number")),
         ("null", "0", Undecodable("it is not a number")),
         (" 1", "1", Undecodable("it is not a number")),
     ] {
-        assert_eq!(raw(&whole(None), decimal, cached, cell), expected, "{cached} {cell}");
+        assert_eq!(
+            raw(&whole(None), decimal, cached, cell),
+            expected,
+            "{cached} {cell}"
+        );
     }
-    let scaled = FieldSpec { scale: Some(2), ..whole(None) };
+    let scaled = FieldSpec {
+        scale: Some(2),
+        ..whole(None)
+    };
     assert_eq!(raw(&scaled, decimal, "1.24", "1.235"), Equal);
     assert_eq!(raw(&scaled, decimal, "1.23", "1.235"), Differs);
-    let tolerant = FieldSpec { tolerance: Some("0.01".parse().unwrap()), compare: Compare::AtLeast, ..whole(None) };
+    let tolerant = FieldSpec {
+        tolerance: Some("0.01".parse().unwrap()),
+        compare: Compare::AtLeast,
+        ..whole(None)
+    };
     assert_eq!(raw(&tolerant, decimal, "1.23", "1.24"), Equal);
     assert_eq!(raw(&tolerant, decimal, "1.22", "1.24"), Comparison::Behind);
     assert_eq!(raw(&tolerant, decimal, "1.26", "1.24"), Comparison::Ahead);
-    let falling = FieldSpec { compare: Compare::AtMost, ..whole(None) };
+    let falling = FieldSpec {
+        compare: Compare::AtMost,
+        ..whole(None)
+    };
     assert_eq!(raw(&falling, decimal, "6", "5"), Comparison::Behind);
     let bit = FieldComparer::new(&whole(None), &column("c", ColumnType::Bit));
     assert_eq!(bit.compare(CacheToken::Raw(b"258"), Some(&[1, 2])), Equal);
-    let score = FieldSpec { cache: Locator::Score, ..whole(None) };
-    assert_eq!(raw(&score, INTEGER, "9007199254740992", "9007199254740993"), Equal);
+    let score = FieldSpec {
+        cache: Locator::Score,
+        ..whole(None)
+    };
+    assert_eq!(
+        raw(&score, INTEGER, "9007199254740992", "9007199254740993"),
+        Equal
+    );
     assert_eq!(raw(&score, decimal, "0.10000000000000001", "0.1"), Equal);
-    assert_eq!(raw(&score, INTEGER, "9007199254740992", "9007199254740995"), Differs);
+    assert_eq!(
+        raw(&score, INTEGER, "9007199254740992", "9007199254740995"),
+        Differs
+    );
 }
 
 #[test]
 fn times() {
     use Comparison::{Differs, Equal};
-    let seoul = |form| FieldSpec { time_zone: Some(Tz::Asia__Seoul), ..whole(form) };
+    let seoul = |form| FieldSpec {
+        time_zone: Some(Tz::Asia__Seoul),
+        ..whole(form)
+    };
     let (local, utc) = ("2026-11-21 23:03:00.500000", "2026-11-21 14:03:00.500000");
     for (spec, kind, cached, cell, expected) in [
-        (whole(None), ColumnType::DateTime, "2026-11-21T14:03:00.5Z", utc, Equal),
-        (whole(None), ColumnType::DateTime, "2026-11-21T23:03:00.5+09:00", utc, Equal),
-        (whole(None), ColumnType::DateTime, "2026-11-21T14:03:00Z", utc, Differs),
-        (FieldSpec { scale: Some(0), ..whole(None) }, ColumnType::DateTime, "2026-11-21T14:03:00Z", utc, Equal),
-        (seoul(None), ColumnType::DateTime, "2026-11-21T14:03:00.5Z", local, Equal),
-        (seoul(None), ColumnType::Timestamp, "2026-11-21T23:03:00.5", utc, Equal),
+        (
+            whole(None),
+            ColumnType::DateTime,
+            "2026-11-21T14:03:00.5Z",
+            utc,
+            Equal,
+        ),
+        (
+            whole(None),
+            ColumnType::DateTime,
+            "2026-11-21T23:03:00.5+09:00",
+            utc,
+            Equal,
+        ),
+        (
+            whole(None),
+            ColumnType::DateTime,
+            "2026-11-21T14:03:00Z",
+            utc,
+            Differs,
+        ),
+        (
+            FieldSpec {
+                scale: Some(0),
+                ..whole(None)
+            },
+            ColumnType::DateTime,
+            "2026-11-21T14:03:00Z",
+            utc,
+            Equal,
+        ),
+        (
+            seoul(None),
+            ColumnType::DateTime,
+            "2026-11-21T14:03:00.5Z",
+            local,
+            Equal,
+        ),
+        (
+            seoul(None),
+            ColumnType::Timestamp,
+            "2026-11-21T23:03:00.5",
+            utc,
+            Equal,
+        ),
         (seoul(None), ColumnType::Timestamp, utc, utc, Differs),
-        (whole(Some(Form::EpochMillis)), ColumnType::Timestamp, "1795269780500", utc, Equal),
-        (whole(Some(Form::EpochSeconds)), ColumnType::Timestamp, "1795269780", utc, Equal),
-        (whole(Some(Form::EpochSeconds)), ColumnType::Timestamp, "1795269780.5", utc, Equal),
-        (whole(Some(Form::EpochSeconds)), ColumnType::Timestamp, "1795269779", utc, Differs),
-        (seoul(Some(Form::Date)), ColumnType::Timestamp, "2026-11-22", "2026-11-21 15:00:00", Equal),
-        (whole(None), ColumnType::DateTime, "0000-00-00 00:00:00", "0000-00-00 00:00:00", Equal),
-        (whole(None), ColumnType::DateTime, "1970-01-01 00:00:00", "0000-00-00 00:00:00", Differs),
+        (
+            whole(Some(Form::EpochMillis)),
+            ColumnType::Timestamp,
+            "1795269780500",
+            utc,
+            Equal,
+        ),
+        (
+            whole(Some(Form::EpochSeconds)),
+            ColumnType::Timestamp,
+            "1795269780",
+            utc,
+            Equal,
+        ),
+        (
+            whole(Some(Form::EpochSeconds)),
+            ColumnType::Timestamp,
+            "1795269780.5",
+            utc,
+            Equal,
+        ),
+        (
+            whole(Some(Form::EpochSeconds)),
+            ColumnType::Timestamp,
+            "1795269779",
+            utc,
+            Differs,
+        ),
+        (
+            seoul(Some(Form::Date)),
+            ColumnType::Timestamp,
+            "2026-11-22",
+            "2026-11-21 15:00:00",
+            Equal,
+        ),
+        (
+            whole(None),
+            ColumnType::DateTime,
+            "0000-00-00 00:00:00",
+            "0000-00-00 00:00:00",
+            Equal,
+        ),
+        (
+            whole(None),
+            ColumnType::DateTime,
+            "1970-01-01 00:00:00",
+            "0000-00-00 00:00:00",
+            Differs,
+        ),
     ] {
         assert_eq!(raw(&spec, kind, cached, cell), expected, "{cached} {cell}");
     }
@@ -84,7 +198,11 @@ fn times() {
 
 #[test]
 fn nulls_of_a_directed_field() {
-    let spec = FieldSpec { compare: Compare::AtLeast, null: Some(Vec::new()), ..whole(None) };
+    let spec = FieldSpec {
+        compare: Compare::AtLeast,
+        null: Some(Vec::new()),
+        ..whole(None)
+    };
     let comparer = FieldComparer::new(&spec, &column("c", INTEGER));
     for (token, cell, expected) in [
         (CacheToken::Raw(b""), None, Comparison::Equal),
@@ -93,7 +211,11 @@ fn nulls_of_a_directed_field() {
         (CacheToken::Missing, None, Comparison::Differs),
         (CacheToken::Raw(b"5"), None, Comparison::Ahead),
     ] {
-        assert_eq!(comparer.compare(token, cell.map(str::as_bytes)), expected, "{token:?} {cell:?}");
+        assert_eq!(
+            comparer.compare(token, cell.map(str::as_bytes)),
+            expected,
+            "{token:?} {cell:?}"
+        );
     }
 }
 
@@ -104,9 +226,23 @@ fn bools_and_binary() {
     assert_eq!(bool_of("0", "0"), Comparison::Equal);
     assert_eq!(bool_of("false", "1"), Comparison::Differs);
     assert!(matches!(bool_of("", "0"), Comparison::Undecodable(_)));
-    assert_eq!(raw(&whole(Some(Form::Hex)), ColumnType::Binary, "414F", "AO"), Comparison::Equal);
-    assert_eq!(raw(&whole(Some(Form::Base64)), ColumnType::Binary, "QU8=", "AO"), Comparison::Equal);
-    assert_eq!(raw(&whole(Some(Form::Json)), ColumnType::Json, "{\"a\":[1.0]}", "{\"a\": [1]}"), Comparison::Equal);
+    assert_eq!(
+        raw(&whole(Some(Form::Hex)), ColumnType::Binary, "414F", "AO"),
+        Comparison::Equal
+    );
+    assert_eq!(
+        raw(&whole(Some(Form::Base64)), ColumnType::Binary, "QU8=", "AO"),
+        Comparison::Equal
+    );
+    assert_eq!(
+        raw(
+            &whole(Some(Form::Json)),
+            ColumnType::Json,
+            "{\"a\":[1.0]}",
+            "{\"a\": [1]}"
+        ),
+        Comparison::Equal
+    );
 }
 
 #[test]
@@ -116,13 +252,55 @@ fn the_schema_refutes() {
     assert!(!refuses(&whole(Some(Form::Text)), ColumnType::Binary));
     assert!(refuses(&whole(Some(Form::Integer)), ColumnType::DateTime));
     assert!(refuses(&whole(Some(Form::EpochMillis)), INTEGER));
-    assert!(refuses(&FieldSpec { compare: Compare::AtLeast, ..whole(None) }, ColumnType::Text));
-    assert!(!refuses(&FieldSpec { compare: Compare::AtLeast, ..whole(None) }, ColumnType::DateTime));
-    assert!(refuses(&FieldSpec { states: vec!["A".into()], ..whole(None) }, INTEGER));
-    assert!(refuses(&FieldSpec { tolerance: Some(1.into()), ..whole(None) }, ColumnType::Text));
-    assert!(refuses(&FieldSpec { balance: true, ..whole(None) }, ColumnType::Text));
-    assert!(refuses(&FieldSpec { scale: Some(7), ..whole(None) }, ColumnType::DateTime));
-    assert!(refuses(&FieldSpec { cache: Locator::Score, ..whole(None) }, ColumnType::Date));
+    assert!(refuses(
+        &FieldSpec {
+            compare: Compare::AtLeast,
+            ..whole(None)
+        },
+        ColumnType::Text
+    ));
+    assert!(!refuses(
+        &FieldSpec {
+            compare: Compare::AtLeast,
+            ..whole(None)
+        },
+        ColumnType::DateTime
+    ));
+    assert!(refuses(
+        &FieldSpec {
+            states: vec!["A".into()],
+            ..whole(None)
+        },
+        INTEGER
+    ));
+    assert!(refuses(
+        &FieldSpec {
+            tolerance: Some(1.into()),
+            ..whole(None)
+        },
+        ColumnType::Text
+    ));
+    assert!(refuses(
+        &FieldSpec {
+            balance: true,
+            ..whole(None)
+        },
+        ColumnType::Text
+    ));
+    assert!(refuses(
+        &FieldSpec {
+            scale: Some(7),
+            ..whole(None)
+        },
+        ColumnType::DateTime
+    ));
+    assert!(refuses(
+        &FieldSpec {
+            cache: Locator::Score,
+            ..whole(None)
+        },
+        ColumnType::Date
+    ));
 }
 
 #[test]
@@ -136,13 +314,42 @@ fn writes_like_the_older_spelling() {
         })
     };
     let time = "2026-11-21 14:03:00.250000";
-    assert_eq!(spelled(whole(None), ColumnType::DateTime, "2020-01-01T00:00:00.000Z", time).unwrap(), "2026-11-21T14:03:00.250Z");
-    assert_eq!(spelled(whole(None), ColumnType::DateTime, "2020-01-01 00:00:00", time).unwrap(), "2026-11-21 14:03:00.250");
-    assert_eq!(spelled(whole(Some(Form::Bool)), INTEGER, "true", "0").unwrap(), "false");
+    assert_eq!(
+        spelled(
+            whole(None),
+            ColumnType::DateTime,
+            "2020-01-01T00:00:00.000Z",
+            time
+        )
+        .unwrap(),
+        "2026-11-21T14:03:00.250Z"
+    );
+    assert_eq!(
+        spelled(
+            whole(None),
+            ColumnType::DateTime,
+            "2020-01-01 00:00:00",
+            time
+        )
+        .unwrap(),
+        "2026-11-21 14:03:00.250"
+    );
+    assert_eq!(
+        spelled(whole(Some(Form::Bool)), INTEGER, "true", "0").unwrap(),
+        "false"
+    );
     assert!(spelled(whole(Some(Form::Bool)), INTEGER, "", "0").is_err());
     assert_eq!(spelled(whole(None), INTEGER, "", "00042").unwrap(), "42");
     assert!(spelled(whole(None), ColumnType::DateTime, "", "0000-00-00 00:00:00").is_err());
-    assert!(spelled(whole(Some(Form::Integer)), ColumnType::Decimal { scale: 1 }, "", "1.5").is_err());
+    assert!(
+        spelled(
+            whole(Some(Form::Integer)),
+            ColumnType::Decimal { scale: 1 },
+            "",
+            "1.5"
+        )
+        .is_err()
+    );
 }
 
 proptest! {

@@ -62,7 +62,11 @@ enum View<'a> {
 impl Judge {
     pub fn new(mapping: Arc<Mapping>, context: JudgeContext) -> Self {
         let check = Arc::clone(&mapping.check);
-        let pointed = check.version.iter().map(|v| &v.cache).chain(check.fields.iter().map(|f| &f.cache));
+        let pointed = check
+            .version
+            .iter()
+            .map(|v| &v.cache)
+            .chain(check.fields.iter().map(|f| &f.cache));
         let pointers = Pointers::compile(pointed.filter_map(|locator| match locator {
             Locator::Pointer(tokens) => Some(tokens.as_slice()),
             _ => None,
@@ -80,17 +84,39 @@ impl Judge {
                 }
             }
         };
-        let version = check.version.as_ref().zip(mapping.version_cell).map(|(version, cell)| {
-            let spec = version_field(version);
-            let place = place(&version.cache);
-            Compiled { comparer: FieldComparer::new(&spec, &mapping.columns[cell]), cell, place }
-        });
-        let fields = check.fields.iter().zip(&mapping.field_cells).map(|(spec, &cell)| {
-            let place = place(&spec.cache);
-            Compiled { comparer: FieldComparer::new(spec, &mapping.columns[cell]), cell, place }
-        });
+        let version = check
+            .version
+            .as_ref()
+            .zip(mapping.version_cell)
+            .map(|(version, cell)| {
+                let spec = version_field(version);
+                let place = place(&version.cache);
+                Compiled {
+                    comparer: FieldComparer::new(&spec, &mapping.columns[cell]),
+                    cell,
+                    place,
+                }
+            });
+        let fields = check
+            .fields
+            .iter()
+            .zip(&mapping.field_cells)
+            .map(|(spec, &cell)| {
+                let place = place(&spec.cache);
+                Compiled {
+                    comparer: FieldComparer::new(spec, &mapping.columns[cell]),
+                    cell,
+                    place,
+                }
+            });
         let fields = fields.collect();
-        Self { mapping, context, pointers, version, fields }
+        Self {
+            mapping,
+            context,
+            pointers,
+            version,
+            fields,
+        }
     }
 
     pub fn mapping(&self) -> &Mapping {
@@ -136,7 +162,9 @@ impl Judge {
         match view {
             View::Missing { key_exists } => case.presence = Presence::Missing { key_exists },
             View::WrongType(name) => case.presence = Presence::WrongType(name),
-            View::Value(bytes) if self.is_absent_mark(bytes) => case.presence = Presence::AbsentMark,
+            View::Value(bytes) if self.is_absent_mark(bytes) => {
+                case.presence = Presence::AbsentMark
+            }
             View::Value(_) | View::Fields(_) => {
                 if let Some(row) = row.filter(|_| meaning == RowMeaning::Live) {
                     self.compare_fields(&mut case, row, view);
@@ -155,7 +183,11 @@ impl Judge {
     pub fn tokens<'a>(&self, cached: &'a Cached) -> Result<Vec<CacheToken<'a>>, JsonFault> {
         let view = View::of(cached);
         self.with_slots(view, |slots| {
-            self.version.iter().chain(&self.fields).map(|field| token(field.place, view, slots)).collect()
+            self.version
+                .iter()
+                .chain(&self.fields)
+                .map(|field| token(field.place, view, slots))
+                .collect()
         })
     }
 
@@ -163,12 +195,16 @@ impl Judge {
         let check = &self.mapping.check;
         match (self.mapping.meaning(row), row) {
             (RowMeaning::Live, Some(row)) => match view {
-                View::Missing { key_exists } => !super::cache::missing_key::is_expected(check, self.context, key_exists),
+                View::Missing { key_exists } => {
+                    !super::cache::missing_key::is_expected(check, self.context, key_exists)
+                }
                 View::WrongType(_) => false,
                 View::Value(bytes) if self.is_absent_mark(bytes) => false,
                 View::Value(_) | View::Fields(_) => {
                     let has_expiry = !super::cache::lost_expiry::is_lost(check, expiry);
-                    has_expiry && self.with_slots(view, |slots| self.agrees_live(row, view, slots)) == Ok(true)
+                    has_expiry
+                        && self.with_slots(view, |slots| self.agrees_live(row, view, slots))
+                            == Ok(true)
                 }
             },
             _ => match view {
@@ -179,9 +215,17 @@ impl Judge {
         }
     }
 
-    fn agrees_live<'a>(&self, row: RowRef<'_>, view: View<'a>, slots: &[Option<JsonToken<'a>>]) -> bool {
+    fn agrees_live<'a>(
+        &self,
+        row: RowRef<'_>,
+        view: View<'a>,
+        slots: &[Option<JsonToken<'a>>],
+    ) -> bool {
         let is_equal = |field: &Compiled| {
-            field.comparer.compare(token(field.place, view, slots), row.cell(field.cell)) == Comparison::Equal
+            field
+                .comparer
+                .compare(token(field.place, view, slots), row.cell(field.cell))
+                == Comparison::Equal
         };
         let is_sound = |field: &Compiled| {
             let token = token(field.place, view, slots);
@@ -271,7 +315,9 @@ impl Judge {
 impl<'a> View<'a> {
     fn of(cached: &'a Cached) -> Self {
         match cached {
-            Cached::Missing { key_exists } => View::Missing { key_exists: *key_exists },
+            Cached::Missing { key_exists } => View::Missing {
+                key_exists: *key_exists,
+            },
             Cached::WrongType(name) => View::WrongType(name),
             Cached::Value(bytes) => View::Value(bytes),
             Cached::Fields(fields) => View::Fields(fields),
@@ -286,12 +332,15 @@ fn holds_nothing(view: View<'_>) -> bool {
 fn token<'a>(place: Place, view: View<'a>, slots: &[Option<JsonToken<'a>>]) -> CacheToken<'a> {
     match (place, view) {
         (Place::Whole, View::Value(bytes)) => CacheToken::Raw(bytes),
-        (Place::Pointer(slot), View::Value(_)) => {
-            slots.get(slot).copied().flatten().map_or(CacheToken::Missing, CacheToken::Json)
-        }
-        (Place::HashField(index), View::Fields(fields)) => {
-            fields.get(index).and_then(Option::as_deref).map_or(CacheToken::Missing, CacheToken::Raw)
-        }
+        (Place::Pointer(slot), View::Value(_)) => slots
+            .get(slot)
+            .copied()
+            .flatten()
+            .map_or(CacheToken::Missing, CacheToken::Json),
+        (Place::HashField(index), View::Fields(fields)) => fields
+            .get(index)
+            .and_then(Option::as_deref)
+            .map_or(CacheToken::Missing, CacheToken::Raw),
         _ => CacheToken::Missing,
     }
 }
@@ -330,7 +379,11 @@ mod tests {
     fn spec(ahead_ok: bool, expect_present: bool, expiry: Expiry, has_version: bool) -> CacheCheck {
         let mut spec = check(
             ValueKind::Json,
-            vec![field(pointer("/n"), "n"), field(pointer("/s"), "s"), field(pointer("/f"), "f")],
+            vec![
+                field(pointer("/n"), "n"),
+                field(pointer("/s"), "s"),
+                field(pointer("/f"), "f"),
+            ],
         );
         spec.fields[0].compare = Compare::AtLeast;
         spec.fields[0].balance = true;
@@ -338,14 +391,26 @@ mod tests {
         spec.fields[1].states = vec!["A".into(), "B".into()];
         spec.fields[2].follows = Some(0);
         spec.absent = vec![b"-".to_vec()];
-        let version = VersionSpec { cache: pointer("/v"), column: named("version") };
-        CacheCheck { ahead_ok, expect_present, expiry, version: has_version.then_some(version), ..spec }
+        let version = VersionSpec {
+            cache: pointer("/v"),
+            column: named("version"),
+        };
+        CacheCheck {
+            ahead_ok,
+            expect_present,
+            expiry,
+            version: has_version.then_some(version),
+            ..spec
+        }
     }
 
     fn document(v: &str, n: &str, s: &str, f: &str) -> String {
         let members = [("v", v), ("n", n), ("s", s), ("f", f)];
-        let members: Vec<_> =
-            members.iter().filter(|m| !m.1.is_empty()).map(|(k, v)| format!("\"{k}\":{v}")).collect();
+        let members: Vec<_> = members
+            .iter()
+            .filter(|m| !m.1.is_empty())
+            .map(|(k, v)| format!("\"{k}\":{v}"))
+            .collect();
         format!("{{{}}}", members.join(","))
     }
 
