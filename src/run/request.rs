@@ -251,6 +251,7 @@ mod tests {
 
     fn job(names: &[&str]) -> Job {
         Job {
+            text: "".into(),
             name: "auction".into(),
             path: "job.toml".into(),
             config_hash: String::new(),
