@@ -5,6 +5,9 @@ mod document;
 pub mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod planner;
+mod replace;
+mod spell;
 mod prepare;
 mod record;
 mod undo;

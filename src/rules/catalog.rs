@@ -66,7 +66,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Suspect> {
 
 impl Rule {
     /// An objection of this rule to the key as a whole.
-    pub(super) fn to_key(&self, direction: Direction) -> Suspect {
+    pub(super) fn suspect_key(&self, direction: Direction) -> Suspect {
         Suspect {
             rule: self.id,
             severity: self.severity,
@@ -77,10 +77,10 @@ impl Rule {
     }
 
     /// An objection of this rule to one field.
-    pub(super) fn to_field(&self, case: &Case<'_>, field: usize) -> Suspect {
+    pub(super) fn suspect_field(&self, case: &Case<'_>, field: usize) -> Suspect {
         Suspect {
             field: Some(field),
-            ..self.to_key(case.direction)
+            ..self.suspect_key(case.direction)
         }
     }
 }

@@ -3,8 +3,6 @@
 use crate::model::check::{Compare, FieldSpec, Form, Locator};
 use crate::model::column::{Column, ColumnType};
 
-use super::compare::form_of;
-
 /// Whether `spec` can be compared with `column` at all. The error says what is wrong and what to
 /// write, for a fault at the field's line.
 pub fn check_form(spec: &FieldSpec, column: &Column) -> Result<(), String> {
@@ -24,6 +22,21 @@ pub fn check_form(spec: &FieldSpec, column: &Column) -> Result<(), String> {
         ));
     }
     check_settings(spec, form)
+}
+
+/// The form a column's type implies; `None` where it must be declared.
+pub(super) fn form_of(column: ColumnType) -> Option<Form> {
+    match column {
+        ColumnType::Integer { .. } | ColumnType::Bit | ColumnType::Year => Some(Form::Integer),
+        ColumnType::Decimal { .. } | ColumnType::Float => Some(Form::Decimal),
+        ColumnType::Text | ColumnType::Enum | ColumnType::SetOf | ColumnType::Time => {
+            Some(Form::Text)
+        }
+        ColumnType::DateTime | ColumnType::Timestamp => Some(Form::DateTime),
+        ColumnType::Date => Some(Form::Date),
+        ColumnType::Json => Some(Form::Json),
+        ColumnType::Binary | ColumnType::Other => None,
+    }
 }
 
 fn check_settings(spec: &FieldSpec, form: Form) -> Result<(), String> {

@@ -9,6 +9,7 @@ pub mod catalog;
 mod compare;
 #[cfg(test)]
 mod compare_tests;
+mod compare_time;
 pub mod confirm;
 mod encode;
 mod form;

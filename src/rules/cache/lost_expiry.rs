@@ -38,7 +38,7 @@ pub(in crate::rules) fn is_lost(check: &CacheCheck, expiry: KeyExpiry) -> bool {
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_lost = case.is_compared() && is_lost(&case.mapping.check, case.expiry);
     is_lost
-        .then(|| RULE.to_key(Direction::Undirected))
+        .then(|| RULE.suspect_key(Direction::Undirected))
         .into_iter()
         .collect()
 }

@@ -51,7 +51,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_wrong = case.meaning == RowMeaning::Live
         && is_expected(&case.mapping.check, case.context, key_exists);
     is_wrong
-        .then(|| RULE.to_key(Direction::Undirected))
+        .then(|| RULE.suspect_key(Direction::Undirected))
         .into_iter()
         .collect()
 }

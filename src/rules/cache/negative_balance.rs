@@ -40,7 +40,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
         .filter(|(_, field)| field.negative.cache);
     negative
         .map(|(index, field)| {
-            let suspect = RULE.to_field(case, index);
+            let suspect = RULE.suspect_field(case, index);
             if field.negative.source {
                 let detail = Some("it is negative at the source too".to_owned());
                 Suspect {

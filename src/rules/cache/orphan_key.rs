@@ -35,7 +35,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_unexplained = matches!(case.meaning, RowMeaning::None | RowMeaning::Excluded);
     let is_orphan = case.presence == Presence::Present && is_unexplained;
     is_orphan
-        .then(|| RULE.to_key(Direction::Undirected))
+        .then(|| RULE.suspect_key(Direction::Undirected))
         .into_iter()
         .collect()
 }

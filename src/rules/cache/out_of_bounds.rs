@@ -45,7 +45,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
                 .then(|| "the source is out of bounds too".to_owned());
             Suspect {
                 detail,
-                ..RULE.to_field(case, index)
+                ..RULE.suspect_field(case, index)
             }
         })
         .collect()

@@ -34,7 +34,7 @@ pub const RULE: Rule = Rule {
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_back = case.presence == Presence::Present && case.meaning == RowMeaning::Tombstone;
     is_back
-        .then(|| RULE.to_key(Direction::Undirected))
+        .then(|| RULE.suspect_key(Direction::Undirected))
         .into_iter()
         .collect()
 }

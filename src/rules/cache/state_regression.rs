@@ -39,7 +39,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
         .filter(|(_, field)| field.has_states);
     let behind = states.filter(|(_, field)| field.comparison == Comparison::Behind);
     behind
-        .map(|(index, _)| RULE.to_field(case, index))
+        .map(|(index, _)| RULE.suspect_field(case, index))
         .collect()
 }
 

@@ -42,7 +42,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     };
     vec![Suspect {
         detail: Some(detail),
-        ..RULE.to_key(direction)
+        ..RULE.suspect_key(direction)
     }]
 }
 

@@ -44,7 +44,9 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     let fields = case.fields.iter().enumerate();
     let wrong =
         fields.filter(|(index, field)| is_wrong(field.comparison) && case.is_judged(*index));
-    wrong.map(|(index, _)| RULE.to_field(case, index)).collect()
+    wrong
+        .map(|(index, _)| RULE.suspect_field(case, index))
+        .collect()
 }
 
 #[cfg(test)]

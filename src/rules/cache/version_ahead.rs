@@ -35,7 +35,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     // Ahead is legal only for the whole key: beside a field that is behind it is a contradiction.
     let is_legal = case.mapping.check.ahead_ok && case.direction == Direction::Ahead;
     (is_higher && !is_legal)
-        .then(|| RULE.to_key(case.direction))
+        .then(|| RULE.suspect_key(case.direction))
         .into_iter()
         .collect()
 }

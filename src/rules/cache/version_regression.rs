@@ -33,7 +33,7 @@ pub const RULE: Rule = Rule {
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_lower = case.is_compared() && case.version == Some(Comparison::Behind);
     is_lower
-        .then(|| RULE.to_key(case.direction))
+        .then(|| RULE.suspect_key(case.direction))
         .into_iter()
         .collect()
 }

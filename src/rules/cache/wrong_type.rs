@@ -36,7 +36,7 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     let detail = Some(format!("the key is of type {name}"));
     vec![Suspect {
         detail,
-        ..RULE.to_key(Direction::Undirected)
+        ..RULE.suspect_key(Direction::Undirected)
     }]
 }
 
