@@ -4,6 +4,8 @@ mod apply;
 mod document;
 pub mod plan;
 #[cfg(test)]
+mod plan_properties;
+#[cfg(test)]
 mod plan_tests;
 mod planner;
 mod replace;

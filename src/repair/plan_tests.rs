@@ -1,10 +1,9 @@
-//! After a planned write, judging again finds nothing; and nothing that is not ours has moved.
+//! Which write a confirmed subject gets, by tables.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use proptest::prelude::*;
 
 use super::plan::{GuardKind, PlannedStep, Refusal, plan_step};
 use crate::model::check::*;
@@ -18,9 +17,9 @@ use crate::rules::Judge;
 use crate::rules::testing::*;
 use crate::store::redis::Write;
 
-const INTEGER: ColumnType = ColumnType::Integer { unsigned: false };
+pub(super) const INTEGER: ColumnType = ColumnType::Integer { unsigned: false };
 
-fn subject(member: Option<&str>) -> Subject {
+pub(super) fn subject(member: Option<&str>) -> Subject {
     Subject {
         key: b"k:7".to_vec(),
         member: member.map(|m| m.as_bytes().to_vec()),
@@ -28,7 +27,7 @@ fn subject(member: Option<&str>) -> Subject {
     }
 }
 
-fn plan(
+pub(super) fn plan(
     judge: &Judge,
     row: Option<&Row>,
     state: &CachedState,
@@ -51,7 +50,7 @@ fn plan(
 }
 
 /// The state after `write` was applied to what was judged.
-fn applied(write: &Write, state: &CachedState, names: &[Bytes]) -> CachedState {
+pub(super) fn applied(write: &Write, state: &CachedState, names: &[Bytes]) -> CachedState {
     let cached = match (write, &state.cached) {
         (Write::ReplaceString { judged, new, .. }, Cached::Value(old)) if judged == old => {
             Cached::Value(new.clone())
@@ -94,7 +93,7 @@ fn applied(write: &Write, state: &CachedState, names: &[Bytes]) -> CachedState {
     }
 }
 
-fn profile() -> CacheCheck {
+pub(super) fn profile() -> CacheCheck {
     let mut spec = check(
         ValueKind::Json,
         vec![
@@ -110,7 +109,7 @@ fn profile() -> CacheCheck {
     spec
 }
 
-fn top_bid() -> CacheCheck {
+pub(super) fn top_bid() -> CacheCheck {
     let in_hash = |name: &str| field(Locator::HashField(name.as_bytes().to_vec()), name);
     let mut spec = check(
         ValueKind::Hash,
@@ -431,62 +430,4 @@ fn a_versioned_hash_is_known_whole_before_it_is_written() {
     let more = [pair("v", "6"), pair("name", "Bob"), pair("x", "1")];
     let step = plan_step(&judge, &subject(None), &look, &suspects, Some(&more)).unwrap();
     assert!(matches!(&step.write, Write::DeleteHash { judged, .. } if judged.len() == 3));
-}
-
-proptest! {
-    #[test]
-    fn a_repaired_document_agrees(
-        cached_version in 0u8..4, source_version in 0u8..4,
-        name in "[a-c\"\\\\é]{0,2}", cached_name in prop::option::of("[a-c]{0,2}"),
-        score in prop::option::of(0i64..3), cached_score in prop::option::of(0i64..3), seen: u32,
-    ) {
-        let judge = judge(profile(), &[ColumnType::Text, INTEGER]);
-        let score = score.map(|s| s.to_string());
-        let live = row(&source_version.to_string(), &[Some(&name), score.as_deref()]);
-        let name_member = cached_name.map_or(String::new(), |n| format!("\"name\":\"{n}\","));
-        let score_member = cached_score.map_or("{}".to_owned(), |s| format!("{{\"score\":\"{s}\"}}"));
-        let kept = format!("\"lastSeen\":{seen}e-3");
-        let state = value(&format!("{{{name_member}\"version\":{cached_version},{kept},\"at\":{score_member}}}"));
-        let objections = found(&judge, Some(&live), &state);
-        match plan(&judge, Some(&live), &state, None) {
-            Ok(step) => {
-                prop_assert!(cached_version <= source_version && !objections.is_empty());
-                let after = applied(&step.write, &state, &[]);
-                prop_assert!(judge.agrees(Some(live.as_ref()), &after), "{after:?}");
-                let Cached::Value(bytes) = &after.cached else { panic!("it was overwritten: {after:?}") };
-                prop_assert!(std::str::from_utf8(bytes).unwrap().contains(&kept));
-            }
-            Err(_) => prop_assert!(cached_version > source_version || objections.is_empty()),
-        }
-    }
-
-    #[test]
-    fn directed_fields_never_fall(
-        cached in [prop::option::of(0i64..4), prop::option::of(0i64..4)], bidder in prop::option::of("[ab]?"),
-        source in [prop::option::of(0i64..4), prop::option::of(0i64..4)], winner in prop::option::of("[ab]"),
-        source_first: bool, ahead_ok: bool,
-    ) {
-        let mut spec = top_bid();
-        spec.ahead_ok = ahead_ok;
-        spec.order = Some(if source_first { Order::SourceFirst } else { Order::CacheFirst });
-        let judge = judge(spec, &[INTEGER, INTEGER, ColumnType::Text]);
-        let text = |n: Option<i64>| n.map(|n| n.to_string());
-        let cells = [text(source[0]), text(source[1]), winner];
-        let live = row("1", &[cells[0].as_deref(), cells[1].as_deref(), cells[2].as_deref()]);
-        let fields = [text(cached[0]), text(cached[1]), bidder];
-        let state = hash(&[fields[0].as_deref(), fields[1].as_deref(), fields[2].as_deref()]);
-        found(&judge, Some(&live), &state);
-        if let Ok(step) = plan(&judge, Some(&live), &state, None) {
-            let names = ["price", "count", "bidder"].map(Bytes::from);
-            let after = applied(&step.write, &state, &names);
-            let Cached::Fields(now) = &after.cached else { panic!("fields stay fields") };
-            for index in 0..2 {
-                let now = now[index].as_ref().map(|b| std::str::from_utf8(b).unwrap().parse::<i64>().unwrap());
-                prop_assert!(now >= cached[index], "{step:?}");
-            }
-            if source_first {
-                prop_assert!(judge.agrees(Some(live.as_ref()), &after), "{after:?}");
-            }
-        }
-    }
 }
