@@ -83,8 +83,12 @@ pub(super) async fn control_sample(
 /// key) the sample is the beginning of the table.
 async fn places(check: &CheckRun, wanted: usize) -> Result<Vec<(KeyRange, usize)>, RunError> {
     let bounds = check.stores.source.key_bounds(&check.mapping).await?;
-    let integer =
-        |key: &[Vec<u8>]| -> Option<i128> { std::str::from_utf8(key.first()?).ok()?.parse().ok() };
+    let integer = |key: &[Vec<u8>]| -> Option<i128> {
+        match key {
+            [only] => std::str::from_utf8(only).ok()?.parse().ok(),
+            _ => None,
+        }
+    };
     let Some((low, high)) = bounds
         .as_ref()
         .and_then(|(l, h)| Some((integer(l)?, integer(h)?)))

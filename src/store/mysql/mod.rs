@@ -5,6 +5,7 @@
 //! and limited in time; only [`Mysql::lock_rows`] opens a transaction.
 
 mod changed_ids;
+mod closed_ranges;
 mod connect;
 mod error;
 mod instant;

@@ -21,6 +21,9 @@ pub const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
 /// server that does not apply its limit (a metadata lock, a stalled network) is caught here.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A server that does not take a KILL QUERY in this time has other worries.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A page above this is refused, because memory must not grow with the data.
 const PAGE_BYTES_MAX: usize = 1 << 30;
 
@@ -244,11 +247,16 @@ impl Lent {
     /// ends it too, and the session is dropped in any case.
     async fn kill(&self) {
         let kill = format!("KILL QUERY {}", self.session.id);
-        if let Ok(mut other) = self.shared.connector.open().await {
+        let killing = async {
+            let mut other = self.shared.connector.open().await.ok()?;
             let done = sqlx::raw_sql(AssertSqlSafe(kill)).execute(&mut other.connection);
-            if !matches!(tokio::time::timeout(GRACE, done).await, Ok(Ok(_))) {
-                tracing::warn!("a late MySQL statement could not be killed; its own limit ends it");
-            }
+            done.await.ok()
+        };
+        if !matches!(
+            tokio::time::timeout(KILL_PATIENCE, killing).await,
+            Ok(Some(_))
+        ) {
+            tracing::warn!("a late MySQL statement could not be killed; its own limit ends it");
         }
     }
 }

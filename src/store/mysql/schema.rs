@@ -90,21 +90,34 @@ impl Mysql {
             .collect())
     }
 
-    /// COLLATION() of every column, by a join that never reads a row of the SELECT.
+    /// COLLATION() of every column, by a join with no row of the SELECT: LIMIT 0 keeps it from being run
+    /// (without it MySQL runs what does not depend on a row).
     async fn collations(
         &self,
         source: &str,
         described: &[(String, String)],
     ) -> Result<Vec<Option<String>>, MysqlError> {
+        let is_string = |driver_type: &str| {
+            ["CHAR", "TEXT", "BINARY", "BLOB", "ENUM", "SET"]
+                .iter()
+                .any(|t| driver_type.contains(t))
+        };
+        if !described
+            .iter()
+            .any(|(_, driver_type)| is_string(driver_type))
+        {
+            return Ok(vec![None; described.len()]);
+        }
         let cells: Vec<String> = described
             .iter()
-            .map(|(name, driver_type)| match driver_type.as_str() {
-                "GEOMETRY" | "JSON" | "NULL" => "NULL".to_owned(),
-                _ => format!("COLLATION(t.{})", literal::identifier(name)),
+            .map(|(name, driver_type)| match is_string(driver_type) {
+                true => format!("COLLATION(t.{})", literal::identifier(name)),
+                false => "NULL".to_owned(),
             })
             .collect();
         let sql = format!(
-            "SELECT {} FROM (SELECT 1 AS auditor_one) AS o LEFT JOIN {source} ON FALSE",
+            "SELECT {} FROM (SELECT 1 AS auditor_one) AS o \
+             LEFT JOIN (SELECT * FROM {source} LIMIT 0) AS t ON FALSE",
             cells.join(", ")
         );
         let rows = self.fetch(&sql, described.len()).await?;
@@ -196,15 +209,11 @@ fn keys(parts: Vec<IndexPart>) -> (Vec<String>, Vec<Vec<String>>, Vec<String>) {
     let mut unique = Vec::new();
     let mut leading: Vec<String> = Vec::new();
     for index in parts.chunk_by(|a, b| a.index == b.index) {
-        if let Some(column) = index
+        let first = index
             .iter()
             .find(|p| p.is_first)
-            .and_then(|p| p.column.clone())
-        {
-            if !leading.contains(&column) {
-                leading.push(column);
-            }
-        }
+            .and_then(|p| p.column.clone());
+        leading.extend(first.filter(|column| !leading.contains(column)));
         let is_key = index
             .iter()
             .all(|p| p.is_unique && !p.is_prefix && !p.is_nullable);

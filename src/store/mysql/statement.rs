@@ -223,7 +223,7 @@ pub(super) fn id_literals(columns: &[&Column], id: &SweepKey) -> Option<Vec<Stri
 }
 
 /// The conditions of a `changed_at` window, each served by an index of its own: one is enough to be
-/// selected. `None` for `Selection::All` and for windows by `changed_ids`.
+/// selected. An error for checks without `changed_at`.
 pub(super) fn changed_since(mapping: &Mapping, since: Micros) -> Result<Vec<String>, MysqlError> {
     let Some(Window::ChangedAt(changed_at)) = &mapping.check.window else {
         return Err(MysqlError::Statement(format!(

@@ -219,3 +219,34 @@ async fn a_whole_hash_of_any_size_is_put_back_where_nothing_is() {
     );
     assert_eq!(bench.run("HLEN", &[b"h"]).await, Value::Int(1));
 }
+
+/// HSET clears a field's expiry, so servers that know such expiries are written by HSETEX. Redis 7
+/// knows none, and is written by HSET.
+#[tokio::test]
+async fn fields_keep_their_own_expiry_where_the_server_has_such() {
+    let mut bench = Bench::start().await;
+    bench.run("HSET", &[b"h", b"a", b"1", b"n", b"41"]).await;
+    let expire: [&str; 7] = ["HPEXPIREAT", "h", "4102444800123", "FIELDS", "2", "a", "n"];
+    let has_field_expiries = bench.server.command(&expire).await.is_ok();
+    let write = set(
+        &[(b"a", Some(b"1"))],
+        &[(b"a", Some(b"2")), (b"new", Some(b""))],
+    );
+    assert_eq!(bench.apply(write).await, WriteReply::Applied);
+    let add = Write::AddToHashField {
+        key: b"h".to_vec(),
+        field: b(b"n"),
+        judged: b(b"41"),
+        gap: 1,
+    };
+    assert_eq!(bench.apply(add).await, WriteReply::Applied);
+    assert_eq!(field(&bench, b"a").await.unwrap(), b"2");
+    assert_eq!(field(&bench, b"n").await.unwrap(), b"42");
+    assert_eq!(field(&bench, b"new").await.unwrap(), b"");
+    if has_field_expiries {
+        let ask: [&[u8]; 6] = [b"h", b"FIELDS", b"3", b"a", b"n", b"new"];
+        let at = Value::Int(4_102_444_800_123);
+        let expected = Value::Array(vec![at.clone(), at, Value::Int(-1)]);
+        assert_eq!(bench.run("HPEXPIRETIME", &ask).await, expected);
+    }
+}

@@ -32,7 +32,9 @@ impl Fixture {
         let server = MysqlServer::start(flavor).await.unwrap();
         server.create_database("t").await.unwrap();
         server.execute("t", statements).await.unwrap();
-        let mysql = Mysql::connect(&spec(&server.url("t")), CONNECTIONS).await.unwrap();
+        let mysql = Mysql::connect(&spec(&server.url("t")), CONNECTIONS)
+            .await
+            .unwrap();
         Self { server, mysql }
     }
 
@@ -40,13 +42,29 @@ impl Fixture {
     pub(super) async fn table(&self, table: &str, change: impl FnOnce(&mut CacheCheck)) -> Mapping {
         let schema = self.mysql.table_schema(table).await.unwrap().unwrap();
         let key: Vec<String> = schema.primary_key.clone();
-        let mut check = check(Source::Table { table: named(table), explains: None }, &key);
+        let mut check = check(
+            Source::Table {
+                table: named(table),
+                explains: None,
+            },
+            &key,
+        );
         change(&mut check);
         let place = |name: &str| {
-            schema.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name)).unwrap()
+            schema
+                .columns
+                .iter()
+                .position(|c| c.name.eq_ignore_ascii_case(name))
+                .unwrap()
         };
         let sweep_key: Vec<usize> = key.iter().map(|name| place(name)).collect();
-        let explains = matches!(&check.source, Source::Table { explains: Some(_), .. });
+        let explains = matches!(
+            &check.source,
+            Source::Table {
+                explains: Some(_),
+                ..
+            }
+        );
         let condition = matches!(&check.deletes, Deletes::Tombstone(Tombstone::Condition(_)));
         let width = schema.columns.len();
         Mapping {
@@ -81,25 +99,35 @@ impl Fixture {
         change(&mut check);
         let place = |name: &&str| columns.iter().position(|c| c.name == **name).unwrap();
         let sweep_key: Vec<usize> = id.iter().map(place).collect();
-        Mapping { key_cells: sweep_key.clone(), sweep_key, columns, ..unbound(check) }
+        Mapping {
+            key_cells: sweep_key.clone(),
+            sweep_key,
+            columns,
+            ..unbound(check)
+        }
     }
 
     /// Every row of `selection` by pages of random sizes, each a joined line; pages must be in bounds.
-    pub(super) async fn sweep(
-        &self,
-        mapping: &Mapping,
-        selection: Selection,
-        seed: u64,
-    ) -> Swept {
+    pub(super) async fn sweep(&self, mapping: &Mapping, selection: Selection, seed: u64) -> Swept {
         let mut random = StdRng::seed_from_u64(seed);
         let mut swept = Swept::default();
         let mut range = Some(KeyRange::default());
         while let Some(this) = range {
             let limit = random.random_range(1..=9);
-            let page = self.mysql.page(mapping, &this, selection, limit).await.unwrap();
-            assert!(page.rows.len() <= limit, "{} rows for {limit}", page.rows.len());
+            let page = self
+                .mysql
+                .page(mapping, &this, selection, limit)
+                .await
+                .unwrap();
+            assert!(
+                page.rows.len() <= limit,
+                "{} rows for {limit}",
+                page.rows.len()
+            );
             swept.lines.extend(lines(&page.rows));
-            swept.keys.extend(page.rows.iter().map(|row| key_of(mapping, row)));
+            swept
+                .keys
+                .extend(page.rows.iter().map(|row| key_of(mapping, row)));
             swept.ids_without_row.extend(page.ids_without_row);
             range = page.next;
         }
@@ -138,19 +166,32 @@ pub(super) struct Swept {
 }
 
 pub(super) fn spec(url: &str) -> MysqlSpec {
-    MysqlSpec { url: Secret::new(url), tls: TlsFiles::default() }
+    MysqlSpec {
+        url: Secret::new(url),
+        tls: TlsFiles::default(),
+    }
 }
 
 pub(super) fn named(text: &str) -> Named {
-    Named { text: text.to_owned(), span: 0..0 }
+    Named {
+        text: text.to_owned(),
+        span: 0..0,
+    }
 }
 
 pub(super) fn at(text: &str) -> Micros {
-    Micros(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros())
+    Micros(
+        chrono::DateTime::parse_from_rfc3339(text)
+            .unwrap()
+            .timestamp_micros(),
+    )
 }
 
 pub(super) fn changed_at(column: &str, form: TimeForm) -> Option<Window> {
-    Some(Window::ChangedAt(TimeColumn { column: named(column), form }))
+    Some(Window::ChangedAt(TimeColumn {
+        column: named(column),
+        form,
+    }))
 }
 
 /// A key given as text, one cell a word.
@@ -159,16 +200,27 @@ pub(super) fn key(cells: &[&str]) -> SweepKey {
 }
 
 pub(super) fn key_of(mapping: &Mapping, row: RowRef<'_>) -> SweepKey {
-    mapping.sweep_key.iter().map(|&c| row.cell(c).unwrap().to_vec()).collect()
+    mapping
+        .sweep_key
+        .iter()
+        .map(|&c| row.cell(c).unwrap().to_vec())
+        .collect()
 }
 
 /// One line a row, cells parted by `|`.
 pub(super) fn lines(rows: &Rows) -> Vec<String> {
     let cell = |row: RowRef<'_>, c| {
-        row.cell(c).map_or("NULL".to_owned(), |b| String::from_utf8_lossy(b).into_owned())
+        row.cell(c).map_or("NULL".to_owned(), |b| {
+            String::from_utf8_lossy(b).into_owned()
+        })
     };
     rows.iter()
-        .map(|row| (0..rows.width()).map(|c| cell(row, c)).collect::<Vec<_>>().join("|"))
+        .map(|row| {
+            (0..rows.width())
+                .map(|c| cell(row, c))
+                .collect::<Vec<_>>()
+                .join("|")
+        })
         .collect()
 }
 

@@ -9,16 +9,37 @@ use super::on_both;
 /// Tables of 200 rows whose keys have gaps, and the rows in the server's order.
 const KEYS: &[(&str, &str)] = &[
     ("id BIGINT PRIMARY KEY", "(n * n - 5000)"),
-    ("id BIGINT UNSIGNED PRIMARY KEY", "(18446744073709551615 - n * 7)"),
+    (
+        "id BIGINT UNSIGNED PRIMARY KEY",
+        "(18446744073709551615 - n * 7)",
+    ),
     ("id INT(8) UNSIGNED ZEROFILL PRIMARY KEY", "(n * 3)"),
     ("id DECIMAL(30,4) PRIMARY KEY", "(n * 1.5 - 100)"),
-    ("id VARCHAR(40) PRIMARY KEY", "CONCAT(IF(n % 2, 'a', 'B'), LEFT(SHA2(n, 256), 32), IF(n % 3, '', '😀 '))"),
-    ("id VARCHAR(40) COLLATE utf8mb4_bin PRIMARY KEY", "CONCAT(IF(n % 2, 'a', 'B'), LEFT(SHA2(n, 256), 32))"),
-    ("id VARCHAR(40) CHARACTER SET latin1 PRIMARY KEY", "CONCAT('é', LEFT(SHA2(n, 256), 32))"),
-    ("id CHAR(40) CHARACTER SET ascii PRIMARY KEY", "LEFT(SHA2(n, 256), 32)"),
-    ("id VARBINARY(16) PRIMARY KEY", "UNHEX(LEFT(LEFT(SHA2(n, 256), 32), 2 + n % 15 * 2))"),
+    (
+        "id VARCHAR(40) PRIMARY KEY",
+        "CONCAT(IF(n % 2, 'a', 'B'), LEFT(SHA2(n, 256), 32), IF(n % 3, '', '😀 '))",
+    ),
+    (
+        "id VARCHAR(40) COLLATE utf8mb4_bin PRIMARY KEY",
+        "CONCAT(IF(n % 2, 'a', 'B'), LEFT(SHA2(n, 256), 32))",
+    ),
+    (
+        "id VARCHAR(40) CHARACTER SET latin1 PRIMARY KEY",
+        "CONCAT('é', LEFT(SHA2(n, 256), 32))",
+    ),
+    (
+        "id CHAR(40) CHARACTER SET ascii PRIMARY KEY",
+        "LEFT(SHA2(n, 256), 32)",
+    ),
+    (
+        "id VARBINARY(16) PRIMARY KEY",
+        "UNHEX(LEFT(LEFT(SHA2(n, 256), 32), 2 + n % 15 * 2))",
+    ),
     ("id BINARY(16) PRIMARY KEY", "UNHEX(LEFT(SHA2(n, 256), 32))"),
-    ("id DATETIME(6) PRIMARY KEY", "('2026-01-01' + INTERVAL n * 7919 * 60 MICROSECOND)"),
+    (
+        "id DATETIME(6) PRIMARY KEY",
+        "('2026-01-01' + INTERVAL n * 7919 * 60 MICROSECOND)",
+    ),
     ("id DATE PRIMARY KEY", "('2026-01-01' + INTERVAL n DAY)"),
     ("id TIME(3) PRIMARY KEY", "SEC_TO_TIME(n * 11 - 900)"),
 ];
@@ -35,21 +56,44 @@ async fn pages_of_every_kind_of_key_cover_each_row_once(flavor: Flavor) {
         let mapping = fixture.table(&table, |_| {}).await;
         fixture.mysql.probe(&mapping).await.unwrap();
         let all = KeyRange::default();
-        let whole = fixture.mysql.page(&mapping, &all, Selection::All, 1000).await.unwrap();
+        let whole = fixture
+            .mysql
+            .page(&mapping, &all, Selection::All, 1000)
+            .await
+            .unwrap();
         let expected = lines(&whole.rows);
-        assert!(expected.len() > 150 && whole.next.is_none(), "{declared}: {}", expected.len());
+        assert!(
+            expected.len() > 150 && whole.next.is_none(),
+            "{declared}: {}",
+            expected.len()
+        );
         for seed in 0..3 {
             let swept = fixture.sweep(&mapping, Selection::All, seed).await;
             assert_eq!(swept.lines, expected, "{declared}, seed {seed}");
         }
         let swept = fixture.sweep(&mapping, Selection::All, 7).await;
-        let found = fixture.mysql.rows_by_key(&mapping, &swept.keys).await.unwrap();
+        let found = fixture
+            .mysql
+            .rows_by_key(&mapping, &swept.keys)
+            .await
+            .unwrap();
         assert_eq!(found.rows.len(), expected.len(), "{declared} by key");
         let (first, last) = fixture.mysql.key_bounds(&mapping).await.unwrap().unwrap();
-        assert_eq!((&first, &last), (&swept.keys[0], swept.keys.last().unwrap()), "{declared}");
+        assert_eq!(
+            (&first, &last),
+            (&swept.keys[0], swept.keys.last().unwrap()),
+            "{declared}"
+        );
         // A closed range has its end and not its beginning.
-        let range = KeyRange { after: Some(swept.keys[3].clone()), upto: Some(swept.keys[9].clone()) };
-        let part = fixture.mysql.page(&mapping, &range, Selection::All, 100).await.unwrap();
+        let range = KeyRange {
+            after: Some(swept.keys[3].clone()),
+            upto: Some(swept.keys[9].clone()),
+        };
+        let part = fixture
+            .mysql
+            .page(&mapping, &range, Selection::All, 100)
+            .await
+            .unwrap();
         assert_eq!(lines(&part.rows), expected[4..=9], "{declared} in a range");
     }
 }
@@ -67,8 +111,11 @@ async fn composite_keys_are_paged_and_read_by_index(flavor: Flavor) {
     .await;
     let mapping = fixture.table("c", |_| {}).await;
     fixture.mysql.probe(&mapping).await.unwrap();
-    let whole =
-        fixture.mysql.page(&mapping, &KeyRange::default(), Selection::All, 9000).await.unwrap();
+    let whole = fixture
+        .mysql
+        .page(&mapping, &KeyRange::default(), Selection::All, 9000)
+        .await
+        .unwrap();
     let expected = lines(&whole.rows);
     assert_eq!(expected.len(), 5000);
     let swept = fixture.sweep(&mapping, Selection::All, 5).await;
@@ -79,8 +126,15 @@ async fn composite_keys_are_paged_and_read_by_index(flavor: Flavor) {
             let found = fixture.mysql.rows_by_key(&mapping, &wanted).await.unwrap();
             assert_eq!(found.rows.len(), wanted.len());
             let after = Some(swept.keys[4000].clone());
-            let range = KeyRange { after, upto: Some(swept.keys[4700].clone()) };
-            fixture.mysql.page(&mapping, &range, Selection::All, 20).await.unwrap();
+            let range = KeyRange {
+                after,
+                upto: Some(swept.keys[4700].clone()),
+            };
+            fixture
+                .mysql
+                .page(&mapping, &range, Selection::All, 20)
+                .await
+                .unwrap();
         })
         .await;
     assert!(touched < 100, "{touched} rows touched for 40");
@@ -105,7 +159,11 @@ async fn single_keys_are_read_by_index(flavor: Flavor) {
     for table in ["i", "s", "l", "b"] {
         let mapping = fixture.table(table, |_| {}).await;
         let all = KeyRange::default();
-        let page = fixture.mysql.page(&mapping, &all, Selection::All, 400).await.unwrap();
+        let page = fixture
+            .mysql
+            .page(&mapping, &all, Selection::All, 400)
+            .await
+            .unwrap();
         let keys: Vec<_> = page
             .rows
             .iter()
@@ -119,10 +177,17 @@ async fn single_keys_are_read_by_index(flavor: Flavor) {
                 let found = fixture.mysql.rows_by_id(&mapping, &keys).await.unwrap();
                 assert_eq!(found.rows.len(), 20);
                 let next = page.next.clone().unwrap();
-                fixture.mysql.page(&mapping, &next, Selection::All, 20).await.unwrap();
+                fixture
+                    .mysql
+                    .page(&mapping, &next, Selection::All, 20)
+                    .await
+                    .unwrap();
             })
             .await;
-        assert!(touched < 110, "table {table}: {touched} rows touched for 60");
+        assert!(
+            touched < 110,
+            "table {table}: {touched} rows touched for 60"
+        );
     }
 }
 
@@ -151,7 +216,14 @@ async fn text_ids_match_as_their_column_says(flavor: Flavor) {
     assert_eq!(ask("la", &["É".as_bytes(), "😀".as_bytes()]).await, ["é"]);
     let nothing: [&str; 0] = [];
     assert_eq!(ask("ci", &[b"\xff\xfe", b""]).await, nothing);
-    assert_eq!(ask("n", &[b"x", b"7x", b"", b"99999999999999999999999999", b"7 OR 1"]).await, nothing);
+    assert_eq!(
+        ask(
+            "n",
+            &[b"x", b"7x", b"", b"99999999999999999999999999", b"7 OR 1"]
+        )
+        .await,
+        nothing
+    );
     assert_eq!(ask("n", &[b"7", b"x"]).await, ["7"]);
 }
 
@@ -167,17 +239,27 @@ async fn enum_keys_are_paged_by_name(flavor: Flavor) {
         let swept = fixture.sweep(&mapping, Selection::All, seed).await;
         assert_eq!(swept.lines, ["a|1", "a|2", "b|1", "y|1", "z|1", "z|2"]);
     }
-    let found = fixture.mysql.rows_by_key(&mapping, &[key(&["y", "1"])]).await.unwrap();
+    let found = fixture
+        .mysql
+        .rows_by_key(&mapping, &[key(&["y", "1"])])
+        .await
+        .unwrap();
     assert_eq!(lines(&found.rows), ["y|1"]);
 }
 
 async fn ids_without_exact_text_are_refused(flavor: Flavor) {
-    let fixture =
-        Fixture::start(flavor, "CREATE TABLE f (id FLOAT PRIMARY KEY); CREATE TABLE none (v INT)").await;
+    let fixture = Fixture::start(
+        flavor,
+        "CREATE TABLE f (id FLOAT PRIMARY KEY); CREATE TABLE none (v INT)",
+    )
+    .await;
     for table in ["f", "none"] {
         let mapping = fixture.table(table, |_| {}).await;
         let refused = fixture.mysql.probe(&mapping).await;
-        assert!(matches!(refused, Err(MysqlError::Statement(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(MysqlError::Statement(_))),
+            "{refused:?}"
+        );
     }
 }
 

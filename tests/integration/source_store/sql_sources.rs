@@ -1,8 +1,8 @@
 //! Sources that are a SELECT.
 
 use auditor::lab::servers::Flavor;
-use auditor::model::check::Window;
 use auditor::model::check::TimeForm;
+use auditor::model::check::Window;
 use auditor::store::mysql::{KeyRange, MysqlError, Selection};
 
 use super::fixture::{Fixture, at, changed_at, key, lines, named};
@@ -24,14 +24,22 @@ async fn closed_ranges_cover_every_id_once(flavor: Flavor) {
     fixture.mysql.probe(&mapping).await.unwrap();
     let (first, last) = fixture.mysql.key_bounds(&mapping).await.unwrap().unwrap();
     assert_eq!((first, last), (key(&["-3000000"]), key(&["19201000"])));
-    let expected: Vec<_> =
-        (0..150_i64).map(|n| key(&[&(n * n * 1000 - 3_000_000).to_string()])).collect();
+    let expected: Vec<_> = (0..150_i64)
+        .map(|n| key(&[&(n * n * 1000 - 3_000_000).to_string()]))
+        .collect();
     for seed in 0..4 {
         let swept = fixture.sweep(&mapping, Selection::All, seed).await;
         assert_eq!(swept.keys, expected, "seed {seed}");
     }
-    let range = KeyRange { after: Some(key(&["-3000000"])), upto: Some(key(&["-2996000"])) };
-    let page = fixture.mysql.page(&mapping, &range, Selection::All, 100).await.unwrap();
+    let range = KeyRange {
+        after: Some(key(&["-3000000"])),
+        upto: Some(key(&["-2996000"])),
+    };
+    let page = fixture
+        .mysql
+        .page(&mapping, &range, Selection::All, 100)
+        .await
+        .unwrap();
     assert_eq!(page.rows.len(), 2);
     assert!(page.next.is_none());
 }
@@ -40,22 +48,36 @@ async fn windows_of_a_select(flavor: Flavor) {
     let fixture = Fixture::start(flavor, BIDS).await;
     let since = at("2026-11-21T14:09:50Z");
     let by_column = fixture
-        .sql(TOP, &["auction"], |c| c.window = changed_at("last_at", TimeForm::Native))
+        .sql(TOP, &["auction"], |c| {
+            c.window = changed_at("last_at", TimeForm::Native)
+        })
         .await;
     let by_ids = fixture
         .sql(TOP, &["auction"], |check| {
             let sql = named("SELECT auction FROM bid WHERE at >= :since");
-            check.window = Some(Window::ChangedIds { sql, form: TimeForm::Native });
+            check.window = Some(Window::ChangedIds {
+                sql,
+                form: TimeForm::Native,
+            });
         })
         .await;
     for mapping in [&by_column, &by_ids] {
         fixture.mysql.probe(mapping).await.unwrap();
-        let changed = fixture.sweep(mapping, Selection::ChangedSince(since), 3).await;
+        let changed = fixture
+            .sweep(mapping, Selection::ChangedSince(since), 3)
+            .await;
         assert_eq!(changed.lines.len(), 11, "{:?}", changed.lines);
         // The aggregate sees every bid, not only those in the window.
-        assert!(changed.lines.iter().all(|line| line.split('|').nth(2) == Some("4")));
+        assert!(
+            changed
+                .lines
+                .iter()
+                .all(|line| line.split('|').nth(2) == Some("4"))
+        );
         assert!(changed.ids_without_row.is_empty());
-        let unchanged = fixture.sweep(mapping, Selection::UnchangedSince(since), 3).await;
+        let unchanged = fixture
+            .sweep(mapping, Selection::UnchangedSince(since), 3)
+            .await;
         assert_eq!(unchanged.lines.len(), 139);
     }
 }
@@ -78,14 +100,27 @@ async fn rows_of_a_select_are_read_by_pushed_down_ids(flavor: Flavor) {
 
 async fn text_and_composite_ids_are_paged_by_key(flavor: Flavor) {
     let fixture = Fixture::start(flavor, BIDS).await;
-    let by_who = fixture.sql("SELECT who, COUNT(*) AS n FROM bid GROUP BY who", &["who"], |_| {}).await;
+    let by_who = fixture
+        .sql(
+            "SELECT who, COUNT(*) AS n FROM bid GROUP BY who",
+            &["who"],
+            |_| {},
+        )
+        .await;
     let swept = fixture.sweep(&by_who, Selection::All, 2).await;
-    assert_eq!(swept.keys, ["u0", "u1", "u2", "u3", "u4", "u5", "u6"].map(|who| key(&[who])));
+    assert_eq!(
+        swept.keys,
+        ["u0", "u1", "u2", "u3", "u4", "u5", "u6"].map(|who| key(&[who]))
+    );
     assert_eq!(fixture.mysql.key_bounds(&by_who).await.unwrap(), None);
     let select = "SELECT auction, who, COUNT(*) AS n FROM bid GROUP BY auction, who";
     let both = fixture.sql(select, &["auction", "who"], |_| {}).await;
     let all = KeyRange::default();
-    let whole = fixture.mysql.page(&both, &all, Selection::All, 1000).await.unwrap();
+    let whole = fixture
+        .mysql
+        .page(&both, &all, Selection::All, 1000)
+        .await
+        .unwrap();
     let swept = fixture.sweep(&both, Selection::All, 4).await;
     assert_eq!(swept.lines, lines(&whole.rows));
     assert_eq!(swept.lines.len(), 600);
@@ -106,12 +141,18 @@ async fn an_id_that_comes_twice_is_refused_wherever_the_page_is_cut(flavor: Flav
             let mut range = Some(KeyRange::default());
             let mut refused = None;
             while let (Some(this), None) = (range.take(), &refused) {
-                match fixture.mysql.page(&mapping, &this, Selection::All, limit).await {
+                match fixture
+                    .mysql
+                    .page(&mapping, &this, Selection::All, limit)
+                    .await
+                {
                     Ok(page) => range = page.next,
                     Err(error) => refused = Some(error),
                 }
             }
-            let Some(MysqlError::Statement(text)) = refused else { panic!("{id} by {limit}") };
+            let Some(MysqlError::Statement(text)) = refused else {
+                panic!("{id} by {limit}")
+            };
             assert!(text.contains("more than once"), "{text}");
         }
         let twice = if id == "n" { key(&["3"]) } else { key(&["c"]) };
@@ -120,8 +161,14 @@ async fn an_id_that_comes_twice_is_refused_wherever_the_page_is_cut(flavor: Flav
     let ids_by_case = "SELECT t COLLATE utf8mb4_general_ci AS t FROM (SELECT 'a' AS t UNION SELECT 'b' \
          UNION SELECT CAST('B' AS CHAR) COLLATE utf8mb4_bin) y";
     let mapping = fixture.sql(ids_by_case, &["t"], |_| {}).await;
-    let range = KeyRange { after: Some(key(&["a"])), upto: None };
-    let cut = fixture.mysql.page(&mapping, &range, Selection::All, 1).await;
+    let range = KeyRange {
+        after: Some(key(&["a"])),
+        upto: None,
+    };
+    let cut = fixture
+        .mysql
+        .page(&mapping, &range, Selection::All, 1)
+        .await;
     assert!(matches!(cut, Err(MysqlError::Statement(_))), "{cut:?}");
 }
 

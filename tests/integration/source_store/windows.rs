@@ -28,20 +28,36 @@ async fn each_form_of_time_selects_the_same_rows(flavor: Flavor) {
         ("ms", TimeForm::EpochMillis),
         ("us", TimeForm::EpochMicros),
     ] {
-        let mapping = fixture.table("e", |check| check.window = changed_at(column, form)).await;
+        let mapping = fixture
+            .table("e", |check| check.window = changed_at(column, form))
+            .await;
         fixture.mysql.probe(&mapping).await.unwrap();
         // The bound is rounded down to a whole second, so row 40 (at .5) comes along.
-        let changed = fixture.sweep(&mapping, Selection::ChangedSince(since), 1).await.keys;
+        let changed = fixture
+            .sweep(&mapping, Selection::ChangedSince(since), 1)
+            .await
+            .keys;
         let expected: Vec<_> = (40..=60).map(|n: u32| key(&[&n.to_string()])).collect();
         assert_eq!(changed, expected, "{column}");
-        let unchanged = fixture.sweep(&mapping, Selection::UnchangedSince(since), 2).await.keys;
-        let expected: Vec<_> =
-            (1..40).chain([61]).map(|n: u32| key(&[&n.to_string()])).collect();
+        let unchanged = fixture
+            .sweep(&mapping, Selection::UnchangedSince(since), 2)
+            .await
+            .keys;
+        let expected: Vec<_> = (1..40)
+            .chain([61])
+            .map(|n: u32| key(&[&n.to_string()]))
+            .collect();
         assert_eq!(unchanged, expected, "{column}");
     }
-    let mapping =
-        fixture.table("e", |check| check.window = changed_at("day", TimeForm::Native)).await;
-    let changed = fixture.sweep(&mapping, Selection::ChangedSince(since), 1).await.keys;
+    let mapping = fixture
+        .table("e", |check| {
+            check.window = changed_at("day", TimeForm::Native)
+        })
+        .await;
+    let changed = fixture
+        .sweep(&mapping, Selection::ChangedSince(since), 1)
+        .await
+        .keys;
     assert_eq!(changed.len(), 60, "a DATE keeps nothing finer than the day");
 }
 
@@ -58,15 +74,24 @@ async fn a_tombstone_lies_in_the_window_too(flavor: Flavor) {
     let mapping = fixture
         .table("e", |check| {
             check.window = changed_at("at", TimeForm::Native);
-            let deleted_at = TimeColumn { column: named("gone"), form: TimeForm::EpochMillis };
+            let deleted_at = TimeColumn {
+                column: named("gone"),
+                form: TimeForm::EpochMillis,
+            };
             check.deletes = Deletes::Tombstone(Tombstone::DeletedAt(deleted_at));
         })
         .await;
     fixture.mysql.probe(&mapping).await.unwrap();
     let since = at("2026-11-21T14:00:00Z");
-    let changed = fixture.sweep(&mapping, Selection::ChangedSince(since), 1).await.keys;
+    let changed = fixture
+        .sweep(&mapping, Selection::ChangedSince(since), 1)
+        .await
+        .keys;
     assert_eq!(changed, [key(&["2"]), key(&["3"]), key(&["4"])]);
-    let unchanged = fixture.sweep(&mapping, Selection::UnchangedSince(since), 1).await.keys;
+    let unchanged = fixture
+        .sweep(&mapping, Selection::UnchangedSince(since), 1)
+        .await
+        .keys;
     assert_eq!(unchanged, [key(&["1"]), key(&["5"]), key(&["6"])]);
 }
 
@@ -86,15 +111,21 @@ async fn few_changes_cost_few_reads_and_many_none_twice(flavor: Flavor) {
     let mapping = fixture
         .table("big", |check| {
             check.window = changed_at("at", TimeForm::Native);
-            let deleted_at = TimeColumn { column: named("gone"), form: TimeForm::Native };
+            let deleted_at = TimeColumn {
+                column: named("gone"),
+                form: TimeForm::Native,
+            };
             check.deletes = Deletes::Tombstone(Tombstone::DeletedAt(deleted_at));
         })
         .await;
     let sparse = Selection::ChangedSince(at("2026-11-21T14:00:00Z"));
     let touched = fixture
         .rows_touched(async {
-            let page =
-                fixture.mysql.page(&mapping, &KeyRange::default(), sparse, 1000).await.unwrap();
+            let page = fixture
+                .mysql
+                .page(&mapping, &KeyRange::default(), sparse, 1000)
+                .await
+                .unwrap();
             assert_eq!((page.rows.len(), page.next), (60, None));
         })
         .await;
@@ -111,7 +142,11 @@ async fn few_changes_cost_few_reads_and_many_none_twice(flavor: Flavor) {
     let mut range = Some(KeyRange::default());
     let mut count = 0;
     while let Some(this) = range {
-        let page = fixture.mysql.page(&mapping, &this, dense, 5000).await.unwrap();
+        let page = fixture
+            .mysql
+            .page(&mapping, &this, dense, 5000)
+            .await
+            .unwrap();
         count += page.rows.len();
         range = page.next;
     }
@@ -132,16 +167,23 @@ async fn changed_ids_name_rows_and_rows_that_are_gone(flavor: Flavor) {
     let mapping = fixture
         .table("u", |check| {
             let form = TimeForm::EpochSeconds;
-            check.window = Some(Window::ChangedIds { sql: named(sql), form });
+            check.window = Some(Window::ChangedIds {
+                sql: named(sql),
+                form,
+            });
         })
         .await;
     fixture.mysql.probe(&mapping).await.unwrap();
     let since = auditor::model::time::Micros(1_999_900_000);
     for seed in 0..5 {
-        let swept = fixture.sweep(&mapping, Selection::ChangedSince(since), seed).await;
+        let swept = fixture
+            .sweep(&mapping, Selection::ChangedSince(since), seed)
+            .await;
         assert_eq!(swept.lines, ["a|1", "B|2", "e|5"]);
         assert_eq!(swept.ids_without_row, [key(&["gone"]), key(&["zap"])]);
-        let unchanged = fixture.sweep(&mapping, Selection::UnchangedSince(since), seed).await;
+        let unchanged = fixture
+            .sweep(&mapping, Selection::UnchangedSince(since), seed)
+            .await;
         assert_eq!(unchanged.lines, ["c|3", "d|4"]);
     }
     for (wrong, says) in [
@@ -153,13 +195,19 @@ async fn changed_ids_name_rows_and_rows_that_are_gone(flavor: Flavor) {
         let mapping = fixture
             .table("u", |check| {
                 let form = TimeForm::EpochSeconds;
-                check.window = Some(Window::ChangedIds { sql: named(wrong), form });
+                check.window = Some(Window::ChangedIds {
+                    sql: named(wrong),
+                    form,
+                });
             })
             .await;
         let Err(MysqlError::Statement(text)) = fixture.mysql.probe(&mapping).await else {
             panic!("{wrong} was not refused")
         };
-        assert!(text.contains(says) && text.contains("`changed_ids`"), "{text}");
+        assert!(
+            text.contains(says) && text.contains("`changed_ids`"),
+            "{text}"
+        );
     }
 }
 
