@@ -4,11 +4,12 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::plan_tests::{INTEGER, applied, plan, profile, top_bid};
-use crate::model::check::Order;
+use super::plan_tests::{INTEGER, plan};
+use crate::model::check::*;
 use crate::model::column::ColumnType;
-use crate::model::observation::Cached;
-use crate::rules::testing::{found, hash, judge, row, value};
+use crate::model::observation::{Cached, CachedState};
+use crate::rules::testing::*;
+use crate::store::redis::Write;
 
 proptest! {
     #[test]
@@ -66,4 +67,79 @@ proptest! {
             }
         }
     }
+}
+
+/// The state after `write` was applied to what was judged.
+pub(super) fn applied(write: &Write, state: &CachedState, names: &[Bytes]) -> CachedState {
+    let cached = match (write, &state.cached) {
+        (Write::ReplaceString { judged, new, .. }, Cached::Value(old)) if judged == old => {
+            Cached::Value(new.clone())
+        }
+        (Write::CreateString { new, .. }, Cached::Missing { .. }) => Cached::Value(new.clone()),
+        (Write::DeleteString { judged, .. }, Cached::Value(old)) if judged == old => {
+            Cached::Missing { key_exists: false }
+        }
+        (Write::AddToString { judged, gap, .. }, Cached::Value(old)) if judged == old => {
+            let sum = std::str::from_utf8(old).unwrap().parse::<i64>().unwrap() + gap;
+            Cached::Value(Bytes::from(sum.to_string()))
+        }
+        (Write::SetHashFields { judged, fields, .. }, Cached::Fields(old)) => {
+            assert!(
+                judged
+                    .iter()
+                    .zip(names)
+                    .zip(old)
+                    .all(|((j, name), old)| j.0 == *name && j.1 == *old)
+            );
+            let of = |name: &Bytes| {
+                fields
+                    .iter()
+                    .find(|(n, _)| n == name)
+                    .map(|(_, v)| v.clone())
+            };
+            Cached::Fields(
+                names
+                    .iter()
+                    .zip(old)
+                    .map(|(n, old)| of(n).unwrap_or_else(|| old.clone()))
+                    .collect(),
+            )
+        }
+        (write, cached) => panic!("{write:?} does not fit {cached:?}"),
+    };
+    CachedState {
+        cached,
+        ..state.clone()
+    }
+}
+
+pub(super) fn profile() -> CacheCheck {
+    let mut spec = check(
+        ValueKind::Json,
+        vec![
+            field(pointer("/name"), "name"),
+            field(pointer("/at/score"), "score"),
+        ],
+    );
+    spec.version = Some(VersionSpec {
+        cache: pointer("/version"),
+        column: named("version"),
+    });
+    spec.ignore = vec![pointer("/lastSeen")];
+    spec
+}
+
+pub(super) fn top_bid() -> CacheCheck {
+    let in_hash = |name: &str| field(Locator::HashField(name.as_bytes().to_vec()), name);
+    let mut spec = check(
+        ValueKind::Hash,
+        vec![in_hash("price"), in_hash("count"), in_hash("bidder")],
+    );
+    spec.fields[0].compare = Compare::AtLeast;
+    spec.fields[1].compare = Compare::AtLeast;
+    spec.fields[2].follows = Some(0);
+    spec.fields[2].null = Some(Vec::new());
+    spec.order = Some(Order::CacheFirst);
+    spec.ahead_ok = true;
+    spec
 }
