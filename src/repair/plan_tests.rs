@@ -11,7 +11,7 @@ use crate::model::check::*;
 use crate::model::column::ColumnType;
 use crate::model::finding::Remedy;
 use crate::model::identity::SourceIdentity;
-use crate::model::observation::{Cached, CachedState, KeyExpiry, Look, Subject};
+use crate::model::observation::{CachedState, KeyExpiry, Look, Subject};
 use crate::model::rows::Row;
 use crate::model::time::Micros;
 use crate::rules::Judge;
