@@ -32,7 +32,16 @@ pub(super) fn rewrite(
     let tree = parse_tree(document)?;
     let mapped: Vec<_> = mapped.iter().collect();
     let mut out = Vec::with_capacity(document.len() + 64);
-    write(&mut out, &tree, Under { mapped: &mapped, ignored, depth: 0, is_ignored: false })?;
+    write(
+        &mut out,
+        &tree,
+        Under {
+            mapped: &mapped,
+            ignored,
+            depth: 0,
+            is_ignored: false,
+        },
+    )?;
     Ok(out)
 }
 
@@ -75,7 +84,11 @@ fn write(out: &mut Vec<u8>, tree: &Tree<'_>, under: Under<'_, '_>) -> Result<(),
                     return Err(DocumentFault::ParentMissing);
                 }
                 separate(out, &mut is_first);
-                append(out, &mapped.pointer[under.depth], mapped.value.as_deref().unwrap_or(b"null"));
+                append(
+                    out,
+                    &mapped.pointer[under.depth],
+                    mapped.value.as_deref().unwrap_or(b"null"),
+                );
             }
             out.push(b'}');
         }
@@ -101,11 +114,30 @@ fn write(out: &mut Vec<u8>, tree: &Tree<'_>, under: Under<'_, '_>) -> Result<(),
 }
 
 /// Writes the value called `name` of the place that `under` is about.
-fn child(out: &mut Vec<u8>, name: &[u8], value: &Tree<'_>, under: Under<'_, '_>) -> Result<(), DocumentFault> {
+fn child(
+    out: &mut Vec<u8>,
+    name: &[u8],
+    value: &Tree<'_>,
+    under: Under<'_, '_>,
+) -> Result<(), DocumentFault> {
     let depth = under.depth;
-    let leads_here = |pointer: &[String]| pointer.get(depth).is_some_and(|token| token.as_bytes() == name);
-    let mapped: Vec<_> = under.mapped.iter().copied().filter(|m| leads_here(m.pointer)).collect();
-    let ignored: Vec<_> = under.ignored.iter().copied().filter(|p| leads_here(p)).collect();
+    let leads_here = |pointer: &[String]| {
+        pointer
+            .get(depth)
+            .is_some_and(|token| token.as_bytes() == name)
+    };
+    let mapped: Vec<_> = under
+        .mapped
+        .iter()
+        .copied()
+        .filter(|m| leads_here(m.pointer))
+        .collect();
+    let ignored: Vec<_> = under
+        .ignored
+        .iter()
+        .copied()
+        .filter(|p| leads_here(p))
+        .collect();
     if let Some(whole) = mapped.iter().find(|m| m.pointer.len() == depth + 1) {
         out.extend_from_slice(whole.value.as_deref().unwrap_or(value.raw()));
         return Ok(());
@@ -118,9 +150,16 @@ fn child(out: &mut Vec<u8>, name: &[u8], value: &Tree<'_>, under: Under<'_, '_>)
                 Ok(())
             }
             // Only what is ignored lies in it: then all of it has to be.
-            Tree::Object { .. } | Tree::Array { .. } if !ignored.is_empty() => {
-                write(out, value, Under { mapped: &[], ignored: &ignored, depth: depth + 1, is_ignored })
-            }
+            Tree::Object { .. } | Tree::Array { .. } if !ignored.is_empty() => write(
+                out,
+                value,
+                Under {
+                    mapped: &[],
+                    ignored: &ignored,
+                    depth: depth + 1,
+                    is_ignored,
+                },
+            ),
             _ => Err(DocumentFault::OtherMember),
         };
     }
@@ -128,10 +167,23 @@ fn child(out: &mut Vec<u8>, name: &[u8], value: &Tree<'_>, under: Under<'_, '_>)
         out.extend_from_slice(value.raw());
         return Ok(());
     }
-    write(out, value, Under { mapped: &mapped, ignored: &ignored, depth: depth + 1, is_ignored })
+    write(
+        out,
+        value,
+        Under {
+            mapped: &mapped,
+            ignored: &ignored,
+            depth: depth + 1,
+            is_ignored,
+        },
+    )
 }
 
-fn build_object(out: &mut Vec<u8>, mapped: &[&Mapped<'_>], depth: usize) -> Result<(), DocumentFault> {
+fn build_object(
+    out: &mut Vec<u8>,
+    mapped: &[&Mapped<'_>],
+    depth: usize,
+) -> Result<(), DocumentFault> {
     let mut is_first = true;
     let mut done: Vec<&str> = Vec::new();
     out.push(b'{');
@@ -144,7 +196,11 @@ fn build_object(out: &mut Vec<u8>, mapped: &[&Mapped<'_>], depth: usize) -> Resu
         if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
             return Err(DocumentFault::ParentMissing);
         }
-        let inside: Vec<_> = mapped.iter().copied().filter(|m| m.pointer[depth] == name).collect();
+        let inside: Vec<_> = mapped
+            .iter()
+            .copied()
+            .filter(|m| m.pointer[depth] == name)
+            .collect();
         match inside.iter().find(|m| m.pointer.len() == depth + 1) {
             Some(whole) => {
                 if let Some(value) = &whole.value {
@@ -183,12 +239,26 @@ mod tests {
         pointer.split('/').skip(1).map(str::to_owned).collect()
     }
 
-    fn rewritten(document: &str, mapped: &[(&str, &str)], ignored: &[&str]) -> Result<String, DocumentFault> {
-        let pointers: Vec<_> = mapped.iter().map(|(p, v)| (tokens(p), v.as_bytes().to_vec())).collect();
-        let mapped: Vec<_> = pointers.iter().map(|(p, v)| Mapped { pointer: p, value: Some(v.clone()) }).collect();
+    fn rewritten(
+        document: &str,
+        mapped: &[(&str, &str)],
+        ignored: &[&str],
+    ) -> Result<String, DocumentFault> {
+        let pointers: Vec<_> = mapped
+            .iter()
+            .map(|(p, v)| (tokens(p), v.as_bytes().to_vec()))
+            .collect();
+        let mapped: Vec<_> = pointers
+            .iter()
+            .map(|(p, v)| Mapped {
+                pointer: p,
+                value: Some(v.clone()),
+            })
+            .collect();
         let ignored: Vec<_> = ignored.iter().map(|p| tokens(p)).collect();
         let ignored: Vec<&[String]> = ignored.iter().map(Vec::as_slice).collect();
-        rewrite(document.as_bytes(), &mapped, &ignored).map(|b| String::from_utf8_lossy(&b).into_owned())
+        rewrite(document.as_bytes(), &mapped, &ignored)
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
     }
 
     #[test]
@@ -199,30 +269,77 @@ mod tests {
             rewritten(document, &mapped, &["/lastSeen", "/at/tag"]),
             Ok(r#"{"lastSeen":1.50,"na\u006de":"y","at":{"v":2,"tag":[1]},"new":3}"#.to_owned())
         );
-        assert_eq!(rewritten(r#"{"a":[1,{"b":2}]}"#, &[("/a/1/b", "3")], &["/a/0"]), Ok(r#"{"a":[1,{"b":3}]}"#.to_owned()));
-        assert_eq!(rewritten(r#"{"a":{"x":1,"b":2}}"#, &[("/a/b", "3")], &["/a"]), Ok(r#"{"a":{"x":1,"b":3}}"#.to_owned()));
+        assert_eq!(
+            rewritten(r#"{"a":[1,{"b":2}]}"#, &[("/a/1/b", "3")], &["/a/0"]),
+            Ok(r#"{"a":[1,{"b":3}]}"#.to_owned())
+        );
+        assert_eq!(
+            rewritten(r#"{"a":{"x":1,"b":2}}"#, &[("/a/b", "3")], &["/a"]),
+            Ok(r#"{"a":{"x":1,"b":3}}"#.to_owned())
+        );
     }
 
     #[test]
     fn never_writes_half_a_document() {
-        assert_eq!(rewritten(r#"{"a":1,"x":2}"#, &[("/a", "3")], &[]), Err(DocumentFault::OtherMember));
-        assert_eq!(rewritten(r#"{"a":{"b":1,"x":2}}"#, &[("/a/b", "3")], &[]), Err(DocumentFault::OtherMember));
-        assert_eq!(rewritten(r#"{"a":1,"i":{"x":1,"y":2}}"#, &[("/a", "3")], &["/i/x"]), Err(DocumentFault::OtherMember));
-        assert_eq!(rewritten(r#"{"a":[1,2]}"#, &[("/a/0", "3")], &[]), Err(DocumentFault::OtherMember));
-        assert_eq!(rewritten("{}", &[("/a/b", "3")], &[]), Err(DocumentFault::ParentMissing));
-        assert_eq!(rewritten(r#"{"a":[1]}"#, &[("/a/1", "3"), ("/a/0", "2")], &[]), Err(DocumentFault::ParentMissing));
-        assert_eq!(rewritten(r#"{"a":1}"#, &[("/a/b", "3")], &[]), Err(DocumentFault::NotAContainer));
-        assert_eq!(rewritten("1", &[("/a", "3")], &[]), Err(DocumentFault::NotAContainer));
-        assert!(matches!(rewritten(r#"{"a":1"#, &[("/a", "3")], &[]), Err(DocumentFault::Undecodable(_))));
+        assert_eq!(
+            rewritten(r#"{"a":1,"x":2}"#, &[("/a", "3")], &[]),
+            Err(DocumentFault::OtherMember)
+        );
+        assert_eq!(
+            rewritten(r#"{"a":{"b":1,"x":2}}"#, &[("/a/b", "3")], &[]),
+            Err(DocumentFault::OtherMember)
+        );
+        assert_eq!(
+            rewritten(r#"{"a":1,"i":{"x":1,"y":2}}"#, &[("/a", "3")], &["/i/x"]),
+            Err(DocumentFault::OtherMember)
+        );
+        assert_eq!(
+            rewritten(r#"{"a":[1,2]}"#, &[("/a/0", "3")], &[]),
+            Err(DocumentFault::OtherMember)
+        );
+        assert_eq!(
+            rewritten("{}", &[("/a/b", "3")], &[]),
+            Err(DocumentFault::ParentMissing)
+        );
+        assert_eq!(
+            rewritten(r#"{"a":[1]}"#, &[("/a/1", "3"), ("/a/0", "2")], &[]),
+            Err(DocumentFault::ParentMissing)
+        );
+        assert_eq!(
+            rewritten(r#"{"a":1}"#, &[("/a/b", "3")], &[]),
+            Err(DocumentFault::NotAContainer)
+        );
+        assert_eq!(
+            rewritten("1", &[("/a", "3")], &[]),
+            Err(DocumentFault::NotAContainer)
+        );
+        assert!(matches!(
+            rewritten(r#"{"a":1"#, &[("/a", "3")], &[]),
+            Err(DocumentFault::Undecodable(_))
+        ));
     }
 
     #[test]
     fn builds_what_is_mapped() {
         let pointers = [tokens("/a"), tokens("/b/c"), tokens("/b/d"), tokens("/n\"")];
-        let member = |i: usize, value: &str| Mapped { pointer: &pointers[i], value: Some(value.as_bytes().to_vec()) };
-        let built = build(&[member(0, "1"), member(1, "2"), member(2, "3"), member(3, "4")]);
+        let member = |i: usize, value: &str| Mapped {
+            pointer: &pointers[i],
+            value: Some(value.as_bytes().to_vec()),
+        };
+        let built = build(&[
+            member(0, "1"),
+            member(1, "2"),
+            member(2, "3"),
+            member(3, "4"),
+        ]);
         assert_eq!(built, Ok(br#"{"a":1,"b":{"c":2,"d":3},"n\"":4}"#.to_vec()));
         let array = tokens("/a/0");
-        assert_eq!(build(&[Mapped { pointer: &array, value: Some(b"1".to_vec()) }]), Err(DocumentFault::ParentMissing));
+        assert_eq!(
+            build(&[Mapped {
+                pointer: &array,
+                value: Some(b"1".to_vec())
+            }]),
+            Err(DocumentFault::ParentMissing)
+        );
     }
 }

@@ -3,6 +3,13 @@
 mod apply;
 mod document;
 pub mod plan;
+#[cfg(test)]
+mod plan_properties;
+#[cfg(test)]
+mod plan_tests;
+mod planner;
+mod replace;
+mod spell;
 mod prepare;
 mod record;
 mod undo;

@@ -25,7 +25,9 @@ pub struct Case<'a> {
 /// What is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence<'a> {
-    Missing { key_exists: bool },
+    Missing {
+        key_exists: bool,
+    },
     WrongType(&'a str),
     /// Bytes by which the application remembers "no such row".
     AbsentMark,
@@ -65,12 +67,18 @@ impl Case<'_> {
 
     /// Whether the cached bytes hold a version that could be read: such a value never comes back.
     pub fn is_versioned(&self) -> bool {
-        self.is_compared() && self.version.is_some_and(|v| !matches!(v, Comparison::Undecodable(_)))
+        self.is_compared()
+            && self
+                .version
+                .is_some_and(|v| !matches!(v, Comparison::Undecodable(_)))
     }
 
     /// Whether the version, or its being ahead or behind, already speaks for the fields under it.
     pub fn version_speaks(&self) -> bool {
-        matches!(self.version, Some(Comparison::Behind | Comparison::Ahead | Comparison::Differs))
+        matches!(
+            self.version,
+            Some(Comparison::Behind | Comparison::Ahead | Comparison::Differs)
+        )
     }
 
     /// Whether the field `index` is judged at all: a directed one always, a follower only where its
@@ -79,7 +87,9 @@ impl Case<'_> {
         if self.fields[index].is_directed {
             return true;
         }
-        let leader = self.mapping.check.fields[index].follows.map(|leader| self.fields[leader].comparison);
+        let leader = self.mapping.check.fields[index]
+            .follows
+            .map(|leader| self.fields[leader].comparison);
         match (self.direction, leader) {
             (Direction::Ahead, _) | (_, Some(Comparison::Ahead)) => false,
             (Direction::Mixed, leader) => leader == Some(Comparison::Behind),
@@ -90,7 +100,12 @@ impl Case<'_> {
     /// Takes the comparisons and derives the key's direction from everything that has one.
     pub(super) fn settle(&mut self, version: Option<Comparison>, fields: Vec<FieldCase>) {
         let directed = || {
-            version.iter().copied().chain(fields.iter().filter(|f| f.is_directed).map(|f| f.comparison))
+            version.iter().copied().chain(
+                fields
+                    .iter()
+                    .filter(|f| f.is_directed)
+                    .map(|f| f.comparison),
+            )
         };
         let behind = directed().any(|c| c == Comparison::Behind);
         let ahead = directed().any(|c| c == Comparison::Ahead);

@@ -44,8 +44,12 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 
 /// What a rule is about, as `auditor explain` prints it: Markdown with the four headings.
 pub fn explain(id: &str) -> Option<&'static str> {
-    static TEXTS: LazyLock<BTreeMap<&'static str, String>> =
-        LazyLock::new(|| CACHE_RULES.iter().map(|r| (r.id.0, module_doc(r.source))).collect());
+    static TEXTS: LazyLock<BTreeMap<&'static str, String>> = LazyLock::new(|| {
+        CACHE_RULES
+            .iter()
+            .map(|r| (r.id.0, module_doc(r.source)))
+            .collect()
+    });
     TEXTS.get(id).map(String::as_str)
 }
 
@@ -62,13 +66,22 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Suspect> {
 
 impl Rule {
     /// An objection of this rule to the key as a whole.
-    pub(super) fn to_key(&self, direction: Direction) -> Suspect {
-        Suspect { rule: self.id, severity: self.severity, direction, field: None, detail: None }
+    pub(super) fn suspect_key(&self, direction: Direction) -> Suspect {
+        Suspect {
+            rule: self.id,
+            severity: self.severity,
+            direction,
+            field: None,
+            detail: None,
+        }
     }
 
     /// An objection of this rule to one field.
-    pub(super) fn to_field(&self, case: &Case<'_>, field: usize) -> Suspect {
-        Suspect { field: Some(field), ..self.to_key(case.direction) }
+    pub(super) fn suspect_field(&self, case: &Case<'_>, field: usize) -> Suspect {
+        Suspect {
+            field: Some(field),
+            ..self.suspect_key(case.direction)
+        }
     }
 }
 
@@ -91,9 +104,22 @@ mod tests {
     fn every_rule_explains_itself() {
         for rule in CACHE_RULES {
             let text = explain(rule.id.0).unwrap();
-            for heading in ["# Detects", "# How it comes about", "# Why it matters", "# Repair and its safety"] {
-                let after = text.split_once(&format!("{heading}\n")).unwrap().1.trim_start();
-                assert!(after.len() > 40 && !after.starts_with('#'), "{}: {heading} says nothing", rule.id);
+            for heading in [
+                "# Detects",
+                "# How it comes about",
+                "# Why it matters",
+                "# Repair and its safety",
+            ] {
+                let after = text
+                    .split_once(&format!("{heading}\n"))
+                    .unwrap()
+                    .1
+                    .trim_start();
+                assert!(
+                    after.len() > 40 && !after.starts_with('#'),
+                    "{}: {heading} says nothing",
+                    rule.id
+                );
             }
             assert!(!rule.remedies.is_empty());
         }

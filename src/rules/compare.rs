@@ -9,11 +9,12 @@ use std::cmp::Ordering;
 use bigdecimal::BigDecimal;
 use chrono_tz::Tz;
 
+use super::form::form_of;
 use crate::model::check::{Compare, FieldSpec, Form, Locator};
 use crate::model::column::{Column, ColumnType};
 use crate::model::value::json::{JsonKind, JsonToken, parse_tree, same_value, unescaped};
 use crate::model::value::number::{is_within, rounded};
-use crate::model::value::{Moment, Number, Readings, bytes, instant};
+use crate::model::value::{Number, bytes};
 
 /// What the cache holds for one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,10 @@ impl FieldComparer {
     pub fn new(spec: &FieldSpec, column: &Column) -> Self {
         Self {
             locator: spec.cache.clone(),
-            form: spec.form.or_else(|| form_of(column.kind)).unwrap_or(Form::Text),
+            form: spec
+                .form
+                .or_else(|| form_of(column.kind))
+                .unwrap_or(Form::Text),
             column: column.kind,
             zone: spec.time_zone,
             null: spec.null.clone(),
@@ -90,7 +94,9 @@ impl FieldComparer {
 
     /// Compares what the cache holds with a cell as MySQL printed it; `None` is SQL NULL.
     pub fn compare(&self, token: CacheToken<'_>, cell: Option<&[u8]>) -> Comparison {
-        let Some(cell) = cell else { return self.compare_with_null(token) };
+        let Some(cell) = cell else {
+            return self.compare_with_null(token);
+        };
         let is_nothing = match token {
             CacheToken::Missing => true,
             CacheToken::Json(token) => token.kind == JsonKind::Null && self.form != Form::Json,
@@ -113,7 +119,10 @@ impl FieldComparer {
 
     /// Whether the source's value is a balance below zero.
     pub fn is_cell_negative(&self, cell: Option<&[u8]>) -> bool {
-        self.balance && cell.and_then(Number::parse).is_some_and(|n| n.is_negative())
+        self.balance
+            && cell
+                .and_then(Number::parse)
+                .is_some_and(|n| n.is_negative())
     }
 
     /// Whether the cached value is outside of the declared `min` and `max`.
@@ -125,7 +134,8 @@ impl FieldComparer {
 
     /// Whether the source's value is outside of the declared `min` and `max`.
     pub fn is_cell_out_of_bounds(&self, cell: Option<&[u8]>) -> bool {
-        cell.and_then(Number::parse).is_some_and(|n| self.is_beyond(&n))
+        cell.and_then(Number::parse)
+            .is_some_and(|n| self.is_beyond(&n))
     }
 
     /// Whether this is how the cache spells SQL NULL.
@@ -154,12 +164,20 @@ impl FieldComparer {
         };
         // A value where the source has none yet: the cache knows more, or the source lost it.
         let knows_more = self.compare == Compare::AtLeast || !self.states.is_empty();
-        if is_value && knows_more { Comparison::Ahead } else { Comparison::Differs }
+        if is_value && knows_more {
+            Comparison::Ahead
+        } else {
+            Comparison::Differs
+        }
     }
 
     /// Nothing in the cache where the source has a value: the earliest state a directed field can be in.
     fn nothing_cached(&self) -> Comparison {
-        if self.has_direction() { Comparison::Behind } else { Comparison::Differs }
+        if self.has_direction() {
+            Comparison::Behind
+        } else {
+            Comparison::Differs
+        }
     }
 
     fn compare_values(&self, token: CacheToken<'_>, cell: &[u8]) -> Comparison {
@@ -199,7 +217,11 @@ impl FieldComparer {
 
     fn compare_number(&self, token: CacheToken<'_>, content: &[u8], cell: &[u8]) -> Comparison {
         let mut printed = [0; 20];
-        let cell = if self.column == ColumnType::Bit { bit_text(cell, &mut printed) } else { cell };
+        let cell = if self.column == ColumnType::Bit {
+            bit_text(cell, &mut printed)
+        } else {
+            cell
+        };
         if content == cell {
             return Comparison::Equal;
         }
@@ -207,7 +229,9 @@ impl FieldComparer {
         let (false, Some(cached)) = (is_bool, Number::parse(content)) else {
             return Comparison::Undecodable("it is not a number");
         };
-        let Some(source) = Number::parse(cell) else { return Comparison::Differs };
+        let Some(source) = Number::parse(cell) else {
+            return Comparison::Differs;
+        };
         let order = cached.compare(&source);
         if order.is_eq() || self.is_close(&cached, &source, content, cell) {
             return Comparison::Equal;
@@ -217,22 +241,38 @@ impl FieldComparer {
 
     /// Equal for what the cache can hold: a double where the column or the score is one, the declared
     /// scale, the declared tolerance.
-    fn is_close(&self, cached: &Number<'_>, source: &Number<'_>, content: &[u8], cell: &[u8]) -> bool {
+    fn is_close(
+        &self,
+        cached: &Number<'_>,
+        source: &Number<'_>,
+        content: &[u8],
+        cell: &[u8],
+    ) -> bool {
         if self.locator == Locator::Score || self.column == ColumnType::Float {
             let double = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
             if double(content).is_some_and(|d| d.is_finite() && Some(d) == double(cell)) {
                 return true;
             }
         }
-        let is_rounded = self.scale.filter(|scale| source.scale() > i64::from(*scale)).is_some_and(|scale| {
-            rounded(source, scale).is_some_and(|text| {
-                Number::parse(text.as_bytes()).is_some_and(|source| {
-                    cached.compare(&source).is_eq()
-                        || self.tolerance.as_ref().is_some_and(|t| is_within(cached, &source, t))
+        let is_rounded = self
+            .scale
+            .filter(|scale| source.scale() > i64::from(*scale))
+            .is_some_and(|scale| {
+                rounded(source, scale).is_some_and(|text| {
+                    Number::parse(text.as_bytes()).is_some_and(|source| {
+                        cached.compare(&source).is_eq()
+                            || self
+                                .tolerance
+                                .as_ref()
+                                .is_some_and(|t| is_within(cached, &source, t))
+                    })
                 })
-            })
-        });
-        is_rounded || self.tolerance.as_ref().is_some_and(|t| is_within(cached, source, t))
+            });
+        is_rounded
+            || self
+                .tolerance
+                .as_ref()
+                .is_some_and(|t| is_within(cached, source, t))
     }
 
     fn compare_bool(&self, content: &[u8], cell: &[u8]) -> Comparison {
@@ -241,7 +281,11 @@ impl FieldComparer {
             b"false" | b"0" => false,
             _ => return Comparison::Undecodable("it is neither true, false, 1 nor 0"),
         };
-        if self.truth(cell) == Some(cached) { Comparison::Equal } else { Comparison::Differs }
+        if self.truth(cell) == Some(cached) {
+            Comparison::Equal
+        } else {
+            Comparison::Differs
+        }
     }
 
     /// Whether a cell is true: any number but 0, any set bit.
@@ -256,128 +300,31 @@ impl FieldComparer {
         }
     }
 
-    /// A temporal cell as an instant: TIMESTAMP is UTC, everything else in the field's zone.
-    pub(super) fn moment(&self, cell: &[u8]) -> Option<Moment> {
-        let zone = if self.column == ColumnType::Timestamp { None } else { self.zone };
-        instant::parse(cell, zone)
-    }
-
-    fn compare_time(&self, content: &[u8], cell: &[u8]) -> Comparison {
-        let zones_agree = self.column != ColumnType::Timestamp || self.zone.is_none();
-        if content == cell && zones_agree {
-            return Comparison::Equal;
-        }
-        let Some(civil) = instant::parse_civil(content) else {
-            return Comparison::Undecodable("it is not a date and time");
-        };
-        let (cached, source) = match (instant::resolve(&civil, self.zone), self.moment(cell)) {
-            (Moment::At(cached), Some(Moment::At(source))) => (cached, source),
-            _ => return Comparison::Differs,
-        };
-        // What is finer than a microsecond the database may have rounded up, and a cache that keeps
-        // fewer digits may have cut or rounded.
-        let is_rounded_up = civil.fraction_digits > 6 && shifted(cached, 1).meets(source);
-        if cached.meets(source) || is_rounded_up || self.is_cut(cached, source) {
-            return Comparison::Equal;
-        }
-        self.directed(cached.earlier.cmp(&source.earlier))
-    }
-
-    /// Whether `cached` is `source` cut or rounded to the declared digits of a second.
-    fn is_cut(&self, cached: Readings, source: Readings) -> bool {
-        let Some(scale) = self.scale.filter(|scale| *scale < 6) else { return false };
-        let unit = 10i64.pow(6 - scale);
-        [source.earlier, source.later].into_iter().any(|micros| {
-            let cut = micros.div_euclid(unit) * unit;
-            let round = (micros + unit / 2).div_euclid(unit) * unit;
-            cached.meets(Readings { earlier: cut, later: round })
-        })
-    }
-
-    fn compare_date(&self, content: &[u8], cell: &[u8]) -> Comparison {
-        if content == cell {
-            return Comparison::Equal;
-        }
-        let Some(cached) = instant::parse_civil(content).filter(|_| content.len() == 10) else {
-            return Comparison::Undecodable("it is not a date");
-        };
-        match (cached.naive, self.local_day(cell)) {
-            (Some(cached), Some(source)) => {
-                let order = instant::day_of(cached).cmp(&source);
-                if order.is_eq() { Comparison::Equal } else { self.directed(order) }
-            }
-            _ => Comparison::Differs,
-        }
-    }
-
-    /// The day a cell falls on, since the epoch: where it is an instant, in the field's zone.
-    pub(super) fn local_day(&self, cell: &[u8]) -> Option<i64> {
-        let naive = instant::parse_civil(cell)?.naive?;
-        match (self.column, self.zone) {
-            (ColumnType::Timestamp, Some(zone)) => instant::to_local(naive, Some(zone))
-                .map(|(local, _)| instant::day_of(local.and_utc().timestamp_micros())),
-            _ => Some(instant::day_of(naive)),
-        }
-    }
-
-    /// `unit` microseconds make one of the cache's. A source between two of them may have been cut or
-    /// rounded.
-    fn compare_epoch(&self, content: &[u8], cell: &[u8], unit: i64) -> Comparison {
-        let Some(cached) = Number::parse(content) else {
-            return Comparison::Undecodable("it is not a number");
-        };
-        let Some(Moment::At(source)) = self.moment(cell) else { return Comparison::Differs };
-        let mut order = Ordering::Equal;
-        for (index, micros) in [source.earlier, source.later].into_iter().enumerate() {
-            for spelled in [micros.div_euclid(unit), (micros + unit / 2).div_euclid(unit)] {
-                let mut printed = [0; 20];
-                let number = Number::parse(integer_text(spelled, &mut printed));
-                let compared = number.map_or(Ordering::Less, |n| cached.compare(&n));
-                if compared.is_eq() {
-                    return Comparison::Equal;
-                }
-                if index == 0 {
-                    order = compared;
-                }
-            }
-            if unit > 1 && Number::parse(exact_epoch(micros, unit).as_bytes()).is_some_and(|n| cached.compare(&n).is_eq()) {
-                return Comparison::Equal;
-            }
-        }
-        self.directed(order)
-    }
-
-    fn directed(&self, cached_to_source: Ordering) -> Comparison {
+    pub(super) fn directed(&self, cached_to_source: Ordering) -> Comparison {
         match (self.compare, cached_to_source) {
             (_, Ordering::Equal) => Comparison::Equal,
             (Compare::Equal, _) => Comparison::Differs,
-            (Compare::AtLeast, Ordering::Less) | (Compare::AtMost, Ordering::Greater) => Comparison::Behind,
+            (Compare::AtLeast, Ordering::Less) | (Compare::AtMost, Ordering::Greater) => {
+                Comparison::Behind
+            }
             (Compare::AtLeast | Compare::AtMost, _) => Comparison::Ahead,
         }
     }
 
     fn is_beyond(&self, number: &Number<'_>) -> bool {
         let order = |bound: &Option<String>| {
-            bound.as_ref().and_then(|b| Number::parse(b.as_bytes())).map(|b| number.compare(&b))
+            bound
+                .as_ref()
+                .and_then(|b| Number::parse(b.as_bytes()))
+                .map(|b| number.compare(&b))
         };
         order(&self.min) == Some(Ordering::Less) || order(&self.max) == Some(Ordering::Greater)
     }
 
     fn has_number(&self, token: CacheToken<'_>, holds: impl Fn(&Number<'_>) -> bool) -> bool {
-        content(token).ok().is_some_and(|c| Number::parse(&c).is_some_and(|n| holds(&n)))
-    }
-}
-
-/// The form a column's type implies; `None` where it must be declared.
-pub(super) fn form_of(column: ColumnType) -> Option<Form> {
-    match column {
-        ColumnType::Integer { .. } | ColumnType::Bit | ColumnType::Year => Some(Form::Integer),
-        ColumnType::Decimal { .. } | ColumnType::Float => Some(Form::Decimal),
-        ColumnType::Text | ColumnType::Enum | ColumnType::SetOf | ColumnType::Time => Some(Form::Text),
-        ColumnType::DateTime | ColumnType::Timestamp => Some(Form::DateTime),
-        ColumnType::Date => Some(Form::Date),
-        ColumnType::Json => Some(Form::Json),
-        ColumnType::Binary | ColumnType::Other => None,
+        content(token)
+            .ok()
+            .is_some_and(|c| Number::parse(&c).is_some_and(|n| holds(&n)))
     }
 }
 
@@ -387,7 +334,9 @@ pub(super) fn content(token: CacheToken<'_>) -> Result<Cow<'_, [u8]>, &'static s
         CacheToken::Missing => Err("it is missing"),
         CacheToken::Raw(raw) => Ok(Cow::Borrowed(raw)),
         CacheToken::Json(token) => match token.kind {
-            JsonKind::String { is_escaped: false } => Ok(Cow::Borrowed(&token.raw[1..token.raw.len() - 1])),
+            JsonKind::String { is_escaped: false } => {
+                Ok(Cow::Borrowed(&token.raw[1..token.raw.len() - 1]))
+            }
             JsonKind::String { is_escaped: true } => Ok(unescaped(token.raw)),
             JsonKind::Number | JsonKind::Bool => Ok(Cow::Borrowed(token.raw)),
             JsonKind::Null => Err("it is null"),
@@ -402,28 +351,13 @@ pub(super) fn bit_text<'b>(bits: &'b [u8], printed: &'b mut [u8; 20]) -> &'b [u8
     if bits.len() > 8 {
         return bits;
     }
-    let value = bits.iter().fold(0u64, |value, byte| (value << 8) | u64::from(*byte));
+    let value = bits
+        .iter()
+        .fold(0u64, |value, byte| (value << 8) | u64::from(*byte));
     digits_into(value, printed)
 }
 
-/// Microseconds as a decimal number of `unit`s, exactly.
-fn exact_epoch(micros: i64, unit: i64) -> String {
-    let digits = if unit == 1_000 { 3 } else { 6 };
-    let sign = if micros < 0 { "-" } else { "" };
-    let (unit, micros) = (unit.unsigned_abs(), micros.unsigned_abs());
-    format!("{sign}{}.{:0digits$}", micros / unit, micros % unit)
-}
-
-fn integer_text(value: i64, printed: &mut [u8; 20]) -> &[u8] {
-    if value >= 0 {
-        return digits_into(value.unsigned_abs(), printed);
-    }
-    let start = 20 - digits_into(value.unsigned_abs(), printed).len() - 1;
-    printed[start] = b'-';
-    &printed[start..]
-}
-
-fn digits_into(mut value: u64, printed: &mut [u8; 20]) -> &[u8] {
+pub(super) fn digits_into(mut value: u64, printed: &mut [u8; 20]) -> &[u8] {
     let mut at = printed.len();
     loop {
         at -= 1;
@@ -433,10 +367,6 @@ fn digits_into(mut value: u64, printed: &mut [u8; 20]) -> &[u8] {
             return &printed[at..];
         }
     }
-}
-
-fn shifted(readings: Readings, micros: i64) -> Readings {
-    Readings { earlier: readings.earlier + micros, later: readings.later + micros }
 }
 
 fn spelled(spells: Option<bool>, reason: &'static str) -> Comparison {
@@ -460,7 +390,11 @@ fn compare_json(token: CacheToken<'_>, cell: &[u8]) -> Comparison {
         (Err(_), _) => Comparison::Undecodable("it is not JSON, or a member occurs twice"),
         (Ok(_), Err(_)) => Comparison::Differs,
         (Ok(cached), Ok(source)) => {
-            if same_value(&cached, &source) { Comparison::Equal } else { Comparison::Differs }
+            if same_value(&cached, &source) {
+                Comparison::Equal
+            } else {
+                Comparison::Differs
+            }
         }
     }
 }

@@ -289,3 +289,307 @@ fn instant_of(mapping: &Mapping, row: RowRef<'_>, cell: usize, form: TimeForm) -
         Moment::ZeroDate => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::check::{CacheCheck, Locator, TimeColumn, ValueKind, VersionSpec};
+    use crate::model::observation::CachedState;
+    use crate::model::rows::Row;
+    use crate::model::time::Micros;
+    use crate::rules::testing::*;
+
+    const TIMING: ConfirmTiming = ConfirmTiming {
+        settle: Duration::from_secs(2),
+        cache_delay: Duration::from_secs(5),
+        commit_margin: Duration::from_secs(60),
+    };
+    /// 2026-11-21 14:00:00, when the test rows were last changed.
+    const CHANGED: i64 = 1_795_269_600;
+
+    fn primary() -> SourceIdentity {
+        SourceIdentity {
+            name: "primary".into(),
+            read_only: false,
+        }
+    }
+
+    fn window(spec: CacheCheck) -> CacheCheck {
+        let time = TimeColumn {
+            column: named("changed_at"),
+            form: TimeForm::Native,
+        };
+        CacheCheck {
+            window: Some(Window::ChangedAt(time)),
+            ..spec
+        }
+    }
+
+    fn plain() -> Judge {
+        judge(
+            window(check(ValueKind::Integer, vec![field(Locator::Whole, "n")])),
+            &[INTEGER],
+        )
+    }
+
+    fn versioned() -> Judge {
+        let mut spec = window(check(ValueKind::Json, vec![field(pointer("/n"), "n")]));
+        spec.version = Some(VersionSpec {
+            cache: pointer("/v"),
+            column: named("version"),
+        });
+        judge(spec, &[INTEGER])
+    }
+
+    const INTEGER: ColumnType = ColumnType::Integer { unsigned: false };
+
+    /// A look `seconds` after the first, which is ten minutes after the row's last change.
+    fn look(seconds: i64, state: CachedState, row: Row) -> Look {
+        let at = Micros((CHANGED + 600 + seconds) * 1_000_000);
+        Look {
+            before: state.clone(),
+            after: state,
+            row: Some(row),
+            source: primary(),
+            source_time: at,
+            at,
+        }
+    }
+
+    fn verdict(judge: &Judge, looks: &[Look]) -> Option<(Verdict, usize)> {
+        match decide(judge, looks, &primary(), TIMING) {
+            Decision::Settled { verdict, look, .. } => Some((verdict, look)),
+            Decision::LookAgain { .. } => None,
+        }
+    }
+
+    fn wait(judge: &Judge, looks: &[Look]) -> Option<u64> {
+        match decide(judge, looks, &primary(), TIMING) {
+            Decision::LookAgain { after } => Some(after.as_secs()),
+            Decision::Settled { .. } => None,
+        }
+    }
+
+    #[test]
+    fn two_equal_looks_far_enough_apart_confirm() {
+        let (judge, five) = (plain(), || row("1", &[Some("5")]));
+        assert_eq!(wait(&judge, &[]), Some(0));
+        assert_eq!(wait(&judge, &[look(0, value("4"), five())]), Some(2));
+        assert_eq!(
+            wait(
+                &judge,
+                &[look(0, value("4"), five()), look(1, value("4"), five())]
+            ),
+            Some(1)
+        );
+        let looks = [look(0, value("4"), five()), look(2, value("4"), five())];
+        assert_eq!(verdict(&judge, &looks), Some((Verdict::Confirmed, 1)));
+    }
+
+    #[test]
+    fn a_row_that_moved_lately_takes_the_whole_delay() {
+        let judge = plain();
+        let fresh = |seconds| Look {
+            source_time: Micros((CHANGED + 60 + seconds) * 1_000_000),
+            ..look(seconds, value("4"), row("1", &[Some("5")]))
+        };
+        assert_eq!(wait(&judge, &[fresh(0)]), Some(5));
+        assert_eq!(verdict(&judge, &[fresh(0), fresh(4)]), None);
+        assert_eq!(
+            verdict(&judge, &[fresh(0), fresh(5)]),
+            Some((Verdict::Confirmed, 1))
+        );
+    }
+
+    #[test]
+    fn without_a_row_or_its_time_it_takes_the_whole_delay() {
+        let gone = |seconds| Look {
+            row: None,
+            ..look(seconds, value("4"), row("1", &[None]))
+        };
+        assert_eq!(wait(&plain(), &[gone(0)]), Some(5));
+        assert_eq!(
+            verdict(&plain(), &[gone(0), gone(5)]),
+            Some((Verdict::Confirmed, 1))
+        );
+        let untimed = judge(
+            check(ValueKind::Integer, vec![field(Locator::Whole, "n")]),
+            &[INTEGER],
+        );
+        assert_eq!(
+            wait(&untimed, &[look(0, value("4"), row("1", &[Some("5")]))]),
+            Some(5)
+        );
+    }
+
+    #[test]
+    fn one_correct_look_is_enough() {
+        let looks = [
+            look(0, value("4"), row("1", &[Some("5")])),
+            look(1, value("5"), row("1", &[Some("5")])),
+        ];
+        assert_eq!(verdict(&plain(), &looks), Some((Verdict::Transient, 1)));
+    }
+
+    #[test]
+    fn an_unversioned_value_that_flips_is_not_confirmed() {
+        let judge = plain();
+        // The row went 5 → 6 → 7 while the cache held 4: it may have been right in between.
+        let looks: Vec<_> = (0..5)
+            .map(|i| {
+                look(
+                    i * 6,
+                    value("4"),
+                    row_with(
+                        "1",
+                        "2026-11-21 14:00:00",
+                        &[Some(&(5 + i).to_string())],
+                        ["0", "1"],
+                    ),
+                )
+            })
+            .collect();
+        assert_eq!(verdict(&judge, &looks[..2]), None);
+        assert_eq!(wait(&judge, &looks[..2]), Some(2));
+        assert_eq!(verdict(&judge, &looks), Some((Verdict::Unknown, 4)));
+        // 4 → 3 → 4 in the cache: equal bytes, with others seen in between.
+        let flips = [("4", 0), ("3", 3), ("4", 6)]
+            .map(|(v, at)| look(at, value(v), row("1", &[Some("5")])));
+        assert_eq!(verdict(&judge, &flips), None);
+        let mut torn = [0, 3, 6].map(|at| look(at, value("4"), row("1", &[Some("5")])));
+        torn[1].after = value("3");
+        assert_eq!(verdict(&judge, &torn[..2]), None);
+        assert_eq!(verdict(&judge, &torn), None);
+    }
+
+    #[test]
+    fn a_version_needs_no_quiet_source() {
+        let judge = versioned();
+        let stale = || value(r#"{"v":1,"n":4}"#);
+        let looks = [
+            look(0, stale(), row("2", &[Some("5")])),
+            look(2, stale(), row("3", &[Some("6")])),
+        ];
+        assert_eq!(verdict(&judge, &looks), Some((Verdict::Confirmed, 1)));
+        // What cannot be read carries no version.
+        let looks = [
+            look(0, value("{"), row("2", &[Some("5")])),
+            look(2, value("{"), row("3", &[Some("6")])),
+        ];
+        assert_eq!(verdict(&judge, &looks), None);
+    }
+
+    #[test]
+    fn what_keeps_changing_is_hot() {
+        let looks: Vec<_> = (0..5)
+            .map(|i| look(i * 6, value(&i.to_string()), row("1", &[Some("9")])))
+            .collect();
+        assert_eq!(verdict(&plain(), &looks[..4]), None);
+        assert_eq!(verdict(&plain(), &looks), Some((Verdict::Hot, 4)));
+    }
+
+    #[test]
+    fn another_server_proves_nothing() {
+        let from = |name: &str, read_only, seconds| Look {
+            source: SourceIdentity {
+                name: name.into(),
+                read_only,
+            },
+            ..look(seconds, value("4"), row("1", &[Some("5")]))
+        };
+        for elsewhere in [("other", false), ("primary", true)] {
+            let looks: Vec<_> = (0..5)
+                .map(|i| from(elsewhere.0, elsewhere.1, i * 6))
+                .collect();
+            assert_eq!(verdict(&plain(), &looks[..4]), None);
+            assert_eq!(verdict(&plain(), &looks), Some((Verdict::Unknown, 4)));
+        }
+        let healed = Look {
+            before: value("5"),
+            after: value("5"),
+            ..from("other", false, 0)
+        };
+        assert_eq!(
+            verdict(&plain(), &[healed]),
+            None,
+            "a correct answer from elsewhere is no proof either"
+        );
+        let looks = [
+            from("primary", false, 0),
+            from("other", false, 3),
+            from("primary", false, 6),
+        ];
+        assert_eq!(verdict(&plain(), &looks), Some((Verdict::Confirmed, 2)));
+    }
+
+    #[test]
+    fn only_what_both_looks_object_to_is_confirmed() {
+        let spec = window(check(
+            ValueKind::Json,
+            vec![field(pointer("/a"), "a"), field(pointer("/b"), "b")],
+        ));
+        let judge = judge(
+            CacheCheck {
+                version: Some(VersionSpec {
+                    cache: pointer("/v"),
+                    column: named("version"),
+                }),
+                ..spec
+            },
+            &[INTEGER; 2],
+        );
+        let cached = || value(r#"{"v":1,"a":1,"b":1}"#);
+        let looks = [
+            look(0, cached(), row("1", &[Some("2"), Some("2")])),
+            look(2, cached(), row("1", &[Some("1"), Some("2")])),
+        ];
+        let Decision::Settled {
+            verdict, suspects, ..
+        } = decide(&judge, &looks, &primary(), TIMING)
+        else {
+            panic!("settles");
+        };
+        assert_eq!(
+            (verdict, ids(&suspects)),
+            (Verdict::Confirmed, vec![("value-mismatch", Some(1))])
+        );
+    }
+
+    #[test]
+    fn a_delta_needs_a_constant_gap_on_a_quiet_source() {
+        let mut spec = window(check(ValueKind::Integer, vec![field(Locator::Whole, "n")]));
+        spec.writes = Writes::Delta;
+        let judge = judge(spec, &[INTEGER]);
+        let quiet = [
+            look(0, value("4"), row("1", &[Some("5")])),
+            look(2, value("4"), row("1", &[Some("5")])),
+        ];
+        assert_eq!(verdict(&judge, &quiet), Some((Verdict::Confirmed, 1)));
+        let moving = [
+            look(0, value("4"), row("1", &[Some("5")])),
+            look(2, value("5"), row("1", &[Some("6")])),
+        ];
+        assert_eq!(verdict(&judge, &moving), None);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_null_from_empty_and_cells_apart() {
+        let judge = judge(
+            check(
+                ValueKind::Json,
+                vec![field(pointer("/a"), "a"), field(pointer("/b"), "b")],
+            ),
+            &[ColumnType::Text; 2],
+        );
+        let prints = [
+            [Some("ab"), Some("")],
+            [Some("a"), Some("b")],
+            [Some("ab"), None],
+            [None, Some("ab")],
+        ]
+        .map(|cells| fingerprint(judge.mapping(), row("1", &cells).as_ref()));
+        for (i, left) in prints.iter().enumerate() {
+            assert!(prints[i + 1..].iter().all(|right| left != right));
+        }
+    }
+}

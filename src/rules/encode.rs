@@ -33,13 +33,20 @@ impl FieldComparer {
 
     /// What the cache should hold for `cell`, spelled like `old`: a number in quotes stays in quotes, a
     /// date keeps its separator, digits and offset.
-    pub fn encode_like(&self, cell: Option<&[u8]>, old: CacheToken<'_>) -> Result<EncodedField, CannotEncode> {
-        let Some(cell) = cell else { return self.encode_null() };
+    pub fn encode_like(
+        &self,
+        cell: Option<&[u8]>,
+        old: CacheToken<'_>,
+    ) -> Result<EncodedField, CannotEncode> {
+        let Some(cell) = cell else {
+            return self.encode_null();
+        };
         let text = self.spell(cell, old)?;
         if !matches!(self.locator, Locator::Pointer(_)) {
             return Ok(EncodedField::Raw(text));
         }
-        let was_text = matches!(old, CacheToken::Json(t) if matches!(t.kind, JsonKind::String { .. }));
+        let was_text =
+            matches!(old, CacheToken::Json(t) if matches!(t.kind, JsonKind::String { .. }));
         let is_bare = match self.form {
             Form::Json => return Ok(EncodedField::Json(text)),
             Form::Text | Form::DateTime | Form::Date | Form::Hex | Form::Base64 => false,
@@ -48,7 +55,9 @@ impl FieldComparer {
         if is_bare {
             return Ok(EncodedField::Json(text));
         }
-        quoted(&text).map(EncodedField::Json).ok_or(CannotEncode("JSON holds UTF-8 only"))
+        quoted(&text)
+            .map(EncodedField::Json)
+            .ok_or(CannotEncode("JSON holds UTF-8 only"))
     }
 
     fn encode_null(&self) -> Result<EncodedField, CannotEncode> {
@@ -60,13 +69,15 @@ impl FieldComparer {
                 if is_number {
                     return Ok(EncodedField::Json(null.clone()));
                 }
-                quoted(null).map(EncodedField::Json).ok_or(CannotEncode("JSON holds UTF-8 only"))
+                quoted(null)
+                    .map(EncodedField::Json)
+                    .ok_or(CannotEncode("JSON holds UTF-8 only"))
             }
             (Locator::HashField(_), None) => Ok(EncodedField::Missing),
             (_, Some(null)) => Ok(EncodedField::Raw(null.clone())),
-            (Locator::Whole | Locator::Score, None) => {
-                Err(CannotEncode("SQL NULL has no spelling here; declare one with `null`"))
-            }
+            (Locator::Whole | Locator::Score, None) => Err(CannotEncode(
+                "SQL NULL has no spelling here; declare one with `null`",
+            )),
         }
     }
 
@@ -74,14 +85,18 @@ impl FieldComparer {
         let old_text = content(old).unwrap_or_default();
         match self.form {
             Form::Text => Ok(cell.to_vec()),
-            Form::Json => parse_tree(cell).map(|_| cell.to_vec()).map_err(|_| CannotEncode("it is not JSON")),
+            Form::Json => parse_tree(cell)
+                .map(|_| cell.to_vec())
+                .map_err(|_| CannotEncode("it is not JSON")),
             Form::Hex => Ok(bytes::to_hex(cell, &old_text).into_bytes()),
             Form::Base64 => Ok(bytes::to_base64(cell, &old_text).into_bytes()),
             Form::Integer | Form::Decimal => self.spell_number(cell),
             Form::Bool => self.spell_bool(cell, &old_text),
             Form::DateTime => self.spell_time(cell, &old_text),
             Form::Date => {
-                let day = self.local_day(cell).ok_or(CannotEncode("it is no date, or a zero date"))?;
+                let day = self
+                    .local_day(cell)
+                    .ok_or(CannotEncode("it is no date, or a zero date"))?;
                 let date = chrono::DateTime::from_timestamp(day * 86_400, 0)
                     .ok_or(CannotEncode("its year is out of range"))?;
                 Ok(date.format("%Y-%m-%d").to_string().into_bytes())
@@ -94,29 +109,50 @@ impl FieldComparer {
 
     fn spell_number(&self, cell: &[u8]) -> Result<Vec<u8>, CannotEncode> {
         let mut printed = [0; 20];
-        let cell = if self.column == ColumnType::Bit { bit_text(cell, &mut printed) } else { cell };
+        let cell = if self.column == ColumnType::Bit {
+            bit_text(cell, &mut printed)
+        } else {
+            cell
+        };
         let number = Number::parse(cell).ok_or(CannotEncode("it is not a number"))?;
         let too_large = CannotEncode("it is too large to write out");
-        if let Some(scale) = self.scale.filter(|scale| number.scale() > i64::from(*scale)) {
-            return rounded(&number, scale).map(String::into_bytes).ok_or(too_large);
+        if let Some(scale) = self
+            .scale
+            .filter(|scale| number.scale() > i64::from(*scale))
+        {
+            return rounded(&number, scale)
+                .map(String::into_bytes)
+                .ok_or(too_large);
         }
         if self.form == Form::Integer {
-            return number.to_integer_text().map(String::into_bytes).ok_or(CannotEncode("it is not a whole number"));
+            return number
+                .to_integer_text()
+                .map(String::into_bytes)
+                .ok_or(CannotEncode("it is not a whole number"));
         }
         // ZEROFILL prints leading zeros, which JSON refuses.
         if matches!(parse_tree(cell), Ok(tree) if tree.raw() == cell) {
             return Ok(cell.to_vec());
         }
-        number.to_big().map(|n| n.to_plain_string().into_bytes()).ok_or(too_large)
+        number
+            .to_big()
+            .map(|n| n.to_plain_string().into_bytes())
+            .ok_or(too_large)
     }
 
     fn spell_bool(&self, cell: &[u8], old: &[u8]) -> Result<Vec<u8>, CannotEncode> {
-        let truth = self.truth(cell).ok_or(CannotEncode("it is neither true nor false"))?;
+        let truth = self
+            .truth(cell)
+            .ok_or(CannotEncode("it is neither true nor false"))?;
         let in_words = match old {
             b"true" | b"false" => true,
             b"1" | b"0" => false,
             _ if matches!(self.locator, Locator::Pointer(_)) => true,
-            _ => return Err(CannotEncode("a bool is `true` or `1`, and there is no older one to imitate")),
+            _ => {
+                return Err(CannotEncode(
+                    "a bool is `true` or `1`, and there is no older one to imitate",
+                ));
+            }
         };
         Ok(match (in_words, truth) {
             (true, true) => b"true".to_vec(),
@@ -134,7 +170,11 @@ impl FieldComparer {
     }
 
     fn spell_epoch(&self, cell: &[u8], unit: i64) -> Result<Vec<u8>, CannotEncode> {
-        Ok(self.instant(cell)?.div_euclid(unit).to_string().into_bytes())
+        Ok(self
+            .instant(cell)?
+            .div_euclid(unit)
+            .to_string()
+            .into_bytes())
     }
 
     fn spell_time(&self, cell: &[u8], old: &[u8]) -> Result<Vec<u8>, CannotEncode> {
@@ -153,9 +193,15 @@ impl FieldComparer {
             Some(0) => None,
             _ => self.zone,
         };
-        let (local, offset) = instant::to_local(micros, zone).ok_or(CannotEncode("its year is out of range"))?;
-        let separator = old.get(10).filter(|_| like.is_some()).map_or('T', |b| char::from(*b));
-        let needed = (0..=6).find(|digits| micros % 10i64.pow(6 - digits) == 0).unwrap_or(6);
+        let (local, offset) =
+            instant::to_local(micros, zone).ok_or(CannotEncode("its year is out of range"))?;
+        let separator = old
+            .get(10)
+            .filter(|_| like.is_some())
+            .map_or('T', |b| char::from(*b));
+        let needed = (0..=6)
+            .find(|digits| micros % 10i64.pow(6 - digits) == 0)
+            .unwrap_or(6);
         let kept = like.map_or(0, |civil| civil.fraction_digits.min(9));
         let digits = kept.max(match needed {
             0 => 0,
@@ -163,7 +209,11 @@ impl FieldComparer {
             _ => 6,
         });
         let fraction = format!("{:06}000", micros.rem_euclid(1_000_000));
-        let mut text = format!("{}{separator}{}", local.format("%Y-%m-%d"), local.format("%H:%M:%S"));
+        let mut text = format!(
+            "{}{separator}{}",
+            local.format("%Y-%m-%d"),
+            local.format("%H:%M:%S")
+        );
         if digits > 0 {
             text.push('.');
             text.push_str(&fraction[..digits]);

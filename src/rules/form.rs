@@ -3,8 +3,6 @@
 use crate::model::check::{Compare, FieldSpec, Form, Locator};
 use crate::model::column::{Column, ColumnType};
 
-use super::compare::form_of;
-
 /// Whether `spec` can be compared with `column` at all. The error says what is wrong and what to
 /// write, for a fault at the field's line.
 pub fn check_form(spec: &FieldSpec, column: &Column) -> Result<(), String> {
@@ -26,6 +24,21 @@ pub fn check_form(spec: &FieldSpec, column: &Column) -> Result<(), String> {
     check_settings(spec, form)
 }
 
+/// The form a column's type implies; `None` where it must be declared.
+pub(super) fn form_of(column: ColumnType) -> Option<Form> {
+    match column {
+        ColumnType::Integer { .. } | ColumnType::Bit | ColumnType::Year => Some(Form::Integer),
+        ColumnType::Decimal { .. } | ColumnType::Float => Some(Form::Decimal),
+        ColumnType::Text | ColumnType::Enum | ColumnType::SetOf | ColumnType::Time => {
+            Some(Form::Text)
+        }
+        ColumnType::DateTime | ColumnType::Timestamp => Some(Form::DateTime),
+        ColumnType::Date => Some(Form::Date),
+        ColumnType::Json => Some(Form::Json),
+        ColumnType::Binary | ColumnType::Other => None,
+    }
+}
+
 fn check_settings(spec: &FieldSpec, form: Form) -> Result<(), String> {
     let is_number = matches!(form, Form::Integer | Form::Decimal);
     let is_time = matches!(
@@ -33,7 +46,10 @@ fn check_settings(spec: &FieldSpec, form: Form) -> Result<(), String> {
         Form::DateTime | Form::Date | Form::EpochSeconds | Form::EpochMillis | Form::EpochMicros
     );
     let refuse = |setting: &str, needed: &str| {
-        Err(format!("`{setting}` needs {needed}, and this field is spelled as {}", form_name(form)))
+        Err(format!(
+            "`{setting}` needs {needed}, and this field is spelled as {}",
+            form_name(form)
+        ))
     };
     if spec.compare != Compare::Equal && !is_number && !is_time {
         return refuse("compare", "a number or a time");
@@ -54,7 +70,9 @@ fn check_settings(spec: &FieldSpec, form: Form) -> Result<(), String> {
         return refuse("balance", "a number");
     }
     match spec.scale {
-        Some(_) if !is_number && form != Form::DateTime => return refuse("scale", "a number or a datetime"),
+        Some(_) if !is_number && form != Form::DateTime => {
+            return refuse("scale", "a number or a datetime");
+        }
         Some(scale) if form == Form::DateTime && scale > 6 => {
             return Err("`scale` of a datetime is at most 6: MySQL keeps microseconds".to_owned());
         }
@@ -75,12 +93,22 @@ fn fits(form: Form, column: ColumnType) -> bool {
     match form {
         Form::Text => column != C::Bit,
         Form::Integer | Form::Decimal => {
-            matches!(column, C::Integer { .. } | C::Decimal { .. } | C::Float | C::Text | C::Bit | C::Year)
+            matches!(
+                column,
+                C::Integer { .. } | C::Decimal { .. } | C::Float | C::Text | C::Bit | C::Year
+            )
         }
         Form::Bool => {
-            matches!(column, C::Integer { .. } | C::Decimal { scale: 0 } | C::Bit | C::Text | C::Enum)
+            matches!(
+                column,
+                C::Integer { .. } | C::Decimal { scale: 0 } | C::Bit | C::Text | C::Enum
+            )
         }
-        Form::DateTime | Form::Date | Form::EpochSeconds | Form::EpochMillis | Form::EpochMicros => {
+        Form::DateTime
+        | Form::Date
+        | Form::EpochSeconds
+        | Form::EpochMillis
+        | Form::EpochMicros => {
             matches!(column, C::DateTime | C::Timestamp | C::Date | C::Text)
         }
         // MariaDB calls its JSON columns text or binary.

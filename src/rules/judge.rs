@@ -62,7 +62,11 @@ enum View<'a> {
 impl Judge {
     pub fn new(mapping: Arc<Mapping>, context: JudgeContext) -> Self {
         let check = Arc::clone(&mapping.check);
-        let pointed = check.version.iter().map(|v| &v.cache).chain(check.fields.iter().map(|f| &f.cache));
+        let pointed = check
+            .version
+            .iter()
+            .map(|v| &v.cache)
+            .chain(check.fields.iter().map(|f| &f.cache));
         let pointers = Pointers::compile(pointed.filter_map(|locator| match locator {
             Locator::Pointer(tokens) => Some(tokens.as_slice()),
             _ => None,
@@ -80,17 +84,39 @@ impl Judge {
                 }
             }
         };
-        let version = check.version.as_ref().zip(mapping.version_cell).map(|(version, cell)| {
-            let spec = version_field(version);
-            let place = place(&version.cache);
-            Compiled { comparer: FieldComparer::new(&spec, &mapping.columns[cell]), cell, place }
-        });
-        let fields = check.fields.iter().zip(&mapping.field_cells).map(|(spec, &cell)| {
-            let place = place(&spec.cache);
-            Compiled { comparer: FieldComparer::new(spec, &mapping.columns[cell]), cell, place }
-        });
+        let version = check
+            .version
+            .as_ref()
+            .zip(mapping.version_cell)
+            .map(|(version, cell)| {
+                let spec = version_field(version);
+                let place = place(&version.cache);
+                Compiled {
+                    comparer: FieldComparer::new(&spec, &mapping.columns[cell]),
+                    cell,
+                    place,
+                }
+            });
+        let fields = check
+            .fields
+            .iter()
+            .zip(&mapping.field_cells)
+            .map(|(spec, &cell)| {
+                let place = place(&spec.cache);
+                Compiled {
+                    comparer: FieldComparer::new(spec, &mapping.columns[cell]),
+                    cell,
+                    place,
+                }
+            });
         let fields = fields.collect();
-        Self { mapping, context, pointers, version, fields }
+        Self {
+            mapping,
+            context,
+            pointers,
+            version,
+            fields,
+        }
     }
 
     pub fn mapping(&self) -> &Mapping {
@@ -136,7 +162,9 @@ impl Judge {
         match view {
             View::Missing { key_exists } => case.presence = Presence::Missing { key_exists },
             View::WrongType(name) => case.presence = Presence::WrongType(name),
-            View::Value(bytes) if self.is_absent_mark(bytes) => case.presence = Presence::AbsentMark,
+            View::Value(bytes) if self.is_absent_mark(bytes) => {
+                case.presence = Presence::AbsentMark
+            }
             View::Value(_) | View::Fields(_) => {
                 if let Some(row) = row.filter(|_| meaning == RowMeaning::Live) {
                     self.compare_fields(&mut case, row, view);
@@ -155,7 +183,11 @@ impl Judge {
     pub fn tokens<'a>(&self, cached: &'a Cached) -> Result<Vec<CacheToken<'a>>, JsonFault> {
         let view = View::of(cached);
         self.with_slots(view, |slots| {
-            self.version.iter().chain(&self.fields).map(|field| token(field.place, view, slots)).collect()
+            self.version
+                .iter()
+                .chain(&self.fields)
+                .map(|field| token(field.place, view, slots))
+                .collect()
         })
     }
 
@@ -163,12 +195,16 @@ impl Judge {
         let check = &self.mapping.check;
         match (self.mapping.meaning(row), row) {
             (RowMeaning::Live, Some(row)) => match view {
-                View::Missing { key_exists } => !super::cache::missing_key::is_expected(check, self.context, key_exists),
+                View::Missing { key_exists } => {
+                    !super::cache::missing_key::is_expected(check, self.context, key_exists)
+                }
                 View::WrongType(_) => false,
                 View::Value(bytes) if self.is_absent_mark(bytes) => false,
                 View::Value(_) | View::Fields(_) => {
                     let has_expiry = !super::cache::lost_expiry::is_lost(check, expiry);
-                    has_expiry && self.with_slots(view, |slots| self.agrees_live(row, view, slots)) == Ok(true)
+                    has_expiry
+                        && self.with_slots(view, |slots| self.agrees_live(row, view, slots))
+                            == Ok(true)
                 }
             },
             _ => match view {
@@ -179,9 +215,17 @@ impl Judge {
         }
     }
 
-    fn agrees_live<'a>(&self, row: RowRef<'_>, view: View<'a>, slots: &[Option<JsonToken<'a>>]) -> bool {
+    fn agrees_live<'a>(
+        &self,
+        row: RowRef<'_>,
+        view: View<'a>,
+        slots: &[Option<JsonToken<'a>>],
+    ) -> bool {
         let is_equal = |field: &Compiled| {
-            field.comparer.compare(token(field.place, view, slots), row.cell(field.cell)) == Comparison::Equal
+            field
+                .comparer
+                .compare(token(field.place, view, slots), row.cell(field.cell))
+                == Comparison::Equal
         };
         let is_sound = |field: &Compiled| {
             let token = token(field.place, view, slots);
@@ -271,7 +315,9 @@ impl Judge {
 impl<'a> View<'a> {
     fn of(cached: &'a Cached) -> Self {
         match cached {
-            Cached::Missing { key_exists } => View::Missing { key_exists: *key_exists },
+            Cached::Missing { key_exists } => View::Missing {
+                key_exists: *key_exists,
+            },
             Cached::WrongType(name) => View::WrongType(name),
             Cached::Value(bytes) => View::Value(bytes),
             Cached::Fields(fields) => View::Fields(fields),
@@ -286,12 +332,15 @@ fn holds_nothing(view: View<'_>) -> bool {
 fn token<'a>(place: Place, view: View<'a>, slots: &[Option<JsonToken<'a>>]) -> CacheToken<'a> {
     match (place, view) {
         (Place::Whole, View::Value(bytes)) => CacheToken::Raw(bytes),
-        (Place::Pointer(slot), View::Value(_)) => {
-            slots.get(slot).copied().flatten().map_or(CacheToken::Missing, CacheToken::Json)
-        }
-        (Place::HashField(index), View::Fields(fields)) => {
-            fields.get(index).and_then(Option::as_deref).map_or(CacheToken::Missing, CacheToken::Raw)
-        }
+        (Place::Pointer(slot), View::Value(_)) => slots
+            .get(slot)
+            .copied()
+            .flatten()
+            .map_or(CacheToken::Missing, CacheToken::Json),
+        (Place::HashField(index), View::Fields(fields)) => fields
+            .get(index)
+            .and_then(Option::as_deref)
+            .map_or(CacheToken::Missing, CacheToken::Raw),
         _ => CacheToken::Missing,
     }
 }
@@ -313,5 +362,88 @@ fn version_field(version: &crate::model::check::VersionSpec) -> FieldSpec {
         follows: None,
         balance: false,
         redact: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::model::check::*;
+    use crate::model::column::ColumnType;
+    use crate::model::observation::{Cached, CachedState, KeyExpiry};
+    use crate::rules::testing::*;
+
+    const INTEGER: ColumnType = ColumnType::Integer { unsigned: false };
+
+    fn spec(ahead_ok: bool, expect_present: bool, expiry: Expiry, has_version: bool) -> CacheCheck {
+        let mut spec = check(
+            ValueKind::Json,
+            vec![
+                field(pointer("/n"), "n"),
+                field(pointer("/s"), "s"),
+                field(pointer("/f"), "f"),
+            ],
+        );
+        spec.fields[0].compare = Compare::AtLeast;
+        spec.fields[0].balance = true;
+        spec.fields[0].max = Some(2.into());
+        spec.fields[1].states = vec!["A".into(), "B".into()];
+        spec.fields[2].follows = Some(0);
+        spec.absent = vec![b"-".to_vec()];
+        let version = VersionSpec {
+            cache: pointer("/v"),
+            column: named("version"),
+        };
+        CacheCheck {
+            ahead_ok,
+            expect_present,
+            expiry,
+            version: has_version.then_some(version),
+            ..spec
+        }
+    }
+
+    fn document(v: &str, n: &str, s: &str, f: &str) -> String {
+        let members = [("v", v), ("n", n), ("s", s), ("f", f)];
+        let members: Vec<_> = members
+            .iter()
+            .filter(|m| !m.1.is_empty())
+            .map(|(k, v)| format!("\"{k}\":{v}"))
+            .collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn the_hot_path_says_what_the_rules_say(
+            (v, n) in ("|1|2|null", "|0|1|3|-1|\"1\"|x|null"), (s, f) in ("|\"A\"|\"B\"|\"C\"|1", "|\"\"|\"x\"|null"),
+            (version, number) in ("1|2", prop::option::of("0|1|3|-1")), (state, follower) in (prop::option::of("A|B|D"), prop::option::of("x?")),
+            what in 0u8..8, row_kind in 0u8..8, ahead_ok: bool, expect_present: bool, has_version: bool, expiry in 0u8..3,
+        ) {
+            let expiry = [Expiry::Any, Expiry::Required, Expiry::None][usize::from(expiry)];
+            let judge = judge(spec(ahead_ok, expect_present, expiry, has_version), &[INTEGER, ColumnType::Enum, ColumnType::Text]);
+            let cells = [number.as_deref(), state.as_deref(), follower.as_deref()];
+            let row = match row_kind {
+                0 => None,
+                1 => Some(tombstone(&version, &cells)),
+                2 => Some(excluded(&version, &cells)),
+                _ => Some(row(&version, &cells)),
+            };
+            let state = match what {
+                0 => missing(false),
+                1 => missing(true),
+                2 => value("-"),
+                3 => CachedState { cached: Cached::WrongType("list".into()), expiry: KeyExpiry::Unread },
+                4 => CachedState { expiry: KeyExpiry::Never, ..value(&document(&v, &n, &s, &f)) },
+                _ => value(&document(&v, &n, &s, &f)),
+            };
+            found(&judge, row.as_ref(), &state);
+            if let (Cached::Value(bytes), KeyExpiry::Unread) = (&state.cached, state.expiry) {
+                let row = row.as_ref().map(|r| r.as_ref());
+                prop_assert_eq!(judge.agrees_bytes(row, Some(bytes)), judge.agrees(row, &state));
+            }
+        }
     }
 }

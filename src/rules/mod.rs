@@ -7,6 +7,9 @@ pub mod cache;
 mod case;
 pub mod catalog;
 mod compare;
+#[cfg(test)]
+mod compare_tests;
+mod compare_time;
 pub mod confirm;
 mod encode;
 mod form;

@@ -16,7 +16,10 @@ use crate::model::rows::{Row, Rows};
 use crate::model::template::Template;
 
 pub(crate) fn named(text: &str) -> Named {
-    Named { text: text.to_owned(), span: 0..0 }
+    Named {
+        text: text.to_owned(),
+        span: 0..0,
+    }
 }
 
 pub(crate) fn pointer(name: &str) -> Locator {
@@ -43,7 +46,13 @@ pub(crate) fn field(cache: Locator, column: &str) -> FieldSpec {
 }
 
 pub(crate) fn column(name: &str, kind: ColumnType) -> Column {
-    Column { name: name.to_owned(), kind, nullable: true, collation: None, zerofill: false }
+    Column {
+        name: name.to_owned(),
+        kind,
+        nullable: true,
+        collation: None,
+        zerofill: false,
+    }
 }
 
 /// A check over `fields`, source-first, repaired by overwriting, with nothing else set.
@@ -54,7 +63,10 @@ pub(crate) fn check(value: ValueKind, fields: Vec<FieldSpec>) -> CacheCheck {
         key_span: 0..0,
         value,
         layout: Layout::KeyPerRow,
-        source: Source::Table { table: named("t"), explains: None },
+        source: Source::Table {
+            table: named("t"),
+            explains: None,
+        },
         window: None,
         deletes: Deletes::Never,
         version: None,
@@ -82,14 +94,28 @@ pub(crate) fn check(value: ValueKind, fields: Vec<FieldSpec>) -> CacheCheck {
 /// `where` cell.
 pub(crate) fn mapping(check: CacheCheck, kinds: &[ColumnType]) -> Mapping {
     let integer = ColumnType::Integer { unsigned: false };
-    let mut columns = vec![column("id", integer), column("version", integer), column("changed_at", ColumnType::DateTime)];
-    columns.extend(check.fields.iter().zip(kinds).map(|(f, kind)| column(&f.column.text, *kind)));
+    let mut columns = vec![
+        column("id", integer),
+        column("version", integer),
+        column("changed_at", ColumnType::DateTime),
+    ];
+    columns.extend(
+        check
+            .fields
+            .iter()
+            .zip(kinds)
+            .map(|(f, kind)| column(&f.column.text, *kind)),
+    );
     let width = columns.len();
     Mapping {
         table: None,
         sweep_key: vec![0],
         key_cells: vec![0],
-        member_cells: if check.layout == Layout::KeyPerRow { Vec::new() } else { vec![0] },
+        member_cells: if check.layout == Layout::KeyPerRow {
+            Vec::new()
+        } else {
+            vec![0]
+        },
         field_cells: (3..width).collect(),
         version_cell: check.version.is_some().then_some(1),
         changed_at_cell: Some(2),
@@ -120,7 +146,12 @@ pub(crate) fn excluded(version: &str, cells: &[Option<&str>]) -> Row {
     row_with(version, "2026-11-21 14:00:00", cells, ["0", "0"])
 }
 
-pub(crate) fn row_with(version: &str, changed_at: &str, cells: &[Option<&str>], computed: [&str; 2]) -> Row {
+pub(crate) fn row_with(
+    version: &str,
+    changed_at: &str,
+    cells: &[Option<&str>],
+    computed: [&str; 2],
+) -> Row {
     let mut rows = Rows::with_width(5 + cells.len());
     [Some("7"), Some(version), Some(changed_at)]
         .into_iter()
@@ -131,16 +162,28 @@ pub(crate) fn row_with(version: &str, changed_at: &str, cells: &[Option<&str>], 
 }
 
 pub(crate) fn value(text: &str) -> CachedState {
-    CachedState { cached: Cached::Value(Bytes::copy_from_slice(text.as_bytes())), expiry: KeyExpiry::Unread }
+    CachedState {
+        cached: Cached::Value(Bytes::copy_from_slice(text.as_bytes())),
+        expiry: KeyExpiry::Unread,
+    }
 }
 
 pub(crate) fn hash(fields: &[Option<&str>]) -> CachedState {
-    let fields = fields.iter().map(|f| f.map(|f| Bytes::copy_from_slice(f.as_bytes()))).collect();
-    CachedState { cached: Cached::Fields(fields), expiry: KeyExpiry::Unread }
+    let fields = fields
+        .iter()
+        .map(|f| f.map(|f| Bytes::copy_from_slice(f.as_bytes())))
+        .collect();
+    CachedState {
+        cached: Cached::Fields(fields),
+        expiry: KeyExpiry::Unread,
+    }
 }
 
 pub(crate) fn missing(key_exists: bool) -> CachedState {
-    CachedState { cached: Cached::Missing { key_exists }, expiry: KeyExpiry::Unread }
+    CachedState {
+        cached: Cached::Missing { key_exists },
+        expiry: KeyExpiry::Unread,
+    }
 }
 
 /// Rule ids with the field each objects to.
@@ -149,10 +192,18 @@ pub(crate) fn ids(suspects: &[Suspect]) -> Vec<(&'static str, Option<usize>)> {
 }
 
 /// What the rules object to, checked against the hot path on the way.
-pub(crate) fn found(judge: &Judge, row: Option<&Row>, state: &CachedState) -> Vec<(&'static str, Option<usize>)> {
+pub(crate) fn found(
+    judge: &Judge,
+    row: Option<&Row>,
+    state: &CachedState,
+) -> Vec<(&'static str, Option<usize>)> {
     let row = row.map(Row::as_ref);
     let suspects = judge.suspects(row, state);
     let agrees = suspects.is_empty() && !judge.case(row, state).is_ahead_legal();
-    assert_eq!(judge.agrees(row, state), agrees, "the hot path says otherwise: {suspects:?}");
+    assert_eq!(
+        judge.agrees(row, state),
+        agrees,
+        "the hot path says otherwise: {suspects:?}"
+    );
     ids(&suspects)
 }

@@ -44,7 +44,11 @@ pub fn base64_spells(text: &[u8], bytes: &[u8]) -> Option<bool> {
 
 /// Lower-case hexadecimal; upper-case where `is_like` (an older spelling) has upper-case digits.
 pub fn to_hex(bytes: &[u8], is_like: &[u8]) -> String {
-    if is_like.iter().any(u8::is_ascii_uppercase) { hex::encode_upper(bytes) } else { hex::encode(bytes) }
+    if is_like.iter().any(u8::is_ascii_uppercase) {
+        hex::encode_upper(bytes)
+    } else {
+        hex::encode(bytes)
+    }
 }
 
 /// Standard base64 with padding; alphabet and padding as in `is_like` (an older spelling) where that shows them.
@@ -52,12 +56,22 @@ pub fn to_base64(bytes: &[u8], is_like: &[u8]) -> String {
     let text = STANDARD.encode(bytes);
     let url_safe = is_like.iter().any(|b| matches!(b, b'-' | b'_'));
     let unpadded = !is_like.is_empty() && !is_like.len().is_multiple_of(4);
-    let text = if url_safe { text.replace('+', "-").replace('/', "_") } else { text };
-    if unpadded { text.trim_end_matches('=').to_owned() } else { text }
+    let text = if url_safe {
+        text.replace('+', "-").replace('/', "_")
+    } else {
+        text
+    };
+    if unpadded {
+        text.trim_end_matches('=').to_owned()
+    } else {
+        text
+    }
 }
 
 fn digit_of(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok())
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|d| u8::try_from(d).ok())
 }
 
 fn sextet_of(byte: u8) -> Option<u8> {

@@ -24,12 +24,17 @@ pub struct Readings {
 
 impl Readings {
     pub fn single(micros: i64) -> Self {
-        Self { earlier: micros, later: micros }
+        Self {
+            earlier: micros,
+            later: micros,
+        }
     }
 
     /// Whether some reading of one is a reading of the other.
     pub fn meets(self, other: Self) -> bool {
-        [self.earlier, self.later].iter().any(|m| *m == other.earlier || *m == other.later)
+        [self.earlier, self.later]
+            .iter()
+            .any(|m| *m == other.earlier || *m == other.later)
     }
 }
 
@@ -51,7 +56,11 @@ pub fn parse_civil(text: &[u8]) -> Option<Civil> {
     if date[4] != b'-' || date[7] != b'-' {
         return None;
     }
-    let (year, month, day) = (digits(&date[..4])?, digits(&date[5..7])?, digits(&date[8..])?);
+    let (year, month, day) = (
+        digits(&date[..4])?,
+        digits(&date[5..7])?,
+        digits(&date[8..])?,
+    );
     if month > 12 || day > 31 {
         return None;
     }
@@ -67,12 +76,18 @@ pub fn parse_civil(text: &[u8]) -> Option<Civil> {
     } else {
         Some(days_from_civil(year, month, day) * DAY + time)
     };
-    Some(Civil { naive, offset, fraction_digits })
+    Some(Civil {
+        naive,
+        offset,
+        fraction_digits,
+    })
 }
 
 /// The instants `civil` means; its own offset wins over `zone`, no zone is UTC.
 pub fn resolve(civil: &Civil, zone: Option<Tz>) -> Moment {
-    let Some(naive) = civil.naive else { return Moment::ZeroDate };
+    let Some(naive) = civil.naive else {
+        return Moment::ZeroDate;
+    };
     let readings = match (civil.offset, zone) {
         (Some(offset), _) => Readings::single(naive - offset * SECOND),
         (None, None | Some(Tz::UTC)) => Readings::single(naive),
@@ -111,12 +126,19 @@ fn in_zone(naive: i64, zone: Tz) -> Readings {
     let mapped = zone.from_local_datetime(&local);
     if let (Some(a), Some(b)) = (mapped.earliest(), mapped.latest()) {
         let (a, b) = (a.timestamp_micros(), b.timestamp_micros());
-        return Readings { earlier: a.min(b), later: a.max(b) };
+        return Readings {
+            earlier: a.min(b),
+            later: a.max(b),
+        };
     }
     // The clocks skipped this hour: read it with the offset before the gap and with the one after.
-    let with_offset_at = |utc: i64| to_local(utc, Some(zone)).map_or(naive, |(_, offset)| naive - offset * SECOND);
+    let with_offset_at =
+        |utc: i64| to_local(utc, Some(zone)).map_or(naive, |(_, offset)| naive - offset * SECOND);
     let (a, b) = (with_offset_at(naive - DAY), with_offset_at(naive + DAY));
-    Readings { earlier: a.min(b), later: a.max(b) }
+    Readings {
+        earlier: a.min(b),
+        later: a.max(b),
+    }
 }
 
 /// Microseconds since midnight, the offset, and how many digits the fraction has.
@@ -134,7 +156,9 @@ fn parse_time(text: &[u8]) -> Option<(i64, Option<i64>, usize)> {
         return None;
     }
     let (fraction, rest) = match rest {
-        [b'.' | b',', tail @ ..] => tail.split_at(tail.iter().take_while(|b| b.is_ascii_digit()).count()),
+        [b'.' | b',', tail @ ..] => {
+            tail.split_at(tail.iter().take_while(|b| b.is_ascii_digit()).count())
+        }
         _ => (&rest[..0], rest),
     };
     if fraction.is_empty() && matches!(text.get(8), Some(b'.' | b',')) {
@@ -166,7 +190,9 @@ fn parse_offset(text: &[u8]) -> Option<Option<i64>> {
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0, |value, b| b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0')))
+    text.iter().try_fold(0, |value, b| {
+        b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0'))
+    })
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -202,7 +228,9 @@ mod tests {
 
     #[test]
     fn one_instant_in_many_spellings() {
-        let expected = DateTime::parse_from_rfc3339("2026-11-21T14:03:00.25Z").unwrap().timestamp_micros();
+        let expected = DateTime::parse_from_rfc3339("2026-11-21T14:03:00.25Z")
+            .unwrap()
+            .timestamp_micros();
         for text in [
             "2026-11-21T14:03:00.25Z",
             "2026-11-21 14:03:00.250000",
@@ -218,16 +246,35 @@ mod tests {
 
     #[test]
     fn zero_dates_are_of_their_own_kind() {
-        for text in ["0000-00-00 00:00:00", "0000-00-00", "2026-00-00", "2026-01-00 00:00:00.000000"] {
-            assert_eq!(parse(text.as_bytes(), None), Some(Moment::ZeroDate), "{text}");
+        for text in [
+            "0000-00-00 00:00:00",
+            "0000-00-00",
+            "2026-00-00",
+            "2026-01-00 00:00:00.000000",
+        ] {
+            assert_eq!(
+                parse(text.as_bytes(), None),
+                Some(Moment::ZeroDate),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_instant() {
         for text in [
-            "", "2026-11-21T", "2026-11-31", "2026-13-01", "2025-02-29", "2026-11-21T24:00:00Z", "2026-11-21T14:03:60Z",
-            "2026-11-21T14:03:00.Z", "2026-11-21T14:03:00+9", "26-11-21", "2026-11-21T14:03:00Zz", "2026/11/21",
+            "",
+            "2026-11-21T",
+            "2026-11-31",
+            "2026-13-01",
+            "2025-02-29",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T14:03:60Z",
+            "2026-11-21T14:03:00.Z",
+            "2026-11-21T14:03:00+9",
+            "26-11-21",
+            "2026-11-21T14:03:00Zz",
+            "2026/11/21",
         ] {
             assert_eq!(parse(text.as_bytes(), None), None, "{text}");
         }
@@ -236,14 +283,20 @@ mod tests {
     #[test]
     fn a_local_time_may_have_two_readings() {
         let zone = Some(Tz::Europe__Berlin);
-        let Some(Moment::At(autumn)) = parse(b"2026-10-25 02:30:00", zone) else { panic!("parses") };
+        let Some(Moment::At(autumn)) = parse(b"2026-10-25 02:30:00", zone) else {
+            panic!("parses")
+        };
         assert!(autumn.meets(Readings::single(utc("2026-10-25T00:30:00Z"))));
         assert!(autumn.meets(Readings::single(utc("2026-10-25T01:30:00Z"))));
         assert!(!autumn.meets(Readings::single(utc("2026-10-25T02:30:00Z"))));
-        let Some(Moment::At(spring)) = parse(b"2026-03-29 02:30:00", zone) else { panic!("parses") };
+        let Some(Moment::At(spring)) = parse(b"2026-03-29 02:30:00", zone) else {
+            panic!("parses")
+        };
         assert!(spring.meets(Readings::single(utc("2026-03-29T01:30:00Z"))));
         assert!(spring.meets(Readings::single(utc("2026-03-29T00:30:00Z"))));
-        let Some(Moment::At(seoul)) = parse(b"2026-11-21 23:03:00", Some(Tz::Asia__Seoul)) else { panic!("parses") };
+        let Some(Moment::At(seoul)) = parse(b"2026-11-21 23:03:00", Some(Tz::Asia__Seoul)) else {
+            panic!("parses")
+        };
         assert_eq!(seoul, Readings::single(utc("2026-11-21T14:03:00Z")));
     }
 

@@ -79,7 +79,12 @@ impl<'a> Number<'a> {
             return 0;
         }
         let trailing = match self.fraction {
-            [] => self.integer.iter().rev().take_while(|d| **d == b'0').count(),
+            [] => self
+                .integer
+                .iter()
+                .rev()
+                .take_while(|d| **d == b'0')
+                .count(),
             _ => 0,
         };
         (length(self.fraction) - length(&self.integer[..trailing]) - self.exponent).max(0)
@@ -174,7 +179,9 @@ pub fn is_within(left: &Number<'_>, right: &Number<'_>, tolerance: &BigDecimal) 
 
 /// `number` with at most `scale` digits after the point, halves away from zero; plain text.
 pub fn rounded(number: &Number<'_>, scale: u32) -> Option<String> {
-    let rounded = number.to_big()?.with_scale_round(i64::from(scale), RoundingMode::HalfUp);
+    let rounded = number
+        .to_big()?
+        .with_scale_round(i64::from(scale), RoundingMode::HalfUp);
     Some(rounded.to_plain_string())
 }
 
@@ -213,7 +220,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn order(left: &str, right: &str) -> Ordering {
-        Number::parse(left.as_bytes()).unwrap().compare(&Number::parse(right.as_bytes()).unwrap())
+        Number::parse(left.as_bytes())
+            .unwrap()
+            .compare(&Number::parse(right.as_bytes()).unwrap())
     }
 
     #[test]
@@ -238,7 +247,10 @@ mod tests {
         for (less, more) in [
             ("9007199254740992", "9007199254740993"),
             ("18446744073709551615", "18446744073709551616"),
-            ("0.123456789012345678901234567890", "0.123456789012345678901234567891"),
+            (
+                "0.123456789012345678901234567890",
+                "0.123456789012345678901234567891",
+            ),
             ("-2", "-1"),
             ("-1", "0"),
             ("99", "100"),
@@ -253,7 +265,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number() {
-        for text in ["", "-", ".", "e5", "1e", "1e+", "nan", "inf", " 1", "1 ", "0x10", "1_000", "--1"] {
+        for text in [
+            "", "-", ".", "e5", "1e", "1e+", "nan", "inf", " 1", "1 ", "0x10", "1_000", "--1",
+        ] {
             assert!(Number::parse(text.as_bytes()).is_none(), "{text}");
         }
         assert!(Number::parse(b"1e99999999999999999999").is_none());

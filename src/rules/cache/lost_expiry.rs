@@ -15,12 +15,12 @@
 //! The check's `ttl` is set, only if the key still has no expiry and, for a string, still holds the judged bytes. An expiry that the
 //! application sets in the meantime is never shortened.
 
+use crate::model::check::{CacheCheck, Expiry};
+use crate::model::finding::Direction;
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
+use crate::model::observation::KeyExpiry;
 use crate::rules::case::Case;
 use crate::rules::catalog::Rule;
-use crate::model::check::{CacheCheck, Expiry};
-use crate::model::observation::KeyExpiry;
-use crate::model::finding::Direction;
 
 pub const RULE: Rule = Rule {
     id: RuleId("lost-expiry"),
@@ -37,7 +37,10 @@ pub(in crate::rules) fn is_lost(check: &CacheCheck, expiry: KeyExpiry) -> bool {
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_lost = case.is_compared() && is_lost(&case.mapping.check, case.expiry);
-    is_lost.then(|| RULE.to_key(Direction::Undirected)).into_iter().collect()
+    is_lost
+        .then(|| RULE.suspect_key(Direction::Undirected))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,10 +60,20 @@ mod tests {
             (Expiry::Any, KeyExpiry::Never, false),
             (Expiry::None, KeyExpiry::Never, false),
         ] {
-            let spec = CacheCheck { expiry, ..check(ValueKind::String, vec![field(Locator::Whole, "name")]) };
+            let spec = CacheCheck {
+                expiry,
+                ..check(ValueKind::String, vec![field(Locator::Whole, "name")])
+            };
             let judge = judge(spec, &[ColumnType::Text]);
-            let state = crate::model::observation::CachedState { expiry: read, ..value("Ann") };
-            assert_eq!(found(&judge, Some(&live), &state) == [(RULE.id.0, None)], is_wrong, "{expiry:?} {read:?}");
+            let state = crate::model::observation::CachedState {
+                expiry: read,
+                ..value("Ann")
+            };
+            assert_eq!(
+                found(&judge, Some(&live), &state) == [(RULE.id.0, None)],
+                is_wrong,
+                "{expiry:?} {read:?}"
+            );
         }
     }
 }

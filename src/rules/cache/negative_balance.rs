@@ -33,13 +33,21 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     if !case.is_compared() || case.version == Some(Comparison::Behind) {
         return Vec::new();
     }
-    let negative = case.fields.iter().enumerate().filter(|(_, field)| field.negative.cache);
+    let negative = case
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.negative.cache);
     negative
         .map(|(index, field)| {
-            let suspect = RULE.to_field(case, index);
+            let suspect = RULE.suspect_field(case, index);
             if field.negative.source {
                 let detail = Some("it is negative at the source too".to_owned());
-                Suspect { severity: Severity::Critical, detail, ..suspect }
+                Suspect {
+                    severity: Severity::Critical,
+                    detail,
+                    ..suspect
+                }
             } else {
                 suspect
             }
@@ -61,14 +69,23 @@ mod tests {
         let judge = judge(spec, &[ColumnType::Decimal { scale: 2 }]);
         let severity = |source: &str, cache: &str| {
             let live = row("1", &[Some(source)]);
-            assert_eq!(found(&judge, Some(&live), &value(cache)), [(RULE.id.0, Some(0))]);
+            assert_eq!(
+                found(&judge, Some(&live), &value(cache)),
+                [(RULE.id.0, Some(0))]
+            );
             judge.suspects(Some(live.as_ref()), &value(cache))[0].severity
         };
         assert_eq!(severity("10.00", "-0.01"), Severity::High);
         assert_eq!(severity("-5.00", "-0.01"), Severity::Critical);
         assert_eq!(severity("-5.00", "-5"), Severity::Critical);
         // Borderline: zero, however it is spelled, is not below zero.
-        assert_eq!(found(&judge, Some(&row("1", &[Some("0.00")])), &value("-0")), []);
-        assert_eq!(found(&judge, Some(&row("1", &[Some("-5.00")])), &value("3")), [("value-mismatch", Some(0))]);
+        assert_eq!(
+            found(&judge, Some(&row("1", &[Some("0.00")])), &value("-0")),
+            []
+        );
+        assert_eq!(
+            found(&judge, Some(&row("1", &[Some("-5.00")])), &value("3")),
+            [("value-mismatch", Some(0))]
+        );
     }
 }

@@ -16,12 +16,12 @@
 //! Reported. Only with `repair_orphans = "invalidate"` is it deleted, if it still is exactly what was judged and still no row
 //! explains it: that a row is absent is weaker proof than a tombstone.
 
-use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
-use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
-use crate::rules::case::Presence;
 use crate::model::finding::Direction;
+use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::model::mapping::RowMeaning;
+use crate::rules::case::Case;
+use crate::rules::case::Presence;
+use crate::rules::catalog::Rule;
 
 pub const RULE: Rule = Rule {
     id: RuleId("orphan-key"),
@@ -34,7 +34,10 @@ pub const RULE: Rule = Rule {
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_unexplained = matches!(case.meaning, RowMeaning::None | RowMeaning::Excluded);
     let is_orphan = case.presence == Presence::Present && is_unexplained;
-    is_orphan.then(|| RULE.to_key(Direction::Undirected)).into_iter().collect()
+    is_orphan
+        .then(|| RULE.suspect_key(Direction::Undirected))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]
@@ -46,18 +49,33 @@ mod tests {
 
     #[test]
     fn objects_to_what_no_row_explains() {
-        let spec = CacheCheck { absent: vec![b"-".to_vec()], ..check(ValueKind::String, vec![field(Locator::Whole, "name")]) };
+        let spec = CacheCheck {
+            absent: vec![b"-".to_vec()],
+            ..check(ValueKind::String, vec![field(Locator::Whole, "name")])
+        };
         let judge = judge(spec, &[ColumnType::Text]);
         assert_eq!(found(&judge, None, &value("Ann")), [(RULE.id.0, None)]);
-        assert_eq!(found(&judge, Some(&excluded("2", &[Some("Ann")])), &value("Ann")), [(RULE.id.0, None)]);
+        assert_eq!(
+            found(&judge, Some(&excluded("2", &[Some("Ann")])), &value("Ann")),
+            [(RULE.id.0, None)]
+        );
         assert_eq!(found(&judge, None, &value("-")), []);
         assert_eq!(found(&judge, None, &missing(false)), []);
-        assert_eq!(found(&judge, Some(&row("2", &[Some("Ann")])), &value("Ann")), []);
+        assert_eq!(
+            found(&judge, Some(&row("2", &[Some("Ann")])), &value("Ann")),
+            []
+        );
     }
 
     #[test]
     fn a_hash_is_there_even_with_nothing_of_ours_in_it() {
-        let judge = judge(check(ValueKind::Hash, vec![field(Locator::HashField(b"n".to_vec()), "n")]), &[ColumnType::Text]);
+        let judge = judge(
+            check(
+                ValueKind::Hash,
+                vec![field(Locator::HashField(b"n".to_vec()), "n")],
+            ),
+            &[ColumnType::Text],
+        );
         assert_eq!(found(&judge, None, &hash(&[None])), [(RULE.id.0, None)]);
     }
 }

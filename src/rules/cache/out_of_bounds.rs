@@ -32,11 +32,21 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     if !case.is_compared() || case.version == Some(Comparison::Behind) {
         return Vec::new();
     }
-    let beyond = case.fields.iter().enumerate().filter(|(_, field)| field.beyond.cache);
+    let beyond = case
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.beyond.cache);
     beyond
         .map(|(index, field)| {
-            let detail = field.beyond.source.then(|| "the source is out of bounds too".to_owned());
-            Suspect { detail, ..RULE.to_field(case, index) }
+            let detail = field
+                .beyond
+                .source
+                .then(|| "the source is out of bounds too".to_owned());
+            Suspect {
+                detail,
+                ..RULE.suspect_field(case, index)
+            }
         })
         .collect()
 }
@@ -54,7 +64,9 @@ mod tests {
         spec.fields[0].min = Some(0.into());
         spec.fields[0].max = Some(5.into());
         let judge = judge(spec, &[ColumnType::Decimal { scale: 1 }]);
-        let ids = |source: &str, cache: &str| found(&judge, Some(&row("1", &[Some(source)])), &value(cache));
+        let ids = |source: &str, cache: &str| {
+            found(&judge, Some(&row("1", &[Some(source)])), &value(cache))
+        };
         assert_eq!(ids("3.0", "-1"), [(RULE.id.0, Some(0))]);
         assert_eq!(ids("3.0", "5.0000001"), [(RULE.id.0, Some(0))]);
         assert_eq!(ids("6.0", "6"), [(RULE.id.0, Some(0))]);

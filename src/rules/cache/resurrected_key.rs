@@ -16,12 +16,12 @@
 //! there; a row that is created anew in the meantime is held off by the row lock. Not done under `order = "cache-first"`, where the
 //! cache may know of a row that is not written yet.
 
-use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
-use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
-use crate::rules::case::Presence;
 use crate::model::finding::Direction;
+use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::model::mapping::RowMeaning;
+use crate::rules::case::Case;
+use crate::rules::case::Presence;
+use crate::rules::catalog::Rule;
 
 pub const RULE: Rule = Rule {
     id: RuleId("resurrected-key"),
@@ -33,7 +33,10 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_back = case.presence == Presence::Present && case.meaning == RowMeaning::Tombstone;
-    is_back.then(|| RULE.to_key(Direction::Undirected)).into_iter().collect()
+    is_back
+        .then(|| RULE.suspect_key(Direction::Undirected))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]
@@ -45,12 +48,21 @@ mod tests {
 
     #[test]
     fn objects_to_what_a_tombstone_left() {
-        let spec = CacheCheck { absent: vec![b"-".to_vec()], ..check(ValueKind::String, vec![field(Locator::Whole, "name")]) };
+        let spec = CacheCheck {
+            absent: vec![b"-".to_vec()],
+            ..check(ValueKind::String, vec![field(Locator::Whole, "name")])
+        };
         let judge = judge(spec, &[ColumnType::Text]);
         let dead = tombstone("2", &[Some("Ann")]);
-        assert_eq!(found(&judge, Some(&dead), &value("Ann")), [(RULE.id.0, None)]);
+        assert_eq!(
+            found(&judge, Some(&dead), &value("Ann")),
+            [(RULE.id.0, None)]
+        );
         assert_eq!(found(&judge, Some(&dead), &value("-")), []);
         assert_eq!(found(&judge, Some(&dead), &missing(false)), []);
-        assert_eq!(found(&judge, Some(&row("2", &[Some("Ann")])), &value("Ann")), []);
+        assert_eq!(
+            found(&judge, Some(&row("2", &[Some("Ann")])), &value("Ann")),
+            []
+        );
     }
 }

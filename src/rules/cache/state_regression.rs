@@ -32,9 +32,15 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
     if !case.is_compared() || case.version_speaks() {
         return Vec::new();
     }
-    let states = case.fields.iter().enumerate().filter(|(_, field)| field.has_states);
+    let states = case
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.has_states);
     let behind = states.filter(|(_, field)| field.comparison == Comparison::Behind);
-    behind.map(|(index, _)| RULE.to_field(case, index)).collect()
+    behind
+        .map(|(index, _)| RULE.suspect_field(case, index))
+        .collect()
 }
 
 #[cfg(test)]
@@ -63,7 +69,13 @@ mod tests {
         }
         spec.ahead_ok = true;
         let lenient = judge(spec, &[ColumnType::Enum]);
-        assert_eq!(found(&lenient, Some(&row("1", &[Some("PAID")])), &value("SENT")), []);
-        assert_eq!(found(&lenient, Some(&row("1", &[Some("PAID")])), &value("LOST")), [("value-mismatch", Some(0))]);
+        assert_eq!(
+            found(&lenient, Some(&row("1", &[Some("PAID")])), &value("SENT")),
+            []
+        );
+        assert_eq!(
+            found(&lenient, Some(&row("1", &[Some("PAID")])), &value("LOST")),
+            [("value-mismatch", Some(0))]
+        );
     }
 }

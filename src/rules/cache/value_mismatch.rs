@@ -42,8 +42,11 @@ fn check(case: &Case<'_>) -> Vec<Suspect> {
         Comparison::Behind | Comparison::Differs => true,
     };
     let fields = case.fields.iter().enumerate();
-    let wrong = fields.filter(|(index, field)| is_wrong(field.comparison) && case.is_judged(*index));
-    wrong.map(|(index, _)| RULE.to_field(case, index)).collect()
+    let wrong =
+        fields.filter(|(index, field)| is_wrong(field.comparison) && case.is_judged(*index));
+    wrong
+        .map(|(index, _)| RULE.suspect_field(case, index))
+        .collect()
 }
 
 #[cfg(test)]
@@ -54,10 +57,15 @@ mod tests {
     use crate::rules::testing::*;
 
     fn top_bid() -> CacheCheck {
-        let named_field = |name: &str, column: &str| field(Locator::HashField(name.as_bytes().to_vec()), column);
+        let named_field =
+            |name: &str, column: &str| field(Locator::HashField(name.as_bytes().to_vec()), column);
         let mut spec = check(
             ValueKind::Hash,
-            vec![named_field("price", "amount"), named_field("count", "bids"), named_field("bidder", "bidder")],
+            vec![
+                named_field("price", "amount"),
+                named_field("count", "bids"),
+                named_field("bidder", "bidder"),
+            ],
         );
         spec.fields[0].compare = Compare::AtLeast;
         spec.fields[1].compare = Compare::AtLeast;
@@ -68,8 +76,11 @@ mod tests {
         spec
     }
 
-    const TOP_BID: [ColumnType; 3] =
-        [ColumnType::Integer { unsigned: true }, ColumnType::Integer { unsigned: true }, ColumnType::Text];
+    const TOP_BID: [ColumnType; 3] = [
+        ColumnType::Integer { unsigned: true },
+        ColumnType::Integer { unsigned: true },
+        ColumnType::Text,
+    ];
 
     #[test]
     fn a_follower_is_judged_with_its_leader() {
@@ -87,11 +98,18 @@ mod tests {
             (["100", "5", "bob"], vec![]),
         ] {
             let expected: Vec<_> = expected.into_iter().map(|i| (RULE.id.0, Some(i))).collect();
-            assert_eq!(found(&judge, Some(&live), &hash(&cached.map(Some))), expected, "{cached:?}");
+            assert_eq!(
+                found(&judge, Some(&live), &hash(&cached.map(Some))),
+                expected,
+                "{cached:?}"
+            );
         }
         // A hash that holds nothing of ours is a hash that was not filled.
         assert_eq!(found(&judge, Some(&live), &hash(&[None, None, None])), []);
-        assert_eq!(found(&judge, Some(&live), &hash(&[None, Some("4"), Some("ann")])), [(RULE.id.0, Some(0))]);
+        assert_eq!(
+            found(&judge, Some(&live), &hash(&[None, Some("4"), Some("ann")])),
+            [(RULE.id.0, Some(0))]
+        );
     }
 
     #[test]
@@ -109,7 +127,11 @@ mod tests {
             (r#"{"name":"\u0041nn"}"#, Some("Ann"), false),
         ] {
             let found = found(&judge, Some(&row("1", &[source])), &value(cached));
-            assert_eq!(found == [(RULE.id.0, Some(0))], is_wrong, "{cached} {source:?}");
+            assert_eq!(
+                found == [(RULE.id.0, Some(0))],
+                is_wrong,
+                "{cached} {source:?}"
+            );
         }
     }
 }

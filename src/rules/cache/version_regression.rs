@@ -32,7 +32,10 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_lower = case.is_compared() && case.version == Some(Comparison::Behind);
-    is_lower.then(|| RULE.to_key(case.direction)).into_iter().collect()
+    is_lower
+        .then(|| RULE.suspect_key(case.direction))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]
@@ -44,7 +47,10 @@ mod tests {
 
     fn versioned() -> CacheCheck {
         let mut spec = check(ValueKind::Json, vec![field(pointer("/name"), "name")]);
-        spec.version = Some(VersionSpec { cache: pointer("/v"), column: named("version") });
+        spec.version = Some(VersionSpec {
+            cache: pointer("/v"),
+            column: named("version"),
+        });
         spec
     }
 
@@ -52,19 +58,48 @@ mod tests {
     fn objects_to_a_lower_version_once() {
         let judge = judge(versioned(), &[ColumnType::Text]);
         let live = row("7", &[Some("Ann")]);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":6,"name":"Bob"}"#)), [(RULE.id.0, None)]);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":6,"name":"Ann"}"#)), [(RULE.id.0, None)]);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":7,"name":"Ann"}"#)), []);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":7,"name":"Bob"}"#)), [("value-mismatch", Some(0))]);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":8,"name":"Bob"}"#)), [("version-ahead", None)]);
+        assert_eq!(
+            found(&judge, Some(&live), &value(r#"{"v":6,"name":"Bob"}"#)),
+            [(RULE.id.0, None)]
+        );
+        assert_eq!(
+            found(&judge, Some(&live), &value(r#"{"v":6,"name":"Ann"}"#)),
+            [(RULE.id.0, None)]
+        );
+        assert_eq!(
+            found(&judge, Some(&live), &value(r#"{"v":7,"name":"Ann"}"#)),
+            []
+        );
+        assert_eq!(
+            found(&judge, Some(&live), &value(r#"{"v":7,"name":"Bob"}"#)),
+            [("value-mismatch", Some(0))]
+        );
+        assert_eq!(
+            found(&judge, Some(&live), &value(r#"{"v":8,"name":"Bob"}"#)),
+            [("version-ahead", None)]
+        );
     }
 
     #[test]
     fn versions_above_two_to_the_53_are_exact() {
         let judge = judge(versioned(), &[ColumnType::Text]);
         let live = row("9007199254740993", &[Some("Ann")]);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":9007199254740992,"name":"Ann"}"#)), [(RULE.id.0, None)]);
-        assert_eq!(found(&judge, Some(&live), &value(r#"{"v":9007199254740993,"name":"Ann"}"#)), []);
+        assert_eq!(
+            found(
+                &judge,
+                Some(&live),
+                &value(r#"{"v":9007199254740992,"name":"Ann"}"#)
+            ),
+            [(RULE.id.0, None)]
+        );
+        assert_eq!(
+            found(
+                &judge,
+                Some(&live),
+                &value(r#"{"v":9007199254740993,"name":"Ann"}"#)
+            ),
+            []
+        );
     }
 
     #[test]
@@ -72,8 +107,14 @@ mod tests {
         let mut spec = versioned();
         spec.fields[0].compare = Compare::AtLeast;
         let judge = judge(spec, &[ColumnType::Integer { unsigned: false }]);
-        let suspects = judge.suspects(Some(row("7", &[Some("5")]).as_ref()), &value(r#"{"v":6,"name":6}"#));
+        let suspects = judge.suspects(
+            Some(row("7", &[Some("5")]).as_ref()),
+            &value(r#"{"v":6,"name":6}"#),
+        );
         assert_eq!(ids(&suspects), [(RULE.id.0, None)]);
-        assert_eq!(suspects[0].direction, crate::model::finding::Direction::Mixed);
+        assert_eq!(
+            suspects[0].direction,
+            crate::model::finding::Direction::Mixed
+        );
     }
 }

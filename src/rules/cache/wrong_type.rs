@@ -15,11 +15,11 @@
 //!
 //! None. What another type holds cannot be judged against the row, so nothing can prove that it is worth nothing.
 
+use crate::model::finding::Direction;
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
 use crate::rules::case::Presence;
-use crate::model::finding::Direction;
+use crate::rules::catalog::Rule;
 
 pub const RULE: Rule = Rule {
     id: RuleId("wrong-type"),
@@ -30,9 +30,14 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {
-    let Presence::WrongType(name) = &case.presence else { return Vec::new() };
+    let Presence::WrongType(name) = &case.presence else {
+        return Vec::new();
+    };
     let detail = Some(format!("the key is of type {name}"));
-    vec![Suspect { detail, ..RULE.to_key(Direction::Undirected) }]
+    vec![Suspect {
+        detail,
+        ..RULE.suspect_key(Direction::Undirected)
+    }]
 }
 
 #[cfg(test)]
@@ -45,12 +50,23 @@ mod tests {
 
     #[test]
     fn objects_to_another_type_only() {
-        let judge = judge(check(ValueKind::Integer, vec![field(Locator::Whole, "n")]), &[ColumnType::Integer { unsigned: false }]);
-        let list = CachedState { cached: Cached::WrongType("list".into()), expiry: KeyExpiry::Unread };
+        let judge = judge(
+            check(ValueKind::Integer, vec![field(Locator::Whole, "n")]),
+            &[ColumnType::Integer { unsigned: false }],
+        );
+        let list = CachedState {
+            cached: Cached::WrongType("list".into()),
+            expiry: KeyExpiry::Unread,
+        };
         let live = row("1", &[Some("5")]);
         assert_eq!(found(&judge, Some(&live), &list), [(RULE.id.0, None)]);
         assert_eq!(found(&judge, None, &list), [(RULE.id.0, None)]);
-        assert!(judge.suspects(Some(live.as_ref()), &list)[0].detail.as_deref().is_some_and(|d| d.ends_with("list")));
+        assert!(
+            judge.suspects(Some(live.as_ref()), &list)[0]
+                .detail
+                .as_deref()
+                .is_some_and(|d| d.ends_with("list"))
+        );
         assert_eq!(found(&judge, Some(&live), &value("5")), []);
     }
 }

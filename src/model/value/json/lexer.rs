@@ -78,7 +78,11 @@ impl<'a> Lexer<'a> {
     /// Nothing but space may be left.
     pub(super) fn finish(&mut self) -> Result<(), JsonFault> {
         self.skip_space();
-        if self.at == self.text.len() { Ok(()) } else { Err(JsonFault::Unexpected(self.at)) }
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(JsonFault::Unexpected(self.at))
+        }
     }
 
     /// A string, number, true, false or null.
@@ -93,7 +97,10 @@ impl<'a> Lexer<'a> {
             b'n' => self.word(b"null").map(|()| JsonKind::Null)?,
             _ => return Err(JsonFault::Unexpected(start)),
         };
-        Ok(JsonToken { kind, raw: &self.text[start..self.at] })
+        Ok(JsonToken {
+            kind,
+            raw: &self.text[start..self.at],
+        })
     }
 
     pub(super) fn string(&mut self) -> Result<JsonToken<'a>, JsonFault> {
@@ -113,7 +120,10 @@ impl<'a> Lexer<'a> {
             }
         }
         self.at += 1;
-        Ok(JsonToken { kind: JsonKind::String { is_escaped }, raw: &self.text[start..self.at] })
+        Ok(JsonToken {
+            kind: JsonKind::String { is_escaped },
+            raw: &self.text[start..self.at],
+        })
     }
 
     fn escape(&mut self) -> Result<(), JsonFault> {
@@ -146,9 +156,14 @@ impl<'a> Lexer<'a> {
 
     /// The four digits of `\uXXXX` that begins at `start`.
     fn unit(&self, start: usize) -> Result<u32, JsonFault> {
-        let digits = self.text.get(start + 2..start + 6).ok_or(JsonFault::Unfinished)?;
+        let digits = self
+            .text
+            .get(start + 2..start + 6)
+            .ok_or(JsonFault::Unfinished)?;
         digits.iter().try_fold(0, |unit, digit| {
-            let digit = char::from(*digit).to_digit(16).ok_or(JsonFault::Unexpected(start + 2))?;
+            let digit = char::from(*digit)
+                .to_digit(16)
+                .ok_or(JsonFault::Unexpected(start + 2))?;
             Ok(unit * 16 + digit)
         })
     }

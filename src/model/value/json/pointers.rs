@@ -29,7 +29,10 @@ struct Child {
 impl Pointers {
     /// Compiles RFC 6901 pointers given as decoded reference tokens.
     pub fn compile<'p>(pointers: impl IntoIterator<Item = &'p [String]>) -> Self {
-        let mut compiled = Self { nodes: vec![Node::default()], count: 0 };
+        let mut compiled = Self {
+            nodes: vec![Node::default()],
+            count: 0,
+        };
         for pointer in pointers {
             let mut at = 0;
             for token in pointer {
@@ -52,14 +55,25 @@ impl Pointers {
 
     /// Walks the whole of `text` once, puts what each pointer finds into its slot and leaves the others
     /// as they are. Errors where any part is not JSON, or a member on the way to a pointer occurs twice.
-    pub fn find<'a>(&self, text: &'a [u8], slots: &mut [Option<JsonToken<'a>>]) -> Result<(), JsonFault> {
-        let mut walk = Walk { nodes: &self.nodes, lexer: Lexer::new(text)?, slots };
+    pub fn find<'a>(
+        &self,
+        text: &'a [u8],
+        slots: &mut [Option<JsonToken<'a>>],
+    ) -> Result<(), JsonFault> {
+        let mut walk = Walk {
+            nodes: &self.nodes,
+            lexer: Lexer::new(text)?,
+            slots,
+        };
         walk.value(Some(0), 0)?;
         walk.lexer.finish()
     }
 
     fn child(&mut self, parent: usize, token: &str) -> usize {
-        let known = self.nodes[parent].children.iter().find(|c| c.name == token.as_bytes());
+        let known = self.nodes[parent]
+            .children
+            .iter()
+            .find(|c| c.name == token.as_bytes());
         if let Some(child) = known {
             return child.node;
         }
@@ -103,7 +117,10 @@ impl<'p> Walk<'p, '_, '_> {
                     self.array(node, depth + 1)?;
                     JsonKind::Array
                 };
-                JsonToken { kind, raw: &self.lexer.text[start..self.lexer.at] }
+                JsonToken {
+                    kind,
+                    raw: &self.lexer.text[start..self.lexer.at],
+                }
             }
             _ => self.lexer.scalar()?,
         };
@@ -127,7 +144,11 @@ impl<'p> Walk<'p, '_, '_> {
             self.lexer.skip_space();
             let name_at = self.lexer.at;
             let name = self.lexer.string()?;
-            let known = if children.is_empty() { None } else { position(children, name) };
+            let known = if children.is_empty() {
+                None
+            } else {
+                position(children, name)
+            };
             if let Some(index) = known {
                 let is_repeated = if index < 64 {
                     seen & (1 << index) != 0
@@ -137,7 +158,11 @@ impl<'p> Walk<'p, '_, '_> {
                 if is_repeated {
                     return Err(JsonFault::Duplicate(name_at));
                 }
-                if index < 64 { seen |= 1 << index } else { seen_more.push(index) }
+                if index < 64 {
+                    seen |= 1 << index
+                } else {
+                    seen_more.push(index)
+                }
             }
             self.lexer.expect(b':')?;
             self.value(known.map(|i| children[i].node), depth)?;
@@ -184,8 +209,10 @@ mod tests {
     use super::*;
 
     fn find(text: &str, pointers: &[&[&str]]) -> Result<Vec<Option<String>>, JsonFault> {
-        let pointers: Vec<Vec<String>> =
-            pointers.iter().map(|p| p.iter().map(|t| (*t).to_owned()).collect()).collect();
+        let pointers: Vec<Vec<String>> = pointers
+            .iter()
+            .map(|p| p.iter().map(|t| (*t).to_owned()).collect())
+            .collect();
         let compiled = Pointers::compile(pointers.iter().map(Vec::as_slice));
         let mut slots = vec![None; compiled.len()];
         compiled.find(text.as_bytes(), &mut slots)?;
@@ -195,9 +222,29 @@ mod tests {
 
     #[test]
     fn finds_members_elements_and_containers() {
-        let text = r#" { "a" : 1, "b": {"c": [10, {"d": "x"}, -0.5e+3] , "": null}, "\u0065": true } "#;
-        let found = find(text, &[&["a"], &["b", "c", "1", "d"], &["b", "c", "2"], &["b", ""], &["e"], &["no"], &["a", "x"]]);
-        let expected = [Some("1"), Some("\"x\""), Some("-0.5e+3"), Some("null"), Some("true"), None, None];
+        let text =
+            r#" { "a" : 1, "b": {"c": [10, {"d": "x"}, -0.5e+3] , "": null}, "\u0065": true } "#;
+        let found = find(
+            text,
+            &[
+                &["a"],
+                &["b", "c", "1", "d"],
+                &["b", "c", "2"],
+                &["b", ""],
+                &["e"],
+                &["no"],
+                &["a", "x"],
+            ],
+        );
+        let expected = [
+            Some("1"),
+            Some("\"x\""),
+            Some("-0.5e+3"),
+            Some("null"),
+            Some("true"),
+            None,
+            None,
+        ];
         assert_eq!(found.unwrap(), expected.map(|t| t.map(str::to_owned)));
         let found = find(text, &[&["b"], &["b", "c"], &["b", "c", "00"]]).unwrap();
         assert!(found[0].as_deref().unwrap().starts_with('{'));
@@ -207,29 +254,73 @@ mod tests {
 
     #[test]
     fn only_mapped_members_must_be_single() {
-        assert!(matches!(find(r#"{"a":1,"a":1}"#, &[&["a"]]), Err(JsonFault::Duplicate(7))));
-        assert!(matches!(find(r#"{"a":1,"\u0061":2}"#, &[&["a"]]), Err(JsonFault::Duplicate(_))));
-        assert!(matches!(find(r#"{"a":{"b":1},"a":{"c":1}}"#, &[&["a", "b"]]), Err(JsonFault::Duplicate(_))));
+        assert!(matches!(
+            find(r#"{"a":1,"a":1}"#, &[&["a"]]),
+            Err(JsonFault::Duplicate(7))
+        ));
+        assert!(matches!(
+            find(r#"{"a":1,"\u0061":2}"#, &[&["a"]]),
+            Err(JsonFault::Duplicate(_))
+        ));
+        assert!(matches!(
+            find(r#"{"a":{"b":1},"a":{"c":1}}"#, &[&["a", "b"]]),
+            Err(JsonFault::Duplicate(_))
+        ));
         assert!(find(r#"{"x":1,"x":2,"a":1}"#, &[&["a"]]).is_ok());
         let many: Vec<String> = (0..80).map(|i| format!("m{i}")).collect();
         let tokens: Vec<[&str; 1]> = many.iter().map(|m| [m.as_str()]).collect();
         let pointers: Vec<&[&str]> = tokens.iter().map(<[&str; 1]>::as_slice).collect();
-        assert!(matches!(find(r#"{"m79":1,"m79":2}"#, &pointers), Err(JsonFault::Duplicate(_))));
+        assert!(matches!(
+            find(r#"{"m79":1,"m79":2}"#, &pointers),
+            Err(JsonFault::Duplicate(_))
+        ));
     }
 
     #[test]
     fn refuses_what_is_not_json_even_where_nobody_looks() {
         for text in [
-            "", " ", "{", "{\"a\"", "{\"a\":}", "{a:1}", "[1,]", "{\"a\":1,}", "01", "1.", "-", "+1", ".5", "1e", "tru",
-            "nul", "NaN", "'a'", "\"\u{1}\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"",
-            "1 2", "{}x", "\u{feff}{}", "[1 2]", "// c\n1",
+            "",
+            " ",
+            "{",
+            "{\"a\"",
+            "{\"a\":}",
+            "{a:1}",
+            "[1,]",
+            "{\"a\":1,}",
+            "01",
+            "1.",
+            "-",
+            "+1",
+            ".5",
+            "1e",
+            "tru",
+            "nul",
+            "NaN",
+            "'a'",
+            "\"\u{1}\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\ud800\"",
+            "\"\\ud800\\u0041\"",
+            "\"\\udc00\"",
+            "1 2",
+            "{}x",
+            "\u{feff}{}",
+            "[1 2]",
+            "// c\n1",
         ] {
             assert!(find(text, &[&["z"]]).is_err(), "{text:?}");
         }
         let compiled = Pointers::compile([]);
-        assert!(matches!(compiled.find(b"\"\xff\"", &mut []), Err(JsonFault::NotUtf8(1))));
+        assert!(matches!(
+            compiled.find(b"\"\xff\"", &mut []),
+            Err(JsonFault::NotUtf8(1))
+        ));
         assert!(find("\"\\ud83d\\ude00\"", &[&["z"]]).is_ok());
         assert!(find(&("[".repeat(128) + &"]".repeat(128)), &[]).is_ok());
-        assert_eq!(find(&("[".repeat(129) + &"]".repeat(129)), &[]), Err(JsonFault::TooDeep));
+        assert_eq!(
+            find(&("[".repeat(129) + &"]".repeat(129)), &[]),
+            Err(JsonFault::TooDeep)
+        );
     }
 }

@@ -58,13 +58,21 @@ pub fn quoted(text: &[u8]) -> Option<Vec<u8>> {
 /// The character of a checked `\uXXXX`, or of a checked pair of them, and how many bytes it takes.
 fn code_point(text: &[u8]) -> (char, usize) {
     let unit = |at: usize| {
-        text[at..at + 4].iter().fold(0, |unit, d| unit * 16 + char::from(*d).to_digit(16).unwrap_or(0))
+        text[at..at + 4].iter().fold(0, |unit, d| {
+            unit * 16 + char::from(*d).to_digit(16).unwrap_or(0)
+        })
     };
     match unit(2) {
         high @ 0xD800..=0xDBFF => {
             let point = 0x10000 + ((high - 0xD800) << 10) + (unit(8) - 0xDC00);
-            (char::from_u32(point).expect("the lexer checked the pair"), 12)
+            (
+                char::from_u32(point).expect("the lexer checked the pair"),
+                12,
+            )
         }
-        point => (char::from_u32(point).expect("the lexer refused lone surrogates"), 6),
+        point => (
+            char::from_u32(point).expect("the lexer refused lone surrogates"),
+            6,
+        ),
     }
 }

@@ -11,8 +11,14 @@ use crate::model::value::number::Number;
 #[derive(Debug, Clone)]
 pub enum Tree<'a> {
     Scalar(JsonToken<'a>),
-    Array { raw: &'a [u8], elements: Vec<Tree<'a>> },
-    Object { raw: &'a [u8], members: Vec<Member<'a>> },
+    Array {
+        raw: &'a [u8],
+        elements: Vec<Tree<'a>>,
+    },
+    Object {
+        raw: &'a [u8],
+        members: Vec<Member<'a>>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -45,15 +51,20 @@ pub fn parse_tree(text: &[u8]) -> Result<Tree<'_>, JsonFault> {
 pub fn same_value(left: &Tree<'_>, right: &Tree<'_>) -> bool {
     match (left, right) {
         (Tree::Scalar(left), Tree::Scalar(right)) => same_scalar(*left, *right),
-        (Tree::Array { elements: left, .. }, Tree::Array { elements: right, .. }) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same_value(l, r))
-        }
+        (
+            Tree::Array { elements: left, .. },
+            Tree::Array {
+                elements: right, ..
+            },
+        ) => left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same_value(l, r)),
         (Tree::Object { members: left, .. }, Tree::Object { members: right, .. }) => {
             if left.len() != right.len() {
                 return false;
             }
             let (left, right) = (by_name(left), by_name(right));
-            left.iter().zip(&right).all(|(l, r)| l.name == r.name && same_value(&l.value, &r.value))
+            left.iter()
+                .zip(&right)
+                .all(|(l, r)| l.name == r.name && same_value(&l.value, &r.value))
         }
         _ => false,
     }
@@ -68,7 +79,9 @@ fn same_scalar(left: JsonToken<'_>, right: JsonToken<'_>) -> bool {
                     _ => false,
                 }
         }
-        (JsonKind::String { .. }, JsonKind::String { .. }) => unescaped(left.raw) == unescaped(right.raw),
+        (JsonKind::String { .. }, JsonKind::String { .. }) => {
+            unescaped(left.raw) == unescaped(right.raw)
+        }
         (left_kind, right_kind) => left_kind == right_kind && left.raw == right.raw,
     }
 }
@@ -96,7 +109,10 @@ fn value<'a>(lexer: &mut Lexer<'a>, depth: usize) -> Result<Tree<'a>, JsonFault>
             elements.push(value(lexer, depth + 1)?);
             goes_on = lexer.goes_on(b']')?;
         }
-        return Ok(Tree::Array { raw: &lexer.text[start..lexer.at], elements });
+        return Ok(Tree::Array {
+            raw: &lexer.text[start..lexer.at],
+            elements,
+        });
     }
     let mut members = Vec::new();
     let mut goes_on = !lexer.take(b'}')?;
@@ -104,14 +120,21 @@ fn value<'a>(lexer: &mut Lexer<'a>, depth: usize) -> Result<Tree<'a>, JsonFault>
         lexer.skip_space();
         let raw_name = lexer.string()?.raw;
         lexer.expect(b':')?;
-        members.push(Member { name: unescaped(raw_name), raw_name, value: value(lexer, depth + 1)? });
+        members.push(Member {
+            name: unescaped(raw_name),
+            raw_name,
+            value: value(lexer, depth + 1)?,
+        });
         goes_on = lexer.goes_on(b'}')?;
     }
     let sorted = by_name(&members);
     if sorted.windows(2).any(|pair| pair[0].name == pair[1].name) {
         return Err(JsonFault::Duplicate(start));
     }
-    Ok(Tree::Object { raw: &lexer.text[start..lexer.at], members })
+    Ok(Tree::Object {
+        raw: &lexer.text[start..lexer.at],
+        members,
+    })
 }
 
 #[cfg(test)]
@@ -122,19 +145,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn same(left: &str, right: &str) -> bool {
-        same_value(&parse_tree(left.as_bytes()).unwrap(), &parse_tree(right.as_bytes()).unwrap())
+        same_value(
+            &parse_tree(left.as_bytes()).unwrap(),
+            &parse_tree(right.as_bytes()).unwrap(),
+        )
     }
 
     #[test]
     fn compares_by_value() {
-        assert!(same(r#"{"a":1,"b":[1.10,"x"]}"#, r#" {"b" : [1.1,"\u0078"],"a":1e0} "#));
+        assert!(same(
+            r#"{"a":1,"b":[1.10,"x"]}"#,
+            r#" {"b" : [1.1,"\u0078"],"a":1e0} "#
+        ));
         assert!(!same("[1,2]", "[2,1]"));
         assert!(!same("18446744073709551616", "18446744073709551617"));
         assert!(!same("1", "\"1\""));
         assert!(!same(r#"{"a":null}"#, "{}"));
         assert!(!same("true", "false"));
         assert!(same("-0", "0.0"));
-        assert_eq!(parse_tree(br#"{"a":{"b":1,"\u0062":2}}"#).unwrap_err(), JsonFault::Duplicate(5));
+        assert_eq!(
+            parse_tree(br#"{"a":{"b":1,"\u0062":2}}"#).unwrap_err(),
+            JsonFault::Duplicate(5)
+        );
     }
 
     proptest! {
