@@ -13,6 +13,7 @@ use super::mend::{Mending, mend};
 use super::settle::settle;
 use super::sink::Sink;
 use super::sweep::{BATCH_TARGETS, Batch, add, sweep_keyspace, sweep_source};
+use super::task::Task;
 use crate::model::outcome::Coverage;
 use crate::scan::Target;
 use crate::store::mysql::Selection;
@@ -49,9 +50,10 @@ pub(super) async fn audit_check(
         let batches = batches;
         sweep(check, scope, attempt, &batches).await
     };
-    let (swept, settled) = tokio::join!(sweeping, settle_all(check, inbox, mending, sink));
-    settled?;
-    swept
+    // The first fault ends both: what the other stage still held does not count after it.
+    let settling = settle_all(check, inbox, mending, sink);
+    let (coverage, ()) = tokio::try_join!(sweeping, settling)?;
+    Ok(coverage)
 }
 
 async fn sweep(
@@ -109,14 +111,14 @@ async fn settle_all(
             batch = inbox.recv(), if is_open && running.len() < BATCHES_SETTLING => match batch {
                 Some(batch) => {
                     let check = Arc::clone(check);
-                    running.push_back(tokio::spawn(async move {
+                    running.push_back(Task::spawn(async move {
                         (settle(&check, batch.targets).await, batch.slices_done)
                     }));
                 }
                 None => is_open = false,
             },
             Some(done) = running.next(), if !running.is_empty() => {
-                let (settled, slices) = done.expect("a batch's task does not panic");
+                let (settled, slices) = done;
                 sink.lock().await.slices_done(check.name(), &slices)?;
                 mend(check, settled?, mending, sink).await?;
             }

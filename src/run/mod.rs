@@ -22,6 +22,7 @@ mod sink;
 mod stop;
 mod sweep;
 mod targets;
+mod task;
 mod undo;
 
 pub use dispatch::execute;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::check::CheckRun;
+use super::task::Task;
 use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
@@ -83,7 +84,7 @@ pub(super) async fn sweep_source(
         let Some(done) = running.next().await else {
             break;
         };
-        let done = done.expect("a page's task does not panic")?;
+        let done = done?;
         add(&mut counts, &done.counts);
         check
             .progress
@@ -112,9 +113,9 @@ fn spawn(
     check: &Arc<CheckRun>,
     part: Part,
     selection: Selection,
-) -> tokio::task::JoinHandle<Result<PartDone, RunError>> {
+) -> Task<Result<PartDone, RunError>> {
     let check = Arc::clone(check);
-    tokio::spawn(async move { one_page(&check, part, selection).await })
+    Task::spawn(async move { one_page(&check, part, selection).await })
 }
 
 async fn one_page(
