@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::Rng;
+
 use super::RunError;
 use super::check::Stores;
 use crate::job::{Endpoint, Fault, Job};
@@ -106,8 +108,10 @@ where
         match open().await {
             Ok(opened) => return Ok(opened),
             Err(fault) if may_heal(&fault) && tries < CONNECT_TRIES => {
-                tracing::warn!("{fault}; trying again in {:.1} s", pause.as_secs_f64());
-                tokio::time::sleep(pause).await;
+                // Up to a quarter more, so that runs that lost the same server do not return as one.
+                let jittered = pause.mul_f64(rand::rng().random_range(1.0..1.25));
+                tracing::warn!("{fault}; trying again in {:.1} s", jittered.as_secs_f64());
+                tokio::time::sleep(jittered).await;
                 pause *= 2;
                 tries += 1;
             }

@@ -67,11 +67,24 @@ impl Connector {
     /// Opens a session: UTC, READ COMMITTED, READ ONLY, statements limited in time by the server.
     pub(super) async fn open(&self) -> Result<Session, MysqlError> {
         match tokio::time::timeout(CONNECT_LIMIT, self.open_unlimited()).await {
-            Ok(opened) => opened.map_err(|e| MysqlError::from_driver(e, self.limit)),
-            Err(_) => Err(MysqlError::Unreachable(format!(
+            Ok(opened) => {
+                opened.map_err(|e| self.at_address(MysqlError::from_driver(e, self.limit)))
+            }
+            Err(_) => Err(self.at_address(MysqlError::Unreachable(format!(
                 "no session within {} s",
                 CONNECT_LIMIT.as_secs()
-            ))),
+            )))),
+        }
+    }
+
+    /// Says which server did not answer; the rest of the URL stays unsaid.
+    fn at_address(&self, fault: MysqlError) -> MysqlError {
+        match fault {
+            MysqlError::Unreachable(why) => {
+                let (host, port) = (self.options.get_host(), self.options.get_port());
+                MysqlError::Unreachable(format!("{host}:{port}: {why}"))
+            }
+            other => other,
         }
     }
 
