@@ -14,7 +14,7 @@ use crate::rules::fingerprint;
 
 /// Plans the step for `item`, given a fresh `look` and, read once more with its expiry, `judged`.
 /// `Err`: nothing is to be written, with the reason.
-pub(super) fn prepare(
+pub fn prepare(
     mapping: &Arc<Mapping>,
     judge: &Judge,
     item: &Repairable,
