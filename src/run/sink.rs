@@ -1,6 +1,6 @@
 //! Where findings go as they are made: the two CSV files and the totals, one subject counted once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -27,12 +27,21 @@ pub(super) struct Total {
     pub repaired: u64,
 }
 
+/// Where a reported subject stands by its latest look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Right,
+    Wrong,
+    Unknown,
+}
+
 pub(super) struct Sink {
     findings: FindingsWriter,
     ranges: RangesWriter,
-    /// Digests of the subjects written so far: a sweep that starts again after a topology change must not
-    /// report them twice. Sixteen bytes for each finding, nothing for each key.
-    seen: HashSet<[u8; 16]>,
+    /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
+    /// change must not report them twice, nor believe what it verified before. Seventeen bytes for each
+    /// finding, nothing for each key.
+    seen: HashMap<[u8; 16], Standing>,
     /// Verdicts and outcomes by check name.
     verdicts: BTreeMap<String, Coverage>,
     totals: BTreeMap<Kind, Total>,
@@ -45,7 +54,7 @@ impl Sink {
         Self {
             findings,
             ranges,
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
             unresolved: 0,
@@ -65,12 +74,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether this subject has been reported by this run.
-    pub(super) fn has_seen(&self, check: &str, subject: &Subject) -> bool {
-        self.seen.contains(&digest(check, subject))
-    }
-
-    /// Writes one subject's findings and counts it.
+    /// Writes one subject's findings and counts it. One that this run has reported before is not written
+    /// again; only where it stands now is taken over.
     pub(super) fn write(
         &mut self,
         check: &CacheCheck,
@@ -78,7 +83,14 @@ impl Sink {
         findings: &[Finding],
     ) -> Result<(), RunError> {
         let name = &check.name.text;
-        if !self.seen.insert(digest(name, &settled.target.subject)) {
+        let now = standing(settled.verdict, findings);
+        let before = self.seen.insert(digest(name, &settled.target.subject), now);
+        self.unresolved += u64::from(now == Standing::Wrong);
+        if let Some(before) = before {
+            self.unresolved -= u64::from(before == Standing::Wrong);
+            if now == Standing::Unknown && before != now {
+                self.verdicts.entry(name.clone()).or_default().unknown += 1;
+            }
             return Ok(());
         }
         let counts = self.verdicts.entry(name.clone()).or_default();
@@ -93,10 +105,6 @@ impl Sink {
             Some(OutcomeKind::LostRace) => counts.lost_race += 1,
             Some(OutcomeKind::Refused | OutcomeKind::Failed) => counts.refused += 1,
             Some(OutcomeKind::AlreadyRight) | None => {}
-        }
-        let stands = matches!(settled.verdict, Verdict::Confirmed | Verdict::Hot);
-        if stands && findings.iter().any(|f| f.settled_at.is_none()) {
-            self.unresolved += 1;
         }
         for finding in findings {
             let total = self.totals.entry(Kind {
@@ -143,6 +151,15 @@ impl Sink {
 
 pub(super) fn report(fault: crate::report::ReportError) -> RunError {
     RunError::Report(fault.to_string())
+}
+
+fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
+    let is_open = findings.iter().any(|f| f.settled_at.is_none());
+    match verdict {
+        Verdict::Confirmed | Verdict::Hot if is_open => Standing::Wrong,
+        Verdict::Confirmed | Verdict::Hot | Verdict::Transient => Standing::Right,
+        Verdict::Unknown => Standing::Unknown,
+    }
 }
 
 fn digest(check: &str, subject: &Subject) -> [u8; 16] {
