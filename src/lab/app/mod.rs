@@ -10,6 +10,8 @@
 //! | `auction:{id}:status` | OPEN, CLOSING, CLOSED | SET |
 //! | `auction:closing` | sorted set of the OPEN auctions by their end in milliseconds | ZADD, ZREM |
 //!
+//! A deleted user's three keys are removed after the commit that marks the row.
+//!
 //! Every user and every auction belongs to one clerk, who works through one request after the other:
 //! the application itself never moves a version backwards.
 

@@ -112,7 +112,7 @@ impl Clerk {
             .await?)
     }
 
-    /// Marks the row as deleted and removes the profile from the cache.
+    /// Marks the row as deleted and removes every key of the user from the cache.
     pub async fn delete(&mut self, id: u64) -> Result<(), AppError> {
         let mut user = self.living(id)?;
         user.version += 1;
@@ -127,9 +127,11 @@ impl Clerk {
         .bind(id);
         self.commit(statement).await?;
         self.users.insert(id, user);
-        self.cache
-            .run::<i64>(redis::cmd("DEL").arg(format!("user:{id}:profile")))
-            .await?;
+        for part in ["profile", "balance", "points"] {
+            self.cache
+                .run::<i64>(redis::cmd("DEL").arg(format!("user:{id}:{part}")))
+                .await?;
+        }
         Ok(())
     }
 
