@@ -8,6 +8,7 @@ use super::RunError;
 use super::check::CheckRun;
 use super::findings::{Mended, findings_of};
 use super::settle::Settled;
+use super::show::Shown;
 use super::sink::Sink;
 use crate::model::finding::{OutcomeKind, Verdict};
 use crate::model::time::Micros;
@@ -43,6 +44,7 @@ pub(super) async fn mend(
     let mut sink = sink.lock().await;
     for (settled, mended) in fresh.iter().zip(&mended) {
         let findings = findings_of(check, settled, mended);
+        sink.show(|| Shown::of(check, settled, &findings));
         sink.write(&check.mapping.check, settled, &findings)?;
     }
     sink.flush()
