@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::RunError;
 use super::settle::Settled;
+use super::show::Shown;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
@@ -47,6 +48,8 @@ pub(super) struct Sink {
     totals: BTreeMap<Kind, Total>,
     /// Confirmed or hot, and not right again.
     unresolved: u64,
+    /// Where one key was asked for: what stdout will say of it.
+    shown: Option<Vec<Shown>>,
 }
 
 impl Sink {
@@ -58,6 +61,26 @@ impl Sink {
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
             unresolved: 0,
+            shown: None,
+        }
+    }
+
+    /// Keeps what is written for stdout too (`--key`, `--id`: a handful of targets, so it is bounded).
+    pub(super) fn showing(self) -> Self {
+        Self {
+            shown: Some(Vec::new()),
+            ..self
+        }
+    }
+
+    pub(super) fn shown(&self) -> &[Shown] {
+        self.shown.as_deref().unwrap_or_default()
+    }
+
+    /// Keeps what `shown` makes, where one key was asked for.
+    pub(super) fn show(&mut self, shown: impl FnOnce() -> Shown) {
+        if let Some(all) = &mut self.shown {
+            all.push(shown());
         }
     }
 
@@ -96,6 +119,10 @@ impl Sink {
         let counts = self.verdicts.entry(name.clone()).or_default();
         match settled.verdict {
             Verdict::Confirmed => counts.confirmed += 1,
+            // It was asked for by name and not because it looked wrong.
+            Verdict::Transient if self.shown.is_some() && settled.suspects.is_empty() => {
+                counts.matched += 1;
+            }
             Verdict::Transient => counts.transient += 1,
             Verdict::Hot => counts.hot += 1,
             Verdict::Unknown => counts.unknown += 1,
