@@ -97,8 +97,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes one subject's findings and counts it. One that this run has reported before is not written
-    /// again; only where it stands now is taken over.
+    /// Writes one subject's findings and counts it. One that this run has reported before is written again
+    /// only if it stands otherwise now.
     pub(super) fn write(
         &mut self,
         check: &CacheCheck,
@@ -111,10 +111,10 @@ impl Sink {
         self.unresolved += u64::from(now == Standing::Wrong);
         if let Some(before) = before {
             self.unresolved -= u64::from(before == Standing::Wrong);
-            if now == Standing::Unknown && before != now {
-                self.verdicts.entry(name.clone()).or_default().unknown += 1;
+            // A sweep that began again after a failover may find it lost once more, or put it right.
+            if before == now {
+                return Ok(());
             }
-            return Ok(());
         }
         let counts = self.verdicts.entry(name.clone()).or_default();
         match settled.verdict {
@@ -183,8 +183,10 @@ pub(super) fn report(fault: crate::report::ReportError) -> RunError {
 fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
     let is_open = findings.iter().any(|f| f.settled_at.is_none());
     match verdict {
-        Verdict::Confirmed | Verdict::Hot if is_open => Standing::Wrong,
-        Verdict::Confirmed | Verdict::Hot | Verdict::Transient => Standing::Right,
+        // It was never seen at rest, whatever its last look happened to show.
+        Verdict::Hot => Standing::Wrong,
+        Verdict::Confirmed if is_open => Standing::Wrong,
+        Verdict::Confirmed | Verdict::Transient => Standing::Right,
         Verdict::Unknown => Standing::Unknown,
     }
 }
