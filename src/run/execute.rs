@@ -21,6 +21,7 @@ use super::request::{
 };
 use super::rounds::Rounds;
 use super::scope::scope_of;
+use super::show::Shown;
 use super::sink::{Sink, report};
 use super::stop::Stop;
 use super::targets::{earlier_targets, one_target};
@@ -134,6 +135,10 @@ async fn run_with(
         folder.findings().map_err(report)?,
         folder.ranges(None).map_err(report)?,
     );
+    let sink = match request.scope {
+        super::request::Scope::One(..) => sink.showing(),
+        _ => sink,
+    };
     let sink = Arc::new(Mutex::new(sink));
     let mending = match lease {
         Some(lease) => {
@@ -191,6 +196,7 @@ async fn close(
         .expect("all stages have ended")
         .into_inner();
     let record = record_of(&closing, &ledger, &sink, folder.run_id(), undo_records).await;
+    let shown = spelled(sink.shown(), closing.request.format);
     sink.finish()?;
     let verdict = record.verdict;
     folder.finish(&record).map_err(report)?;
@@ -203,15 +209,25 @@ async fn close(
     ) {
         tracing::warn!("old runs could not be removed: {fault}");
     }
-    let written = match closing.request.format {
+    let written = console.out.write_all(shown.as_bytes());
+    let written = written.and_then(|()| match closing.request.format {
         Format::Text => write_text(&mut console.out, &record, folder.path()),
         Format::Json => write_json(&mut console.out, &record, folder.path()),
-    };
+    });
     // The report is on disk; a reader that closed the pipe does not change the verdict.
     if let Err(fault) = written.and_then(|()| console.out.flush()) {
         tracing::debug!("the summary was not read: {fault}");
     }
     Ok(Ending::Verdict(verdict))
+}
+
+/// What `--key` and `--id` print before the summary: a block each, or a line of JSON each.
+fn spelled(shown: &[Shown], format: Format) -> String {
+    let spell = |one: &Shown| match format {
+        Format::Text => one.text() + "\n",
+        Format::Json => format!("{}\n", one.json()),
+    };
+    shown.iter().map(spell).collect()
 }
 
 fn window_of(

@@ -181,6 +181,8 @@ fn may_begin_again(fault: &RunError) -> bool {
 /// What the sweep counted, with the verdicts and outcomes that the findings had.
 fn merged(swept: Coverage, verdicts: Coverage) -> Coverage {
     Coverage {
+        matched: swept.matched + verdicts.matched,
+        suspect: swept.suspect.saturating_sub(verdicts.matched),
         confirmed: verdicts.confirmed,
         transient: verdicts.transient,
         hot: verdicts.hot,
