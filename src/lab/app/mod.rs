@@ -17,6 +17,7 @@
 
 mod cache;
 mod clerk;
+mod log;
 mod requests;
 mod rows;
 mod run;
@@ -24,6 +25,7 @@ mod seed;
 
 pub use self::cache::{ABSENT, CLOSING_QUEUE, MasterName};
 pub use self::clerk::{AppError, Clerk};
+pub use self::log::CacheWrite;
 pub use self::rows::{Auction, Grade, Status, User};
 pub use self::run::{App, Load, Running, Tally};
 pub use self::seed::Stock;
