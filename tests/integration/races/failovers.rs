@@ -79,10 +79,10 @@ async fn calls(server: &RedisServer, command: &str) -> u64 {
 #[tokio::test]
 async fn a_failover_in_the_middle_of_a_scan_begins_it_again_on_the_new_master() {
     let mut world = world_of_profiles().await;
-    world.job(PROFILE);
-    let path = world.folder.path().join("job.toml");
+    // Half of these few keys are wrong; what is asked here is not whether the mapping is.
+    let path = world.job_with_limits("max_control_mismatch = 1", PROFILE);
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"5s\"")).unwrap();
+    std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
     let proxy = Proxy::start(world.redis.port()).await.unwrap();
     let arguments = ["scan", "job.toml", "--full"];
     let child = start(&world, proxy.port(), &arguments);
