@@ -19,7 +19,16 @@ async fn damaged(replicas: usize) -> World {
     world
         .sql("GRANT SELECT ON shop.* TO 'looker'@'127.0.0.1' IDENTIFIED BY 'looker-secret'")
         .await;
-    let mut rule = vec!["ACL", "SETUSER", "looker", "on", ">looker-secret", "resetkeys", "~*", "-@all"];
+    let mut rule = vec![
+        "ACL",
+        "SETUSER",
+        "looker",
+        "on",
+        ">looker-secret",
+        "resetkeys",
+        "~*",
+        "-@all",
+    ];
     rule.extend(RULES.split(' '));
     world.redis::<()>(&rule).await;
     world
@@ -27,7 +36,9 @@ async fn damaged(replicas: usize) -> World {
 
 /// Every command Redis itself calls a write, and scripts, which could hold one.
 async fn writes(world: &mut World) -> BTreeSet<String> {
-    let listed: Vec<String> = world.redis(&["COMMAND", "LIST", "FILTERBY", "ACLCAT", "write"]).await;
+    let listed: Vec<String> = world
+        .redis(&["COMMAND", "LIST", "FILTERBY", "ACLCAT", "write"])
+        .await;
     assert!(listed.iter().any(|c| c == "set"));
     let scripts = ["eval", "evalsha", "fcall", "multi"].map(str::to_owned);
     listed.into_iter().chain(scripts).collect()
@@ -36,7 +47,16 @@ async fn writes(world: &mut World) -> BTreeSet<String> {
 /// Statements by which MySQL itself counts writes and locks.
 async fn mysql_writes(world: &mut World) -> BTreeMap<String, String> {
     let mut counted = BTreeMap::new();
-    for name in ["insert", "update", "delete", "replace", "lock_tables", "create_table", "alter_table", "drop_table"] {
+    for name in [
+        "insert",
+        "update",
+        "delete",
+        "replace",
+        "lock_tables",
+        "create_table",
+        "alter_table",
+        "drop_table",
+    ] {
         let value = world.sql_text(&format!("SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'COM_{name}'")).await;
         counted.insert(name.to_owned(), value.unwrap());
     }
@@ -49,8 +69,14 @@ async fn looks_only(replicas: usize) {
     let before = mysql_writes(&mut world).await;
     let monitor = Monitor::start(world.redis.port());
     let (mysql, redis) = (
-        format!("mysql://looker:looker-secret@127.0.0.1:{}/shop", world.mysql.port()),
-        format!("redis://looker:looker-secret@127.0.0.1:{}", world.redis.port()),
+        format!(
+            "mysql://looker:looker-secret@127.0.0.1:{}/shop",
+            world.mysql.port()
+        ),
+        format!(
+            "redis://looker:looker-secret@127.0.0.1:{}",
+            world.redis.port()
+        ),
     );
     for restricted in [true, false] {
         for arguments in [
@@ -63,7 +89,8 @@ async fn looks_only(replicas: usize) {
             if restricted {
                 command.env("MYSQL_URL", &mysql).env("REDIS_URL", &redis);
             }
-            let run = crate::support::Run::of(command.output().unwrap(), world.folder.path()).expect(1);
+            let run =
+                crate::support::Run::of(command.output().unwrap(), world.folder.path()).expect(1);
             let report = run.report();
             assert!(!report.findings.is_empty(), "{}", run.stdout);
             assert!(!report.folder.join("undo.jsonl").exists());
@@ -71,11 +98,17 @@ async fn looks_only(replicas: usize) {
     }
     let told = monitor.commands();
     assert!(told.contains("mget"), "MONITOR hears the program: {told:?}");
-    assert_eq!(told.intersection(&writes).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(
+        told.intersection(&writes).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
     assert_eq!(mysql_writes(&mut world).await, before);
     let denied: Vec<redis::Value> = world.redis(&["ACL", "LOG"]).await;
     let denied = format!("{denied:?}");
-    let tried: Vec<&String> = writes.iter().filter(|c| denied.contains(&format!("'{c}'"))).collect();
+    let tried: Vec<&String> = writes
+        .iter()
+        .filter(|c| denied.contains(&format!("'{c}'")))
+        .collect();
     assert_eq!(tried, Vec::<&String>::new(), "tried and denied: {denied}");
 }
 

@@ -25,7 +25,10 @@ impl Monitor {
         std::thread::spawn(move || {
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                heard.lock().unwrap().push(String::from_utf8_lossy(&line).trim().to_owned());
+                heard
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8_lossy(&line).trim().to_owned());
                 line.clear();
             }
         });
@@ -41,7 +44,9 @@ impl Monitor {
     pub fn lines(&self) -> Vec<String> {
         let mark = format!("mark-{}-{}", std::process::id(), self.count());
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        socket.write_all(format!("ECHO {mark}\r\n").as_bytes()).unwrap();
+        socket
+            .write_all(format!("ECHO {mark}\r\n").as_bytes())
+            .unwrap();
         let limit = Instant::now() + Duration::from_secs(30);
         loop {
             let lines = self.lines.lock().unwrap().clone();

@@ -77,6 +77,10 @@ pub fn balance_key(id: u32) -> String {
 
 /// The document of `id` as the application wrote it at `version`; the current one is 5.
 pub fn profile(id: u32, version: u32) -> String {
-    let name = if version == 5 { format!("name {id}") } else { "old".to_owned() };
+    let name = if version == 5 {
+        format!("name {id}")
+    } else {
+        "old".to_owned()
+    };
     format!(r#"{{"version":{version},"name":"{name}","secret":"hush","lastSeen":7}}"#)
 }
