@@ -41,6 +41,25 @@ struct Round {
     result: Result<Coverage, RunError>,
 }
 
+/// What a check's round leaves to do.
+enum Next {
+    /// Nothing, unless another check met a topology change.
+    Whole(Plan),
+    /// It met one and begins again.
+    Interrupted(Plan),
+    /// It ended, and says itself why.
+    Ended,
+}
+
+impl Next {
+    fn plan(self) -> Option<Plan> {
+        match self {
+            Next::Whole(plan) | Next::Interrupted(plan) => Some(plan),
+            Next::Ended => None,
+        }
+    }
+}
+
 impl Rounds<'_> {
     /// Runs every plan to its end or its last attempt; gives the stores as they were in the end.
     pub(super) async fn run(mut self, plans: Vec<Plan>, stores: Stores) -> Stores {
@@ -49,12 +68,18 @@ impl Rounds<'_> {
         for attempt in 0..ATTEMPTS {
             let rounds = open.into_iter().map(|plan| self.round(plan, attempt));
             let ended = futures_util::future::join_all(rounds).await;
-            let mut again = Vec::new();
+            let (mut again, mut is_interrupted) = (Vec::new(), false);
             for round in ended {
-                again.extend(self.take(round, attempt));
+                let next = self.take(round, attempt);
+                is_interrupted |= matches!(next, Next::Interrupted(_));
+                again.extend(next.plan());
             }
-            if again.is_empty() || self.stop.is_requested() {
+            if !is_interrupted || self.stop.is_requested() {
                 break;
+            }
+            // What was whole before the change was so on a node that is no longer the master.
+            for plan in &again {
+                self.ledger.check(plan.check.name()).restarts += 1;
             }
             match open_cache(self.job).await {
                 Ok((cache, node)) => {
@@ -134,8 +159,8 @@ impl Rounds<'_> {
         !self.options_accept_control && control.rate().is_some_and(|rate| rate > allowed)
     }
 
-    /// Enters a round's result; gives the plan back if it is to begin again.
-    fn take(&mut self, round: Round, attempt: u32) -> Option<Plan> {
+    /// Enters a round's result.
+    fn take(&mut self, round: Round, attempt: u32) -> Next {
         let name = round.plan.check.name().to_owned();
         let entry = self.ledger.check(&name);
         let earlier = std::mem::take(entry);
@@ -150,18 +175,17 @@ impl Rounds<'_> {
                         .not_searched
                         .push(format!("check {name} was stopped before its end"));
                 }
-                None
+                Next::Whole(round.plan)
             }
             Err(fault) if may_begin_again(&fault) && attempt + 1 < ATTEMPTS => {
                 tracing::warn!("check {name} begins again: {fault}");
-                entry.restarts += 1;
-                Some(round.plan)
+                Next::Interrupted(round.plan)
             }
             Err(fault) => {
                 entry
                     .not_searched
                     .push(format!("check {name} was not finished: {fault}"));
-                None
+                Next::Ended
             }
         }
     }

@@ -79,7 +79,7 @@ value = "hash"
 table = "auction"
 changed_at = "updated_at"
 deletes = "never"
-order = "cache-first"
+order = "source-first"
 ahead_ok = true
 fields = [
   { cache = "price", column = "price", compare = "at-least" },
