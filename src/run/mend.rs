@@ -9,6 +9,7 @@ use super::RunError;
 use super::check::CheckRun;
 use super::findings::{Mended, findings_of};
 use super::settle::Settled;
+use super::show::Shown;
 use super::sink::Sink;
 use super::sweep::still_the_same_node;
 use crate::model::finding::{OutcomeKind, Verdict};
@@ -45,6 +46,7 @@ pub(super) async fn mend(
     let mut sink = sink.lock().await;
     for (settled, mended) in settled.iter().zip(&mended) {
         let findings = findings_of(check, settled, mended);
+        sink.show(|| Shown::of(check, settled, &findings));
         sink.write(&check.mapping.check, settled, &findings)?;
     }
     sink.flush()?;

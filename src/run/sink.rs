@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::RunError;
 use super::settle::Settled;
+use super::show::Shown;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
@@ -47,6 +48,8 @@ pub(super) struct Sink {
     totals: BTreeMap<Kind, Total>,
     /// Confirmed or hot, and not right again.
     unresolved: u64,
+    /// Where one key was asked for: what stdout will say of it.
+    shown: Option<Vec<Shown>>,
 }
 
 impl Sink {
@@ -58,6 +61,26 @@ impl Sink {
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
             unresolved: 0,
+            shown: None,
+        }
+    }
+
+    /// Keeps what is written for stdout too (`--key`, `--id`: a handful of targets, so it is bounded).
+    pub(super) fn showing(self) -> Self {
+        Self {
+            shown: Some(Vec::new()),
+            ..self
+        }
+    }
+
+    pub(super) fn shown(&self) -> &[Shown] {
+        self.shown.as_deref().unwrap_or_default()
+    }
+
+    /// Keeps what `shown` makes, where one key was asked for.
+    pub(super) fn show(&mut self, shown: impl FnOnce() -> Shown) {
+        if let Some(all) = &mut self.shown {
+            all.push(shown());
         }
     }
 
@@ -74,8 +97,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes one subject's findings and counts it. One that this run has reported before is not written
-    /// again; only where it stands now is taken over.
+    /// Writes one subject's findings and counts it. One that this run has reported before is written again
+    /// only if it stands otherwise now.
     pub(super) fn write(
         &mut self,
         check: &CacheCheck,
@@ -88,14 +111,18 @@ impl Sink {
         self.unresolved += u64::from(now == Standing::Wrong);
         if let Some(before) = before {
             self.unresolved -= u64::from(before == Standing::Wrong);
-            if now == Standing::Unknown && before != now {
-                self.verdicts.entry(name.clone()).or_default().unknown += 1;
+            // A sweep that began again after a failover may find it lost once more, or put it right.
+            if before == now {
+                return Ok(());
             }
-            return Ok(());
         }
         let counts = self.verdicts.entry(name.clone()).or_default();
         match settled.verdict {
             Verdict::Confirmed => counts.confirmed += 1,
+            // It was asked for by name and not because it looked wrong.
+            Verdict::Transient if self.shown.is_some() && settled.suspects.is_empty() => {
+                counts.matched += 1;
+            }
             Verdict::Transient => counts.transient += 1,
             Verdict::Hot => counts.hot += 1,
             Verdict::Unknown => counts.unknown += 1,
@@ -156,8 +183,10 @@ pub(super) fn report(fault: crate::report::ReportError) -> RunError {
 fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
     let is_open = findings.iter().any(|f| f.settled_at.is_none());
     match verdict {
-        Verdict::Confirmed | Verdict::Hot if is_open => Standing::Wrong,
-        Verdict::Confirmed | Verdict::Hot | Verdict::Transient => Standing::Right,
+        // It was never seen at rest, whatever its last look happened to show.
+        Verdict::Hot => Standing::Wrong,
+        Verdict::Confirmed if is_open => Standing::Wrong,
+        Verdict::Confirmed | Verdict::Transient => Standing::Right,
         Verdict::Unknown => Standing::Unknown,
     }
 }
