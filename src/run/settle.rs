@@ -59,6 +59,7 @@ pub(super) async fn settle(
             .expect("there are pending targets");
         let wait = due.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
+            tracing::debug!("the next look is due in {:.3} s", wait.as_secs_f64());
             check.progress.waiting(Some(&format!(
                 "second look at {} suspect(s) in {:.1} s",
                 pending.len(),

@@ -13,7 +13,7 @@ mod world;
 use world::{Kind, World};
 
 /// Quick enough for every run; `AUDITOR_SEEDS` asks for more.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2_000;
 
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());

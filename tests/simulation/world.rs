@@ -60,10 +60,14 @@ pub(crate) struct World {
     locked_until: Option<i64>,
     /// Movements that no longer are in a counter, because a failover took them.
     lost_movement: i64,
+    /// Whether a whole value was taken back and nobody has written one since.
+    is_lost: bool,
     /// The lowest sequence the cache may show: what the application wrote to the new master.
     floor: u64,
     writes_on: bool,
     lost: u64,
+    /// Whether it was lost when the row was last looked at.
+    pub(crate) was_lost: bool,
 }
 
 const START: i64 = 1_790_000_000_000_000;
@@ -84,9 +88,11 @@ impl World {
             next_commit: START,
             locked_until: None,
             lost_movement: 0,
+            is_lost: false,
             floor: 0,
             writes_on: true,
             lost: 0,
+            was_lost: false,
         }
     }
 
@@ -100,6 +106,7 @@ impl World {
         self.advance(stall);
         if self.held.sequence > replicated.sequence {
             self.lost += 1;
+            self.is_lost = true;
             self.lost_movement = moved_before + self.held.balance - replicated.balance;
         }
         self.held = replicated;
@@ -143,18 +150,24 @@ impl World {
 
     fn commit(&mut self) {
         // Few different balances: 100 → 90 → 100 happens all the time.
-        let balance = 100 + 10 * self.random.random_range(-2..=2);
+        let balance = 100 + 10 * self.random.random_range(-1..=1);
         let gap = balance - self.row.balance;
         let margin = checks::COMMIT_MARGIN.as_micros() as i64;
         let stamped = self.now - self.random.random_range(0..margin);
-        let delay = self.random.random_range(0..checks::CACHE_DELAY.as_micros() as i64 - 10 * MS);
+        // Mostly at once, sometimes just within what the job allows.
+        let slowest = checks::CACHE_DELAY.as_micros() as i64 - 10 * MS;
+        let slowest = if self.random.random_bool(0.6) { 20 * MS } else { slowest };
+        let delay = self.random.random_range(0..slowest);
         self.row = State {
             sequence: self.row.sequence + 1,
             balance,
-            updated_at: stamped.max(self.row.updated_at),
+            // Stamps may lie before the commit, but two changes never share one.
+            updated_at: stamped.max(self.row.updated_at + 1),
         };
         self.flight = Some(Flight { arrives: self.now + delay, state: self.row, gap });
-        self.next_commit = self.now + self.random.random_range(1..1_500) * MS;
+        // Bursts and quiet: what is confirmed in the quiet meets the next burst.
+        let longest = if self.random.random_bool(0.3) { 60 } else { 2_500 };
+        self.next_commit = self.now + self.random.random_range(1..longest) * MS;
     }
 
     fn arrive(&mut self) {
@@ -165,7 +178,7 @@ impl World {
                 balance: self.held.balance + flight.gap,
             },
             Kind::Document | Kind::Balance => {
-                self.lost_movement = 0;
+                self.is_lost = false;
                 Held { sequence: flight.state.sequence, balance: flight.state.balance }
             }
         };
@@ -178,11 +191,11 @@ impl World {
             && (self.kind != Kind::Document || self.held.sequence == self.row.sequence)
     }
 
-    /// Whether nothing that is under way will make it right: only then is it a loss.
+    /// Whether the failover took something that nothing under way will bring back.
     pub(crate) fn is_really_lost(&self) -> bool {
         match self.kind {
             Kind::Points => self.lost_movement != 0,
-            Kind::Document | Kind::Balance => !self.is_right() && self.flight.is_none(),
+            Kind::Document | Kind::Balance => self.is_lost,
         }
     }
 
@@ -248,7 +261,7 @@ impl World {
         assert_eq!(self.bytes_of(written), *new, "seed {}: half a document", self.seed);
         self.held = written;
         self.floor = self.floor.max(of_sequence);
-        self.lost_movement = 0;
+        self.is_lost = false;
         true
     }
 

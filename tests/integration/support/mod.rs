@@ -1,5 +1,6 @@
 //! What the integration tests share: a world of two real servers, a job file and the program itself.
 
+pub mod auction;
 pub mod monitor;
 pub mod report;
 pub mod shop;
