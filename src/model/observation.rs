@@ -70,7 +70,8 @@ pub struct Look {
 }
 
 impl Look {
+    /// The expiry may be refreshed by readers at any time and says nothing about the value.
     pub fn counts(&self) -> bool {
-        self.before == self.after
+        self.before.cached == self.after.cached
     }
 }

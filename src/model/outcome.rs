@@ -48,7 +48,9 @@ pub struct Coverage {
     pub hot: u64,
     pub unknown: u64,
     pub ahead_legal: u64,
-    /// Rows that can have no key (a NULL in a placeholder) and keys that only look like this check's.
+    /// Rows that can have no key, because a placeholder's column is NULL.
+    pub keyless: u64,
+    /// Keys that only look like this check's.
     pub foreign: u64,
     /// Keys that were left out: their template can be split in too many ways.
     pub skipped: u64,

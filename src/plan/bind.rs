@@ -52,7 +52,7 @@ pub fn bind(check: &Arc<CacheCheck>, schema: &SourceSchema) -> Result<Bound, Vec
         Some(Window::ChangedIds { .. }) | None => None,
     };
     let deleted_at_cell = match &check.deletes {
-        Deletes::Tombstone(Tombstone::DeletedAt(time)) => Some(binder.time(time)),
+        Deletes::Tombstone(Tombstone::DeletedAt(time)) => Some(binder.deleted_at(time)),
         _ => None,
     };
     let subject_cell = check.subject.as_ref().map(|c| binder.named(c));
@@ -240,6 +240,27 @@ impl Binder<'_> {
                 &column.span,
                 format!("version column `{}` is not a number", column.text),
                 Some("a version must be a whole number that only grows".to_owned()),
+            ));
+        }
+        cell
+    }
+
+    /// NULL says that a row lives, so a column that is never NULL would make every row a tombstone.
+    fn deleted_at(&mut self, time: &TimeColumn) -> usize {
+        let cell = self.time(time);
+        if let Some(column) = self.columns.get(cell)
+            && !column.nullable
+        {
+            self.faults.push(fault(
+                &time.column.span,
+                format!(
+                    "column `{}` is never NULL, so every row would count as deleted",
+                    column.name
+                ),
+                Some(
+                    "say deleted = \"deleted_at <> 0\" (a condition) instead of deleted_at"
+                        .to_owned(),
+                ),
             ));
         }
         cell

@@ -6,5 +6,5 @@ mod timing;
 pub mod window;
 
 pub use bind::{Bound, SourceSchema, bind};
-pub use slices::cut;
+pub use slices::{cut, is_integer_key};
 pub use timing::{attribute, select_since, timing_of};

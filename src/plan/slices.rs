@@ -1,5 +1,7 @@
 //! Slices: parts of the id space that together cover it exactly once.
 
+use crate::model::column::ColumnType;
+use crate::model::mapping::Mapping;
 use crate::store::mysql::{KeyRange, SweepKey};
 
 /// Rows a slice aims at; with it a million rows make 50 slices, enough to work side by side and small
@@ -7,6 +9,18 @@ use crate::store::mysql::{KeyRange, SweepKey};
 const SLICE_ROWS: u64 = 20_000;
 /// More slices than this help nobody: their bookkeeping would grow with the data.
 const SLICES_MAX: u64 = 4_096;
+
+/// Whether the sweep key is one whole number, by its column: text that happens to hold digits is ordered
+/// as text.
+pub fn is_integer_key(mapping: &Mapping) -> bool {
+    match mapping.sweep_key.as_slice() {
+        [only] => matches!(
+            mapping.columns[*only].kind,
+            ColumnType::Integer { .. } | ColumnType::Decimal { scale: 0 }
+        ),
+        _ => false,
+    }
+}
 
 /// Cuts the id space of a single-integer key into closed ranges `(after, upto]` of equal width; open
 /// at both ends, so that ids inserted meanwhile are not missed. Anything else is one range.

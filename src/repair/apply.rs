@@ -24,8 +24,8 @@ use crate::model::time::Micros;
 use crate::report::{Journal, UndoOutcome};
 use crate::rules::Judge;
 use crate::rules::fingerprint;
-use crate::scan::{ScanError, Target, look_once};
-use crate::store::mysql::{Lease, Mysql};
+use crate::scan::{ScanError, Target, lockable_keys, look_once};
+use crate::store::mysql::{Lease, Mysql, SweepKey};
 use crate::store::redis::{Redis, Writer};
 
 /// Steps of one batch: one fsync, one pipeline, one WAIT.
@@ -84,6 +84,11 @@ pub struct Applier {
     pub(super) limits: ApplyLimits,
     written: u64,
     next_invalidation: Instant,
+    /// The latest deadline any script was given: past it, by the server's clock, none that is still under
+    /// way can write.
+    pub(super) last_deadline: Micros,
+    /// The connection was lost with a batch on it, whose WAIT can no longer be asked for.
+    pub(super) lost_connection: bool,
     stopped: Option<String>,
 }
 
@@ -93,6 +98,8 @@ pub(super) struct Ready<'a> {
     pub(super) item: &'a Repairable,
     pub(super) step: PlannedStep,
     pub(super) fingerprint: Option<[u8; 32]>,
+    /// Rows to lock for it; empty: none can be named.
+    pub(super) rows: Vec<SweepKey>,
     state: CachedState,
     whole: Option<WholeHash>,
     sequence: u64,
@@ -124,6 +131,8 @@ impl Applier {
             limits,
             written: 0,
             next_invalidation: Instant::now(),
+            last_deadline: Micros(0),
+            lost_connection: false,
             stopped: None,
         }
     }
@@ -246,12 +255,15 @@ impl Applier {
             };
             match prepare(mapping, judge, item, look, &judged, whole.as_deref()) {
                 Ok(step) => {
-                    let fingerprint = look.row.as_ref().map(|r| fingerprint(mapping, r.as_ref()));
+                    let row = look.row.as_ref().map(|r| r.as_ref());
+                    let fingerprint = row.map(|row| fingerprint(mapping, row));
+                    let rows = lockable_keys(mapping, &item.target, row);
                     ready.push(Ready {
                         at,
                         item,
                         step,
                         fingerprint,
+                        rows,
                         state,
                         whole,
                         sequence: 0,

@@ -18,4 +18,5 @@ mod write;
 
 pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
 pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
+pub use prepare::prepare;
 pub use undoer::Undoer;

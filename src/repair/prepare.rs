@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::apply::{Repairable, StepOutcome};
 use super::plan::{PlannedStep, plan_step};
+use crate::model::check::Writes;
 use crate::model::finding::{OutcomeKind, Remedy};
 use crate::model::mapping::Mapping;
 use crate::model::observation::Look;
@@ -14,7 +15,7 @@ use crate::rules::fingerprint;
 
 /// Plans the step for `item`, given a fresh `look` and, read once more with its expiry, `judged`.
 /// `Err`: nothing is to be written, with the reason.
-pub(super) fn prepare(
+pub fn prepare(
     mapping: &Arc<Mapping>,
     judge: &Judge,
     item: &Repairable,
@@ -53,7 +54,7 @@ pub(super) fn prepare(
     }
     // With a version the cached bytes alone prove the order; without one the row must be the row that
     // was confirmed, or the value in flight for the newer row could be overtaken.
-    if mapping.check.version.is_none() {
+    if mapping.check.version.is_none() || mapping.check.writes == Writes::Delta {
         let print = |l: &Look| l.row.as_ref().map(|r| fingerprint(mapping, r.as_ref()));
         if print(look) != print(&item.look) {
             return lost("the row changed after it was confirmed");

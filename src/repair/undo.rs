@@ -123,6 +123,24 @@ pub(super) fn undo_write(record: &UndoRecord, present: &Present) -> Result<Write
     }
 }
 
+/// Whether everything is as it was before the run: its write never happened (it was killed between the
+/// record and the write), or somebody has put it back.
+pub(super) fn is_as_before(record: &UndoRecord, present: &Present, expiry: KeyExpiry) -> bool {
+    let bytes = |old: &Option<Vec<u8>>, now: &Option<Bytes>| old.as_deref() == now.as_deref();
+    match (&record.previous, present) {
+        // The bytes are the same before and after; only the expiry tells.
+        (Previous::Text(_), _) if record.remedy == Remedy::SetTtl => expiry == record.expiry,
+        (Previous::Text(old), Present::Text(now)) => bytes(old, now),
+        (Previous::Score(old), Present::Score(now)) => bytes(old, now),
+        (Previous::SetMember(was), Present::SetMember(is)) => was == is,
+        (Previous::HashFields(old), Present::HashFields(now)) => {
+            old.len() == now.len()
+                && old.iter().zip(now).all(|((_, old), (_, now))| bytes(old, now))
+        }
+        _ => false,
+    }
+}
+
 /// Whether what is there now is what the run wrote.
 fn same(record: &UndoRecord, now: Option<[u8; 32]>) -> Result<(), String> {
     if record.digest == now {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::apply::StepOutcome;
-use super::undo::{Present, has_expired, undo_write};
+use super::undo::{Present, has_expired, is_as_before, undo_write};
 use crate::failover::{Drift, drift};
 use crate::job::RedisSpec;
 use crate::model::check::Layout;
@@ -101,7 +101,7 @@ impl Undoer {
         for (at, write) in writes.into_iter().enumerate() {
             match write {
                 Ok((write, record)) => ready.push((at, write, record)),
-                Err(why) => outcomes[at] = Some(refused(why)),
+                Err(outcome) => outcomes[at] = Some(outcome),
             }
         }
         self.write(&ready, &mut outcomes).await?;
@@ -155,13 +155,14 @@ impl Undoer {
         Ok(())
     }
 
-    /// The write that takes each entry back, and the record of what that replaces.
+    /// The write that takes each entry back, and the record of what that replaces; or the outcome where
+    /// nothing is to be written.
     async fn plan(
         &self,
         mapping: &Arc<Mapping>,
         entries: &[UndoEntry],
         now: Micros,
-    ) -> Result<Vec<Result<(Write, UndoRecord), String>>, ScanError> {
+    ) -> Result<Vec<Result<(Write, UndoRecord), StepOutcome>>, ScanError> {
         let ids: Vec<_> = entries.iter().map(|e| e.record.id.clone()).collect();
         let witnessed = self.source.rows_by_id(mapping, &ids).await?;
         let mut prints = std::collections::HashMap::new();
@@ -176,19 +177,28 @@ impl Undoer {
         let mut planned = Vec::with_capacity(entries.len());
         for entry in entries {
             let record = &entry.record;
+            let (present, state) = self.present(mapping, record).await?;
+            if is_as_before(record, &present, state.expiry) {
+                planned.push(Err(StepOutcome::new(
+                    Remedy::None,
+                    OutcomeKind::AlreadyRight,
+                    "it is as it was before the run",
+                )));
+                continue;
+            }
             let print = prints.get(&(record.key.clone(), record.member.clone()));
             if print.cloned().unwrap_or_default() != record.row_fingerprint {
-                planned.push(Err("the row changed after the repair".to_owned()));
+                planned.push(Err(refused("the row changed after the repair")));
                 continue;
             }
             if has_expired(record.expiry, now.0 / 1_000) {
-                planned.push(Err("its old expiry has passed".to_owned()));
+                planned.push(Err(refused("its old expiry has passed")));
                 continue;
             }
-            let (present, state) = self.present(mapping, record).await?;
             planned.push(
                 undo_write(record, &present)
-                    .map(|write| (write, reverse(record, &present, &state))),
+                    .map(|write| (write, reverse(record, &present, &state)))
+                    .map_err(refused),
             );
         }
         Ok(planned)

@@ -12,8 +12,8 @@ use crate::model::observation::Look;
 use crate::rules::Judge;
 use crate::rules::fingerprint;
 use crate::scan::{Target, look_once, subject_of};
-use crate::store::mysql::MysqlError;
-use crate::store::redis::{Fence, Write, WriteReply, Writer};
+use crate::store::mysql::{MysqlError, RowLock};
+use crate::store::redis::{Fence, RedisError, Write, WriteReply, Writer};
 
 /// Row locks are at most this long, so that no application transaction waits noticeably.
 const LOCK_TIME: Duration = Duration::from_millis(100);
@@ -21,6 +21,10 @@ const LOCK_TIME: Duration = Duration::from_millis(100);
 const LOCK_RESERVE: Duration = Duration::from_millis(20);
 /// A compare-and-set script that arrives later than this was stalled; its judgement is stale.
 const CAS_DEADLINE: Duration = Duration::from_secs(5);
+/// Once to learn what is left, once to see that it is over, once more for clocks of another pace.
+const CLOCK_TRIES: usize = 3;
+/// What the deadline is waited past by; the server's clock has microseconds.
+const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
 /// A replica acknowledges a batch within milliseconds; after this it is taken for lost.
 const WAIT_TIME: Duration = Duration::from_secs(2);
 /// A row that another transaction holds is asked for again this often before it is left.
@@ -37,13 +41,15 @@ impl Applier {
         if group.is_empty() || self.refuse_rest(group, outcomes) {
             return;
         }
-        let Some(fence) = self.fence(CAS_DEADLINE).await else {
-            self.refuse_rest(group, outcomes);
-            return;
+        let until = Instant::now() + CAS_DEADLINE;
+        let Some(fence) = self.fence(until, until).await else {
+            let refs: Vec<&Ready<'_>> = group.iter().collect();
+            return self.refuse_unset(&refs, outcomes);
         };
         let writes: Vec<Write> = group.iter().map(|r| r.step.write.clone()).collect();
         let replies = self.writer.apply(&fence, &writes).await;
-        self.note(group, replies, outcomes);
+        let refs: Vec<&Ready<'_>> = group.iter().collect();
+        self.note(&refs, replies, outcomes);
     }
 
     /// Steps that need the row to stand still. The lock is taken, the rows are compared with what was
@@ -58,32 +64,38 @@ impl Applier {
         if group.is_empty() || self.refuse_rest(group, outcomes) {
             return;
         }
-        let keys: Vec<_> = group
-            .iter()
-            .filter_map(|r| r.item.target.sweep_key.clone())
-            .collect();
-        if keys.len() < group.len() {
-            return self.refuse(group, outcomes, "no row could be locked for it");
+        let group: Vec<&Ready<'_>> = group.iter().collect();
+        let (group, rowless): (Vec<&Ready<'_>>, Vec<&Ready<'_>>) =
+            group.into_iter().partition(|r| !r.rows.is_empty());
+        self.refuse(&rowless, outcomes, "no row could be locked for it");
+        self.write_rows(mapping, &group, outcomes).await;
+    }
+
+    async fn write_rows(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        group: &[&Ready<'_>],
+        outcomes: &mut [Option<StepOutcome>],
+    ) {
+        if group.is_empty() {
+            return;
         }
-        let mut tries = 1;
-        let lock = loop {
-            match self.source.lock_rows(mapping, &keys).await {
-                Ok(lock) => break lock,
-                Err(MysqlError::Locked) if tries < LOCK_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(LOCK_PAUSE).await;
-                }
-                // One busy row must not keep the others from being repaired.
-                Err(MysqlError::Locked) if group.len() > 1 => {
-                    let (left, right) = group.split_at(group.len() / 2);
-                    Box::pin(self.write_locked(mapping, left, outcomes)).await;
-                    return Box::pin(self.write_locked(mapping, right, outcomes)).await;
-                }
-                Err(MysqlError::Locked) => {
-                    return self.refuse(group, outcomes, "the application holds the row");
-                }
-                Err(fault) => return self.refuse(group, outcomes, &fault.to_string()),
+        if let Some(why) = self.stopped() {
+            let why = format!("repairing had stopped: {why}");
+            return self.refuse(group, outcomes, &why);
+        }
+        let lock = match self.lock(mapping, group).await {
+            Ok(lock) => lock,
+            // One busy row must not keep the others from being repaired.
+            Err(MysqlError::Locked) if group.len() > 1 => {
+                let (left, right) = group.split_at(group.len() / 2);
+                Box::pin(self.write_rows(mapping, left, outcomes)).await;
+                return Box::pin(self.write_rows(mapping, right, outcomes)).await;
             }
+            Err(MysqlError::Locked) => {
+                return self.refuse(group, outcomes, "the application holds the row");
+            }
+            Err(fault) => return self.refuse(group, outcomes, &fault.to_string()),
         };
         let locked_at = Instant::now();
         let mut prints = std::collections::HashMap::new();
@@ -109,12 +121,12 @@ impl Applier {
         let fence = if still.is_empty() {
             None
         } else {
-            self.fence(LOCK_TIME - LOCK_RESERVE).await
+            let lock_end = locked_at + LOCK_TIME;
+            self.fence(lock_end - LOCK_RESERVE, lock_end).await
         };
         let Some(fence) = fence else {
             let _ = lock.release().await;
-            self.refuse_unset(group, outcomes);
-            return;
+            return self.refuse_unset(&still, outcomes);
         };
         let writes: Vec<Write> = still.iter().map(|r| r.step.write.clone()).collect();
         let mut lock = Some(lock);
@@ -135,37 +147,49 @@ impl Applier {
             // The lock protected the write, which has answered; a failed release ends with the connection.
             let _ = lock.release().await;
         }
-        self.note_refs(&still, replies, outcomes);
+        self.note(&still, replies, outcomes);
     }
 
-    /// A fence whose deadline is `patience` from the server's own clock; `None` (and stopped) when the
-    /// connection is gone.
-    async fn fence(&mut self, patience: Duration) -> Option<Fence> {
-        match self.writer.time().await {
-            Ok(now) => Some(Fence {
-                replication_id: self.pinned.replication_id.clone(),
-                min_replicas: self.limits.min_replicas,
-                deadline: now.plus(patience),
-            }),
-            Err(fault) => {
-                self.stop(&fault.to_string());
-                None
+    /// Share-locks the rows of `group`; a row that another transaction holds is asked for a few times.
+    async fn lock(&self, mapping: &Mapping, group: &[&Ready<'_>]) -> Result<RowLock, MysqlError> {
+        let keys: Vec<_> = group.iter().flat_map(|r| r.rows.iter().cloned()).collect();
+        let mut tries = 1;
+        loop {
+            match self.source.lock_rows(mapping, &keys).await {
+                Err(MysqlError::Locked) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
+                result => return result,
             }
         }
     }
 
-    fn note(
-        &mut self,
-        group: &[Ready<'_>],
-        replies: Vec<WriteReply>,
-        outcomes: &mut [Option<StepOutcome>],
-    ) {
-        let refs: Vec<&Ready<'_>> = group.iter().collect();
-        self.note_refs(&refs, replies, outcomes);
+    /// A fence whose deadline, by the server's clock, lies no later than `deadline` by ours; `None` when
+    /// the server did not give its time before `patience`, and when the connection is gone (then stopped).
+    /// The server read its clock before we had the answer, so what is left until `deadline` is counted from
+    /// the answer: a server that took its time to answer gets a shorter one, never a later one.
+    async fn fence(&mut self, deadline: Instant, patience: Instant) -> Option<Fence> {
+        let now = match tokio::time::timeout_at(patience, self.writer.time()).await {
+            Ok(Ok(now)) => now,
+            Ok(Err(fault)) => {
+                self.stop(&fault.to_string());
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let deadline = now.plus(left);
+        self.last_deadline = self.last_deadline.max(deadline);
+        Some(Fence {
+            replication_id: self.pinned.replication_id.clone(),
+            min_replicas: self.limits.min_replicas,
+            deadline,
+        })
     }
 
     /// Replies become outcomes; `Unknown` stays open until it was read again.
-    fn note_refs(
+    fn note(
         &mut self,
         group: &[&Ready<'_>],
         replies: Vec<WriteReply>,
@@ -209,7 +233,9 @@ impl Applier {
         if open.is_empty() {
             return;
         }
-        // A connection that lost an answer is not used again: WAIT on it would count nothing.
+        // A connection that lost an answer is not used again, and a new one cannot say what replicas have of
+        // the old one's writes: to Redis it has written nothing, and WAIT returns at once.
+        self.lost_connection = true;
         match Writer::connect(&self.spec, &self.pinned).await {
             Ok(writer) => self.writer = writer,
             Err(fault) => {
@@ -217,11 +243,42 @@ impl Applier {
             }
         }
         let targets: Vec<&Target> = open.iter().map(|r| &r.item.target).collect();
-        let looks = look_once(&self.source, &self.cache, mapping, &targets).await;
+        let mut looks = look_once(&self.source, &self.cache, mapping, &targets).await;
+        let is_untouched = |(look, ready): (&Look, &&&Ready<'_>)| {
+            look.after.cached == ready.item.look.after.cached
+        };
+        if let Ok(first) = &looks
+            && first.iter().zip(&open).any(is_untouched)
+        {
+            // What has not happened yet may be on its way still, until its deadline.
+            if self.outlast_deadlines().await {
+                looks = look_once(&self.source, &self.cache, mapping, &targets).await;
+            } else {
+                let why = "the server's clock could not be read";
+                looks = Err(RedisError::Unreachable(why.to_owned()).into());
+            }
+        }
         for (at, ready) in open.iter().enumerate() {
             let look = looks.as_ref().ok().map(|l| &l[at]);
             outcomes[ready.at] = Some(read_again(judge, ready, look));
         }
+    }
+
+    /// Waits until the server's clock is past every deadline that was given; false if it cannot be read, or
+    /// was put back.
+    async fn outlast_deadlines(&mut self) -> bool {
+        for _ in 0..CLOCK_TRIES {
+            match self.writer.time().await {
+                Ok(now) if now > self.last_deadline => return true,
+                Ok(now) => {
+                    let left = u64::try_from(self.last_deadline.0 - now.0).unwrap_or(0);
+                    let left = Duration::from_micros(left).min(CAS_DEADLINE);
+                    tokio::time::sleep(left + DEADLINE_GRAIN).await;
+                }
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
     /// One WAIT for the batch, on the connection that wrote it.
@@ -234,6 +291,12 @@ impl Applier {
             return;
         }
         let needed = self.limits.min_replicas;
+        if self.lost_connection {
+            self.stop(
+                "the connection to Redis was lost with a batch on it, so no replica could be asked for it",
+            );
+            return;
+        }
         match self.writer.wait(needed, WAIT_TIME).await {
             Ok(acknowledged) if acknowledged >= needed => {}
             Ok(acknowledged) => {
@@ -253,12 +316,16 @@ impl Applier {
         let Some(why) = self.stopped().map(str::to_owned) else {
             return false;
         };
-        self.refuse(group, outcomes, &format!("repairing had stopped: {why}"));
+        let refs: Vec<&Ready<'_>> = group.iter().collect();
+        self.refuse(&refs, outcomes, &format!("repairing had stopped: {why}"));
         true
     }
 
-    fn refuse_unset(&mut self, group: &[Ready<'_>], outcomes: &mut [Option<StepOutcome>]) {
-        let why = self.stopped().unwrap_or("the row changed").to_owned();
+    fn refuse_unset(&self, group: &[&Ready<'_>], outcomes: &mut [Option<StepOutcome>]) {
+        let why = self
+            .stopped()
+            .unwrap_or("Redis did not answer in time")
+            .to_owned();
         for ready in group {
             outcomes[ready.at].get_or_insert_with(|| {
                 StepOutcome::new(ready.step.remedy, OutcomeKind::Refused, why.clone())
@@ -266,7 +333,7 @@ impl Applier {
         }
     }
 
-    fn refuse(&self, group: &[Ready<'_>], outcomes: &mut [Option<StepOutcome>], why: &str) {
+    fn refuse(&self, group: &[&Ready<'_>], outcomes: &mut [Option<StepOutcome>], why: &str) {
         for ready in group {
             outcomes[ready.at] = Some(StepOutcome::new(
                 ready.step.remedy,

@@ -1,6 +1,7 @@
 //! The control sample: pairs from outside the window, where nothing should be wrong. If many are, the
 //! mapping is wrong and not Redis.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -11,11 +12,18 @@ use super::settle::settle;
 use super::sweep::still_the_same_node;
 use crate::model::finding::Verdict;
 use crate::model::observation::{Cached, Position};
-use crate::scan::{page, target_of};
-use crate::store::mysql::{KeyRange, Selection};
+use crate::plan::is_integer_key;
+use crate::scan::{Target, page, target_of};
+use crate::store::mysql::{KeyRange, Selection, SweepKey};
 
 /// Places of the id space the sample is drawn from; each gives an equal share of neighbours.
 const PLACES: usize = 40;
+/// Where only some rows are cached one round of places gives too few pairs.
+const ROUNDS: usize = 10;
+/// Rows read for each pair wanted, at most.
+const ROWS_PER_PAIR: usize = 20;
+/// Fewer pairs than this say little about a mapping, so all that can be had are taken.
+const PAIRS_MIN: usize = 30;
 
 /// What the control sample showed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -32,95 +40,122 @@ impl Control {
     }
 }
 
-/// Draws about `wanted` rows at random and compares them; what is wrong is looked at again, so that lag
-/// does not count.
+/// Draws `wanted` pairs at random (all of them where there are few) and compares them; what is wrong is
+/// looked at again, so that lag does not count.
 pub(super) async fn control_sample(
     check: &Arc<CheckRun>,
     selection: Selection,
     wanted: usize,
 ) -> Result<Control, RunError> {
-    let mut control = Control::default();
-    let mut suspects = Vec::new();
-    for (range, limit) in places(check, wanted).await? {
-        if control.pairs >= wanted as u64 {
-            break;
+    let mut sample = Sample {
+        wanted,
+        rows_left: wanted.saturating_mul(ROWS_PER_PAIR),
+        drawn: HashSet::new(),
+        suspects: Vec::new(),
+    };
+    if let Some(ends) = integer_ends(check).await? {
+        for _ in 0..ROUNDS {
+            for range in places(ends) {
+                sample
+                    .draw(check, selection, range, wanted.div_ceil(PLACES))
+                    .await?;
+            }
+            if sample.is_full() {
+                break;
+            }
         }
-        let stores = &check.stores;
-        let paired = page(
-            &stores.source,
-            &stores.cache,
-            &check.mapping,
-            &range,
-            selection,
-            limit,
-        )
-        .await?;
-        check.pacer.take(paired.keyed.len()).await;
-        for (at, &index) in paired.keyed.iter().enumerate() {
-            let row = paired.rows.row(index);
-            let state = paired.cached.state(at);
-            let is_there = !matches!(state.cached, Cached::Missing { .. });
-            let objects = !check.judge.suspects(Some(row), &state).is_empty();
-            if is_there || objects {
-                control.pairs += 1;
-            }
-            if objects {
-                suspects.extend(target_of(&check.mapping, row, Position::default()));
-            }
+    }
+    if sample.drawn.len() < PAIRS_MIN {
+        // Few pairs, ids with large gaps, or ids that cannot be drawn at random: from the beginning, on and on.
+        let mut next = Some(KeyRange::default());
+        while let Some(range) = next.filter(|_| !sample.is_full()) {
+            next = sample.draw(check, selection, range, wanted).await?;
         }
     }
     still_the_same_node(check).await?;
-    // A mapping that is wrong everywhere need not be looked at twice everywhere.
-    let settled = settle(check, suspects).await?;
-    control.mismatched = settled
-        .iter()
-        .filter(|s| s.verdict != Verdict::Transient)
-        .count() as u64;
-    Ok(control)
+    let pairs = sample.drawn.len() as u64;
+    let settled = settle(check, sample.suspects).await?;
+    let is_wrong = |v: Verdict| matches!(v, Verdict::Confirmed | Verdict::Hot);
+    let mismatched = settled.iter().filter(|s| is_wrong(s.verdict)).count() as u64;
+    Ok(Control { pairs, mismatched })
 }
 
-/// Ranges to draw from and how many rows each. Where ids cannot be drawn at random (no single integer
-/// key) the sample is the beginning of the table.
-async fn places(check: &CheckRun, wanted: usize) -> Result<Vec<(KeyRange, usize)>, RunError> {
-    let bounds = check.stores.source.key_bounds(&check.mapping).await?;
-    let integer = |key: &[Vec<u8>]| -> Option<i128> {
-        match key {
-            [only] => std::str::from_utf8(only).ok()?.parse().ok(),
-            _ => None,
-        }
-    };
-    let Some((low, high)) = bounds
-        .as_ref()
-        .and_then(|(l, h)| Some((integer(l)?, integer(h)?)))
-    else {
-        return Ok(vec![(KeyRange::default(), wanted)]);
-    };
-    if high - low <= wanted as i128 {
-        return Ok(vec![(KeyRange::default(), wanted)]);
+/// What was drawn so far.
+struct Sample {
+    wanted: usize,
+    /// Rows without a cached value are no pairs; so many rows are read in vain at most.
+    rows_left: usize,
+    drawn: HashSet<Vec<u8>>,
+    suspects: Vec<Target>,
+}
+
+impl Sample {
+    fn is_full(&self) -> bool {
+        self.drawn.len() >= self.wanted || self.rows_left == 0
     }
+
+    /// Takes at most `limit` rows of `range`; gives what is left of the range.
+    async fn draw(
+        &mut self,
+        check: &Arc<CheckRun>,
+        selection: Selection,
+        range: KeyRange,
+        limit: usize,
+    ) -> Result<Option<KeyRange>, RunError> {
+        let limit = limit.min(self.rows_left);
+        if limit == 0 || self.is_full() || check.stop.is_requested() {
+            return Ok(None);
+        }
+        let (source, cache) = (&check.stores.source, &check.stores.cache);
+        let paired = page(source, cache, &check.mapping, &range, selection, limit).await?;
+        check.pacer.take(paired.keyed.len()).await;
+        self.rows_left -= paired.rows.len().min(self.rows_left);
+        for (at, &index) in paired.keyed.iter().enumerate() {
+            let row = paired.rows.row(index);
+            let state = paired.cached.state(at);
+            let objects = !check.judge.suspects(Some(row), &state).is_empty();
+            let is_pair = objects || !matches!(state.cached, Cached::Missing { .. });
+            let Some(target) = target_of(&check.mapping, row, Position::default()) else {
+                continue;
+            };
+            let name = [
+                target.subject.key.as_slice(),
+                target.subject.member.as_deref().unwrap_or(b""),
+            ];
+            if is_pair && self.drawn.insert(name.join(&0)) && objects {
+                self.suspects.push(target);
+            }
+        }
+        Ok(paired.next)
+    }
+}
+
+/// The smallest and the largest id, where ids are single integers.
+async fn integer_ends(check: &CheckRun) -> Result<Option<(i128, i128)>, RunError> {
+    if !is_integer_key(&check.mapping) {
+        return Ok(None);
+    }
+    let integer =
+        |key: &SweepKey| -> Option<i128> { std::str::from_utf8(key.first()?).ok()?.parse().ok() };
+    let bounds = check.stores.source.key_bounds(&check.mapping).await?;
+    Ok(bounds.and_then(|(low, high)| Some((integer(&low)?, integer(&high)?))))
+}
+
+/// Ranges that begin at random places and together cover the ids once, the beginning too.
+fn places((low, high): (i128, i128)) -> Vec<KeyRange> {
     let mut starts: Vec<i128> = {
         let mut random = rand::rng();
-        (0..PLACES)
-            .map(|_| random.random_range(low - 1..high))
+        (1..PLACES)
+            .map(|_| random.random_range(low - 1..=high))
             .collect()
     };
     starts.sort_unstable();
     starts.dedup();
-    let each = wanted.div_ceil(PLACES);
-    let key = |n: i128| vec![n.to_string().into_bytes()];
-    // Each place ends where the next begins, so that no row is drawn twice.
-    Ok(starts
-        .iter()
-        .enumerate()
-        .map(|(i, &start)| {
-            let upto = starts.get(i + 1).map(|&next| key(next));
-            (
-                KeyRange {
-                    after: Some(key(start)),
-                    upto,
-                },
-                each,
-            )
-        })
-        .collect())
+    let key = |n: &i128| vec![n.to_string().into_bytes()];
+    let ends = starts.iter().map(key).map(Some).chain([None]);
+    let begins = [None].into_iter().chain(starts.iter().map(key).map(Some));
+    begins
+        .zip(ends)
+        .map(|(after, upto)| KeyRange { after, upto })
+        .collect()
 }

@@ -21,17 +21,20 @@ use super::request::{
 };
 use super::rounds::Rounds;
 use super::scope::scope_of;
+use super::show::Shown;
 use super::sink::{Sink, report};
 use super::stop::Stop;
 use super::targets::{earlier_targets, one_target};
 use crate::job::{self, Job};
 use crate::model::check::CacheCheck;
 use crate::model::mapping::Mapping;
+use crate::model::outcome::RunVerdict;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::timing_of;
 use crate::plan::window::{WindowText, Zone};
 use crate::report::{RunFolder, prune, write_json, write_text};
 use crate::rules::{Judge, JudgeContext};
+use crate::store::redis::NodeFacts;
 
 /// Pages of all checks in the works at once: what bounds the memory of the sweeps.
 const PAGES_AT_ONCE: usize = 4;
@@ -82,6 +85,11 @@ pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
         Err(RunError::BadRequest(text)) => Ending::BadRequest(text),
         Err(RunError::Job(faults)) => Ending::BadRequest(faults.to_string()),
         Err(RunError::LeaseTaken(text)) => Ending::LeaseHeld(text),
+        // Something may have been judged and even repaired by then; only the record of it is missing.
+        Err(fault @ RunError::Report(_)) => {
+            tracing::error!("{fault}");
+            Ending::Verdict(RunVerdict::Partial)
+        }
         Err(fault) => Ending::NothingJudged(fault.to_string()),
     }
 }
@@ -129,11 +137,16 @@ async fn run_with(
     let mut ledger = Ledger::default();
     let plans = plans_of(request, &job, &runs, window, &mut ledger)?;
 
-    let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7()).map_err(report)?;
+    let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7())
+        .map_err(|e| RunError::BadRequest(e.to_string()))?;
     let sink = Sink::new(
         folder.findings().map_err(report)?,
         folder.ranges(None).map_err(report)?,
     );
+    let sink = match request.scope {
+        super::request::Scope::One(..) => sink.showing(),
+        _ => sink,
+    };
     let sink = Arc::new(Mutex::new(sink));
     let mending = match lease {
         Some(lease) => {
@@ -149,6 +162,7 @@ async fn run_with(
         sink: &sink,
         stop: &stop,
         ledger: &mut ledger,
+        context: judge_context(&opened.node),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;
     let closing = Closing {
@@ -191,6 +205,7 @@ async fn close(
         .expect("all stages have ended")
         .into_inner();
     let record = record_of(&closing, &ledger, &sink, folder.run_id(), undo_records).await;
+    let shown = spelled(sink.shown(), closing.request.format);
     sink.finish()?;
     let verdict = record.verdict;
     folder.finish(&record).map_err(report)?;
@@ -203,15 +218,25 @@ async fn close(
     ) {
         tracing::warn!("old runs could not be removed: {fault}");
     }
-    let written = match closing.request.format {
+    let written = console.out.write_all(shown.as_bytes());
+    let written = written.and_then(|()| match closing.request.format {
         Format::Text => write_text(&mut console.out, &record, folder.path()),
         Format::Json => write_json(&mut console.out, &record, folder.path()),
-    };
+    });
     // The report is on disk; a reader that closed the pipe does not change the verdict.
     if let Err(fault) = written.and_then(|()| console.out.flush()) {
         tracing::debug!("the summary was not read: {fault}");
     }
     Ok(Ending::Verdict(verdict))
+}
+
+/// What `--key` and `--id` print before the summary: a block each, or a line of JSON each.
+fn spelled(shown: &[Shown], format: Format) -> String {
+    let spell = |one: &Shown| match format {
+        Format::Text => one.text() + "\n",
+        Format::Json => format!("{}\n", one.json()),
+    };
+    shown.iter().map(spell).collect()
 }
 
 fn window_of(
@@ -298,17 +323,12 @@ fn check_runs(
         stop.clone(),
     );
     let pages = Arc::new(Semaphore::new(PAGES_AT_ONCE));
-    // A policy the ACL hides may evict anything.
-    let evicts_unexpiring = opened
-        .node
-        .eviction_policy
-        .as_deref()
-        .is_none_or(|p| p.starts_with("allkeys"));
+    let context = judge_context(&opened.node);
     mappings
         .iter()
         .map(|mapping| CheckRun {
             mapping: Arc::clone(mapping),
-            judge: Judge::new(Arc::clone(mapping), JudgeContext { evicts_unexpiring }),
+            judge: Judge::new(Arc::clone(mapping), context),
             timing: timing_of(&mapping.check, job.limits.commit_margin),
             window,
             stores: opened.stores.clone(),
@@ -318,6 +338,14 @@ fn check_runs(
             progress: Arc::clone(&console.progress),
         })
         .collect()
+}
+
+/// What judging depends on of the node. A policy that the ACL hides may evict anything.
+pub(super) fn judge_context(node: &NodeFacts) -> JudgeContext {
+    let policy = node.eviction_policy.as_deref();
+    JudgeContext {
+        evicts_unexpiring: policy.is_none_or(|p| p.starts_with("allkeys")),
+    }
 }
 
 fn plans_of(

@@ -136,6 +136,6 @@ fn values(
 }
 
 /// What stands for a redacted value: equal values have equal digests.
-fn digest(value: &[u8]) -> Vec<u8> {
+pub(super) fn digest(value: &[u8]) -> Vec<u8> {
     format!("sha256:{}", hex::encode(Sha256::digest(value))).into_bytes()
 }

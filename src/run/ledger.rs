@@ -14,6 +14,8 @@ pub(super) struct CheckLedger {
     pub not_searched: Vec<String>,
     pub control: Option<Control>,
     pub is_control_refused: bool,
+    /// A store was lost or refused before the end.
+    pub is_store_lost: bool,
     pub restarts: u32,
     pub took: Duration,
 }
@@ -41,9 +43,12 @@ impl Ledger {
                     || c.is_control_refused
                     || c.coverage.unknown > 0
                     || c.coverage.skipped > 0
-                    || (c.coverage.observed == 0 && c.coverage.foreign > 0)
+                    || (c.coverage.observed == 0 && c.coverage.keyless > 0)
             });
-        if is_partial {
+        let saw_nothing = |c: &CheckLedger| c.is_store_lost && c.coverage == Coverage::default();
+        if !self.checks.is_empty() && self.checks.values().all(saw_nothing) {
+            RunVerdict::NothingJudged
+        } else if is_partial {
             RunVerdict::Partial
         } else if unresolved > 0 {
             RunVerdict::FindingsRemain
@@ -94,13 +99,25 @@ mod tests {
     }
 
     #[test]
+    fn a_store_lost_before_the_first_look_judges_nothing() {
+        let mut lost = ledger(Coverage::default());
+        lost.check("profile").is_store_lost = true;
+        assert_eq!(lost.verdict(0), RunVerdict::NothingJudged);
+        lost.check("balance").coverage.observed = 1;
+        lost.check("profile")
+            .not_searched
+            .push("it was not finished".to_owned());
+        assert_eq!(lost.verdict(0), RunVerdict::Partial);
+    }
+
+    #[test]
     fn nothing_observed_is_clean_only_where_there_is_nothing() {
         assert_eq!(
             ledger(Coverage::default()).verdict(0),
             RunVerdict::Consistent
         );
         let nulls = Coverage {
-            foreign: 3,
+            keyless: 3,
             ..Coverage::default()
         };
         assert_eq!(ledger(nulls).verdict(0), RunVerdict::Partial);

@@ -1,5 +1,6 @@
 //! From verdicts to written findings: repair what was confirmed, verify it, write it down.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -8,7 +9,9 @@ use super::RunError;
 use super::check::CheckRun;
 use super::findings::{Mended, findings_of};
 use super::settle::Settled;
+use super::show::Shown;
 use super::sink::Sink;
+use super::sweep::still_the_same_node;
 use crate::model::finding::{OutcomeKind, Verdict};
 use crate::model::time::Micros;
 use crate::repair::{Applier, Repairable, plan_step};
@@ -29,23 +32,25 @@ pub(super) async fn mend(
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
 ) -> Result<(), RunError> {
-    let fresh: Vec<Settled> = {
-        let sink = sink.lock().await;
-        settled
-            .into_iter()
-            .filter(|s| !sink.has_seen(check.name(), &s.target.subject))
-            .collect()
+    // SCAN may bring a key up twice; two writes of one key would race each other.
+    let mut met = HashSet::new();
+    let settled: Vec<Settled> = settled
+        .into_iter()
+        .filter(|s| met.insert(s.target.subject.clone()))
+        .collect();
+    let (mended, fault) = match mending {
+        Mending::PlanOnly => (settled.iter().map(|s| planned(check, s)).collect(), None),
+        Mending::Apply(applier) => repair(check, &settled, applier).await,
     };
-    let mended = match mending {
-        Mending::PlanOnly => fresh.iter().map(|s| planned(check, s)).collect(),
-        Mending::Apply(applier) => repair(check, &fresh, applier).await?,
-    };
+    // What was written is told even if it could not be verified any more.
     let mut sink = sink.lock().await;
-    for (settled, mended) in fresh.iter().zip(&mended) {
+    for (settled, mended) in settled.iter().zip(&mended) {
         let findings = findings_of(check, settled, mended);
+        sink.show(|| Shown::of(check, settled, &findings));
         sink.write(&check.mapping.check, settled, &findings)?;
     }
-    sink.flush()
+    sink.flush()?;
+    fault.map_or(Ok(()), Err)
 }
 
 fn planned(check: &CheckRun, settled: &Settled) -> Mended {
@@ -64,11 +69,12 @@ fn planned(check: &CheckRun, settled: &Settled) -> Mended {
     }
 }
 
+/// What was done about each, and what kept it from being verified.
 async fn repair(
     check: &Arc<CheckRun>,
     settled: &[Settled],
     applier: &Arc<Mutex<Applier>>,
-) -> Result<Vec<Mended>, RunError> {
+) -> (Vec<Mended>, Option<RunError>) {
     let mut places = Vec::new();
     let mut items = Vec::new();
     for (at, s) in settled.iter().enumerate() {
@@ -83,7 +89,7 @@ async fn repair(
     }
     let mut mended: Vec<Mended> = settled.iter().map(|_| Mended::Nothing).collect();
     if items.is_empty() {
-        return Ok(mended);
+        return (mended, None);
     }
     let outcomes = applier
         .lock()
@@ -100,7 +106,10 @@ async fn repair(
         .filter(|&i| is_to_be_right(outcomes[i].kind))
         .collect();
     let targets: Vec<&Target> = verified_places.iter().map(|&i| &items[i].target).collect();
-    let verified = verify(check, &targets).await?;
+    let (verified, fault) = match verify(check, &targets).await {
+        Ok(verified) => (verified, None),
+        Err(fault) => (vec![None; targets.len()], Some(fault)),
+    };
     let mut settled_at: Vec<Option<Micros>> = vec![None; items.len()];
     for (place, at) in verified_places.into_iter().zip(verified) {
         settled_at[place] = at;
@@ -111,7 +120,7 @@ async fn repair(
             settled_at,
         };
     }
-    Ok(mended)
+    (mended, fault)
 }
 
 /// Looks at everything that should be right now; what is not gets one more look after `cache_delay`, since
@@ -132,6 +141,8 @@ async fn verify(
         let refs: Vec<&Target> = open.iter().map(|&i| targets[i]).collect();
         let stores = &check.stores;
         let looks = look(&stores.source, &stores.cache, &check.mapping, &refs).await?;
+        // A master that was demoted since still shows what was written to it.
+        still_the_same_node(check).await?;
         for (&at, look) in open.iter().zip(looks) {
             let row = look.row.as_ref().map(|r| r.as_ref());
             let is_ours = look.counts() && look.source == stores.source_identity;

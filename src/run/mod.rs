@@ -18,6 +18,7 @@ pub mod request;
 mod rounds;
 mod scope;
 mod settle;
+mod show;
 mod sink;
 mod stop;
 mod sweep;

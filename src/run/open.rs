@@ -41,6 +41,13 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
         .facts()
         .await
         .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+    if facts.identity.read_only {
+        return Err(RunError::NothingJudged(
+            "the MySQL in [mysql].url is read-only, so it is a replica (or fenced off): verdicts need the \
+             primary; name it there"
+                .to_owned(),
+        ));
+    }
     let (cache, node) = open_cache(job).await?;
     let stores = Stores {
         source,

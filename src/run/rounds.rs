@@ -9,15 +9,17 @@ use super::RunError;
 use super::audit::{Scope, audit_check};
 use super::check::{CheckRun, Stores};
 use super::control::{Control, control_sample};
-use super::execute::Plan;
+use super::execute::{Plan, judge_context};
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::open_cache;
 use super::scope::control_selection;
 use super::sink::Sink;
 use super::stop::Stop;
+use crate::failover::{Drift, drift};
 use crate::job::Job;
 use crate::model::outcome::Coverage;
+use crate::rules::{Judge, JudgeContext};
 use crate::scan::ScanError;
 use crate::store::redis::RedisError;
 
@@ -32,6 +34,8 @@ pub(super) struct Rounds<'a> {
     pub sink: &'a Arc<Mutex<Sink>>,
     pub stop: &'a Stop,
     pub ledger: &'a mut Ledger,
+    /// Of the present node.
+    pub context: JudgeContext,
 }
 
 /// How one check's round ended.
@@ -41,26 +45,46 @@ struct Round {
     result: Result<Coverage, RunError>,
 }
 
+/// What becomes of a plan after its round.
+enum After {
+    Done(Plan),
+    Again(Plan),
+    Failed,
+}
+
 impl Rounds<'_> {
-    /// Runs every plan to its end or its last attempt; gives the stores as they were in the end.
+    /// Runs every plan to its end or its last attempt; gives the stores as they were in the end. When the
+    /// node turned out to be another one, what was finished before begins again too: it was seen on a
+    /// history that is no more.
     pub(super) async fn run(mut self, plans: Vec<Plan>, stores: Stores) -> Stores {
         let mut stores = stores;
         let mut open = plans;
+        let mut done = Vec::new();
         for attempt in 0..ATTEMPTS {
-            let rounds = open.into_iter().map(|plan| self.round(plan, attempt));
+            let rounds = open.drain(..).map(|plan| self.round(plan, attempt));
             let ended = futures_util::future::join_all(rounds).await;
             let mut again = Vec::new();
             for round in ended {
-                again.extend(self.take(round, attempt));
+                match self.take(round, attempt) {
+                    After::Done(plan) => done.push(plan),
+                    After::Again(plan) => again.push(plan),
+                    After::Failed => {}
+                }
             }
-            if again.is_empty() || self.stop.is_requested() {
+            let moved = has_moved(&stores).await;
+            if (again.is_empty() && moved.is_none()) || self.stop.is_requested() {
                 break;
             }
-            match open_cache(self.job).await {
-                Ok((cache, node)) => {
-                    stores.cache = cache;
-                    stores.pinned = node.identity;
-                }
+            if attempt + 1 == ATTEMPTS {
+                let why = moved.unwrap_or_default();
+                self.ledger
+                    .partial
+                    .push(format!("the topology did not come to rest: {why}"));
+                break;
+            }
+            match self.reopen(&mut stores).await {
+                Ok(is_another) if is_another => again.append(&mut done),
+                Ok(_) => {}
                 Err(fault) => {
                     self.ledger
                         .partial
@@ -68,9 +92,7 @@ impl Rounds<'_> {
                     break;
                 }
             }
-            for plan in &mut again {
-                plan.check.stores = stores.clone();
-            }
+            self.refit(&mut again, &stores);
             open = again;
         }
         for (name, check) in &mut self.ledger.checks {
@@ -78,6 +100,35 @@ impl Rounds<'_> {
             check.coverage = merged(check.coverage, verdicts);
         }
         stores
+    }
+
+    /// Connects again; true if it is another process or history than before.
+    async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
+        let (cache, node) = open_cache(self.job).await?;
+        let is_another = matches!(drift(&stores.pinned, &node), Drift::Changed(_));
+        self.context = judge_context(&node);
+        stores.cache = cache;
+        stores.pinned = node.identity;
+        Ok(is_another)
+    }
+
+    /// Another node may evict otherwise, so the judges are made anew too.
+    fn refit(&self, plans: &mut [Plan], stores: &Stores) {
+        for plan in plans {
+            plan.check.stores = stores.clone();
+            plan.check.judge = Judge::new(Arc::clone(&plan.check.mapping), self.context);
+        }
+    }
+}
+
+/// Why the node is no longer the pinned one, if it is not.
+async fn has_moved(stores: &Stores) -> Option<String> {
+    match stores.cache.facts().await {
+        Ok(facts) => match drift(&stores.pinned, &facts) {
+            Drift::Same | Drift::Renewed(_) => None,
+            Drift::Changed(why) => Some(why),
+        },
+        Err(fault) => Some(fault.to_string()),
     }
 }
 
@@ -134,8 +185,8 @@ impl Rounds<'_> {
         !self.options_accept_control && control.rate().is_some_and(|rate| rate > allowed)
     }
 
-    /// Enters a round's result; gives the plan back if it is to begin again.
-    fn take(&mut self, round: Round, attempt: u32) -> Option<Plan> {
+    /// Enters a round's result, and says what becomes of its plan.
+    fn take(&mut self, round: Round, attempt: u32) -> After {
         let name = round.plan.check.name().to_owned();
         let entry = self.ledger.check(&name);
         let earlier = std::mem::take(entry);
@@ -150,18 +201,20 @@ impl Rounds<'_> {
                         .not_searched
                         .push(format!("check {name} was stopped before its end"));
                 }
-                None
+                After::Done(round.plan)
             }
             Err(fault) if may_begin_again(&fault) && attempt + 1 < ATTEMPTS => {
                 tracing::warn!("check {name} begins again: {fault}");
                 entry.restarts += 1;
-                Some(round.plan)
+                After::Again(round.plan)
             }
             Err(fault) => {
+                entry.is_store_lost =
+                    matches!(fault, RunError::Lost(_) | RunError::TopologyChanged(_));
                 entry
                     .not_searched
                     .push(format!("check {name} was not finished: {fault}"));
-                None
+                After::Failed
             }
         }
     }
@@ -181,6 +234,8 @@ fn may_begin_again(fault: &RunError) -> bool {
 /// What the sweep counted, with the verdicts and outcomes that the findings had.
 fn merged(swept: Coverage, verdicts: Coverage) -> Coverage {
     Coverage {
+        matched: swept.matched + verdicts.matched,
+        suspect: swept.suspect.saturating_sub(verdicts.matched),
         confirmed: verdicts.confirmed,
         transient: verdicts.transient,
         hot: verdicts.hot,

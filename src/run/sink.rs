@@ -1,11 +1,12 @@
 //! Where findings go as they are made: the two CSV files and the totals, one subject counted once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
 use super::RunError;
 use super::settle::Settled;
+use super::show::Shown;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
@@ -27,17 +28,28 @@ pub(super) struct Total {
     pub repaired: u64,
 }
 
+/// Where a reported subject stands by its latest look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Right,
+    Wrong,
+    Unknown,
+}
+
 pub(super) struct Sink {
     findings: FindingsWriter,
     ranges: RangesWriter,
-    /// Digests of the subjects written so far: a sweep that starts again after a topology change must not
-    /// report them twice. Sixteen bytes for each finding, nothing for each key.
-    seen: HashSet<[u8; 16]>,
+    /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
+    /// change must not report them twice, nor believe what it verified before. Seventeen bytes for each
+    /// finding, nothing for each key.
+    seen: HashMap<[u8; 16], Standing>,
     /// Verdicts and outcomes by check name.
     verdicts: BTreeMap<String, Coverage>,
     totals: BTreeMap<Kind, Total>,
     /// Confirmed or hot, and not right again.
     unresolved: u64,
+    /// Where one key was asked for: what stdout will say of it.
+    shown: Option<Vec<Shown>>,
 }
 
 impl Sink {
@@ -45,10 +57,30 @@ impl Sink {
         Self {
             findings,
             ranges,
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
             unresolved: 0,
+            shown: None,
+        }
+    }
+
+    /// Keeps what is written for stdout too (`--key`, `--id`: a handful of targets, so it is bounded).
+    pub(super) fn showing(self) -> Self {
+        Self {
+            shown: Some(Vec::new()),
+            ..self
+        }
+    }
+
+    pub(super) fn shown(&self) -> &[Shown] {
+        self.shown.as_deref().unwrap_or_default()
+    }
+
+    /// Keeps what `shown` makes, where one key was asked for.
+    pub(super) fn show(&mut self, shown: impl FnOnce() -> Shown) {
+        if let Some(all) = &mut self.shown {
+            all.push(shown());
         }
     }
 
@@ -65,12 +97,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether this subject has been reported by this run.
-    pub(super) fn has_seen(&self, check: &str, subject: &Subject) -> bool {
-        self.seen.contains(&digest(check, subject))
-    }
-
-    /// Writes one subject's findings and counts it.
+    /// Writes one subject's findings and counts it. One that this run has reported before is written again
+    /// only if it stands otherwise now.
     pub(super) fn write(
         &mut self,
         check: &CacheCheck,
@@ -78,12 +106,23 @@ impl Sink {
         findings: &[Finding],
     ) -> Result<(), RunError> {
         let name = &check.name.text;
-        if !self.seen.insert(digest(name, &settled.target.subject)) {
-            return Ok(());
+        let now = standing(settled.verdict, findings);
+        let before = self.seen.insert(digest(name, &settled.target.subject), now);
+        self.unresolved += u64::from(now == Standing::Wrong);
+        if let Some(before) = before {
+            self.unresolved -= u64::from(before == Standing::Wrong);
+            // A sweep that began again after a failover may find it lost once more, or put it right.
+            if before == now {
+                return Ok(());
+            }
         }
         let counts = self.verdicts.entry(name.clone()).or_default();
         match settled.verdict {
             Verdict::Confirmed => counts.confirmed += 1,
+            // It was asked for by name and not because it looked wrong.
+            Verdict::Transient if self.shown.is_some() && settled.suspects.is_empty() => {
+                counts.matched += 1;
+            }
             Verdict::Transient => counts.transient += 1,
             Verdict::Hot => counts.hot += 1,
             Verdict::Unknown => counts.unknown += 1,
@@ -93,10 +132,6 @@ impl Sink {
             Some(OutcomeKind::LostRace) => counts.lost_race += 1,
             Some(OutcomeKind::Refused | OutcomeKind::Failed) => counts.refused += 1,
             Some(OutcomeKind::AlreadyRight) | None => {}
-        }
-        let stands = matches!(settled.verdict, Verdict::Confirmed | Verdict::Hot);
-        if stands && findings.iter().any(|f| f.settled_at.is_none()) {
-            self.unresolved += 1;
         }
         for finding in findings {
             let total = self.totals.entry(Kind {
@@ -143,6 +178,17 @@ impl Sink {
 
 pub(super) fn report(fault: crate::report::ReportError) -> RunError {
     RunError::Report(fault.to_string())
+}
+
+fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
+    let is_open = findings.iter().any(|f| f.settled_at.is_none());
+    match verdict {
+        // It was never seen at rest, whatever its last look happened to show.
+        Verdict::Hot => Standing::Wrong,
+        Verdict::Confirmed if is_open => Standing::Wrong,
+        Verdict::Confirmed | Verdict::Transient => Standing::Right,
+        Verdict::Unknown => Standing::Unknown,
+    }
 }
 
 fn digest(check: &str, subject: &Subject) -> [u8; 16] {

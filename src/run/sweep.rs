@@ -90,7 +90,7 @@ pub(super) async fn sweep_source(
         add(&mut counts, &done.counts);
         check
             .progress
-            .advance(done.counts.observed + done.counts.foreign);
+            .advance(done.counts.observed + done.counts.keyless);
         let ordinal = done.part.ordinal + done.counts.observed;
         batch.targets.extend(done.targets);
         match done.next {
@@ -175,7 +175,7 @@ fn judge_page(
     tally: Option<&Tally>,
 ) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
-        foreign: (paired.rows.len() - paired.keyed.len()) as u64,
+        keyless: (paired.rows.len() - paired.keyed.len()) as u64,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
@@ -380,6 +380,7 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.absent += more.absent;
     total.suspect += more.suspect;
     total.ahead_legal += more.ahead_legal;
+    total.keyless += more.keyless;
     total.foreign += more.foreign;
     total.skipped += more.skipped;
 }

@@ -122,7 +122,7 @@ async fn work(
         None => return,
     };
     for (entry, outcome) in batch.iter().zip(outcomes) {
-        if outcome.kind != OutcomeKind::Applied {
+        if !is_back(outcome.kind.name()) {
             tracing::warn!(
                 "{} was not taken back: {}",
                 crate::report::escape(&entry.record.key),
@@ -136,14 +136,18 @@ async fn work(
 }
 
 fn verdict(tally: &BTreeMap<(&'static str, String), u64>) -> RunVerdict {
-    let all_applied = tally
-        .keys()
-        .all(|(kind, _)| *kind == OutcomeKind::Applied.name());
-    if all_applied {
+    if tally.keys().all(|(kind, _)| is_back(kind)) {
         RunVerdict::Consistent
     } else {
         RunVerdict::FindingsRemain
     }
+}
+
+/// Taken back now, or as it was before already.
+fn is_back(kind: &str) -> bool {
+    [OutcomeKind::Applied, OutcomeKind::AlreadyRight]
+        .iter()
+        .any(|back| back.name() == kind)
 }
 
 fn say(

@@ -60,6 +60,36 @@ pub fn target_of(mapping: &Mapping, row: RowRef<'_>, position: Position) -> Opti
     })
 }
 
+/// The rows that have to stand still while `target` is written: its own where a row led to it; else the row
+/// that was found for it, and the places of all rows that could come to explain it. Empty: none can be named.
+pub fn lockable_keys(mapping: &Mapping, target: &Target, row: Option<RowRef<'_>>) -> Vec<SweepKey> {
+    if let Some(key) = &target.sweep_key {
+        return vec![key.clone()];
+    }
+    let cells = id_cells(mapping);
+    let of_id = |id: &Vec<Vec<u8>>| -> Option<SweepKey> {
+        mapping
+            .sweep_key
+            .iter()
+            .map(|cell| id.get(cells.iter().position(|c| c == cell)?).cloned())
+            .collect()
+    };
+    let of_row = |row: RowRef<'_>| -> SweepKey {
+        mapping
+            .sweep_key
+            .iter()
+            .map(|&c| row.cell(c).unwrap_or_default().to_vec())
+            .collect()
+    };
+    let mut keys: Vec<SweepKey> = row.map(of_row).into_iter().collect();
+    for key in target.candidates.iter().filter_map(of_id) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
 /// The ids that could explain `key` (and `member`). Empty: the key is not this check's, because no split
 /// of it has values that its columns could print. `None`: it can be split in too many ways to try.
 pub fn candidates(

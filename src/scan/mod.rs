@@ -10,7 +10,7 @@ mod tally;
 use crate::store::mysql::MysqlError;
 use crate::store::redis::RedisError;
 
-pub use keys::{Target, candidates, subject_of, target_of};
+pub use keys::{Target, candidates, lockable_keys, subject_of, target_of};
 pub use keyspace::{KeyspaceCursor, KeyspacePage, next_keyspace_page};
 pub use look::{look, look_once};
 pub use pages::{CachedPage, Looked, PairedPage, page};

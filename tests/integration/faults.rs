@@ -1,1 +1,6 @@
-//! (to come)
+//! Bad input and failing servers: a clear error, the right exit code, a truthful report.
+
+mod bad_input;
+mod limits;
+mod servers;
+mod stopping;

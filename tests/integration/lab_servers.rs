@@ -412,21 +412,22 @@ async fn a_quiet_lab_has_nothing_to_find_and_every_planted_loss_is_found() {
     ] {
         redis.command(command).await.unwrap();
     }
-    let expected = |rule, key: &str, member: &str, field: &str| Expected {
+    let expected = |check, rule, key: &str, member: &str, field: &str| Expected {
+        check,
         rule,
         key: key.to_owned(),
         member: member.to_owned(),
         field: field.to_owned(),
     };
     let planted = std::collections::BTreeSet::from([
-        expected("version-regression", &profile, "", "/version"),
-        expected("value-mismatch", &balance, "", ""),
-        expected("negative-balance", &points, "", ""),
-        expected("resurrected-key", &gone, "", ""),
-        expected("stale-negative", &forgotten, "", ""),
-        expected("value-mismatch", &hash, "", "totalBidCount"),
-        expected("state-regression", &status, "", ""),
-        expected("orphan-key", "auction:closing", &member, ""),
+        expected("profile", "version-regression", &profile, "", "/version"),
+        expected("balance", "value-mismatch", &balance, "", ""),
+        expected("points", "negative-balance", &points, "", ""),
+        expected("profile", "resurrected-key", &gone, "", ""),
+        expected("profile", "stale-negative", &forgotten, "", ""),
+        expected("top-bid", "value-mismatch", &hash, "", "totalBidCount"),
+        expected("status", "state-regression", &status, "", ""),
+        expected("closing-queue", "orphan-key", "auction:closing", &member, ""),
     ]);
     assert_eq!(stage.truth().await.unwrap().expected, planted);
 }

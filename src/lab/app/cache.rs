@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 use tokio::sync::watch;
+
+use super::log::WriteLog;
 
 /// How the application remembers "no such user".
 pub const ABSENT: &str = "__NULL__";
@@ -46,18 +49,33 @@ impl MasterName {
 /// A connection that is opened when it is needed and dropped at the first error.
 pub(super) struct Cache {
     master: MasterName,
-    connection: Option<MultiplexedConnection>,
+    /// With the port it leads to.
+    connection: Option<(MultiplexedConnection, u16)>,
+    log: WriteLog,
+    /// When the clerk last began to commit, or to fill a miss.
+    committed_at: DateTime<Utc>,
     /// Addresses of the application's own connections, as MONITOR prints them.
     addresses: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Cache {
-    pub(super) fn new(master: MasterName, addresses: Arc<Mutex<HashSet<String>>>) -> Self {
+    pub(super) fn new(
+        master: MasterName,
+        addresses: Arc<Mutex<HashSet<String>>>,
+        log: WriteLog,
+    ) -> Self {
         Self {
             master,
             connection: None,
+            log,
+            committed_at: Utc::now(),
             addresses,
         }
+    }
+
+    /// From now on the database may show what the next commands carry.
+    pub(super) fn begin_commit(&mut self) {
+        self.committed_at = Utc::now();
     }
 
     /// Runs one command. After an error the outcome is unknown, and the next command asks anew
@@ -66,19 +84,43 @@ impl Cache {
         &mut self,
         command: &redis::Cmd,
     ) -> RedisResult<T> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
+        let opened = match self.connection.take() {
+            Some(opened) => Ok(opened),
+            None => self.connect().await,
+        };
+        let (mut connection, port) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                self.log.note(command, None, false, self.committed_at);
+                return Err(fault);
+            }
         };
         let answer = command.query_async(&mut connection).await;
+        self.log
+            .note(command, Some(port), answer.is_ok(), self.committed_at);
         if answer.is_ok() {
-            self.connection = Some(connection);
+            self.connection = Some((connection, port));
         }
         answer
     }
 
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let mut connection = open(self.master.port().await?).await?;
+    /// Runs the commands one after the other up to the first error; the log has the others as sent to nobody.
+    pub(super) async fn run_all(&mut self, commands: &[redis::Cmd]) -> RedisResult<()> {
+        let mut left = commands.iter();
+        while let Some(command) = left.next() {
+            if let Err(fault) = self.run::<redis::Value>(command).await {
+                for unsent in left {
+                    self.log.note(unsent, None, false, self.committed_at);
+                }
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> RedisResult<(MultiplexedConnection, u16)> {
+        let port = self.master.port().await?;
+        let mut connection = open(port).await?;
         let facts: String = redis::cmd("CLIENT")
             .arg("INFO")
             .query_async(&mut connection)
@@ -96,7 +138,7 @@ impl Cache {
             redis::Value::Array(words)
                 if words.first() == Some(&redis::Value::BulkString(b"master".to_vec())) =>
             {
-                Ok(connection)
+                Ok((connection, port))
             }
             _ => Err((redis::ErrorKind::Client, "the named master is none").into()),
         }

@@ -10,6 +10,7 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::cache::{Cache, MasterName};
+use super::log::WriteLog;
 use super::rows::{Auction, User, load_auctions, load_users};
 
 /// Why a request was not acknowledged.
@@ -42,7 +43,7 @@ impl Clerk {
         (number, clerks): (u64, u64),
         options: MySqlConnectOptions,
         master: MasterName,
-        addresses: Arc<Mutex<HashSet<String>>>,
+        (addresses, log): (Arc<Mutex<HashSet<String>>>, WriteLog),
         seed: u64,
     ) -> Result<Self, AppError> {
         let mut clerk = Self {
@@ -51,7 +52,7 @@ impl Clerk {
             users: BTreeMap::new(),
             auctions: BTreeMap::new(),
             random: SmallRng::seed_from_u64(seed ^ (number << 32)),
-            cache: Cache::new(master, addresses),
+            cache: Cache::new(master, addresses, log),
             options,
             database: None,
         };

@@ -10,11 +10,14 @@
 //! | `auction:{id}:status` | OPEN, CLOSING, CLOSED | SET |
 //! | `auction:closing` | sorted set of the OPEN auctions by their end in milliseconds | ZADD, ZREM |
 //!
+//! A deleted user's three keys are removed after the commit that marks the row.
+//!
 //! Every user and every auction belongs to one clerk, who works through one request after the other:
 //! the application itself never moves a version backwards.
 
 mod cache;
 mod clerk;
+mod log;
 mod requests;
 mod rows;
 mod run;
@@ -22,6 +25,7 @@ mod seed;
 
 pub use self::cache::{ABSENT, CLOSING_QUEUE, MasterName};
 pub use self::clerk::{AppError, Clerk};
+pub use self::log::CacheWrite;
 pub use self::rows::{Auction, Grade, Status, User};
 pub use self::run::{App, Load, Running, Tally};
 pub use self::seed::Stock;

@@ -23,7 +23,7 @@ impl Clerk {
                 self.random.random_range(0..1_000_000)
             );
         }
-        self.save(user).await
+        self.save(user, None).await
     }
 
     /// Money in or out; never below zero.
@@ -35,16 +35,8 @@ impl Clerk {
         } else {
             change
         };
-        let balance = user.balance;
-        self.save(user).await?;
-        Ok(self
-            .cache
-            .run(
-                redis::cmd("SET")
-                    .arg(format!("user:{id}:balance"))
-                    .arg(balance),
-            )
-            .await?)
+        let command = set(id, "balance", user.balance);
+        self.save(user, Some(command)).await
     }
 
     /// Earns (`change > 0`) or spends points; refused where the committed points do not suffice.
@@ -54,21 +46,14 @@ impl Clerk {
         if user.points < 0 {
             return Err(AppError::NoSuchRow);
         }
-        self.save(user).await?;
-        let (command, amount) = if change < 0 {
+        let (name, amount) = if change < 0 {
             ("DECRBY", -change)
         } else {
             ("INCRBY", change)
         };
-        self.cache
-            .run(
-                redis::cmd(command)
-                    .arg(format!("user:{id}:points"))
-                    .arg(amount),
-            )
-            .await
-            .map(|_: i64| ())?;
-        Ok(())
+        let mut command = redis::cmd(name);
+        command.arg(key(id, "points")).arg(amount);
+        self.save(user, Some(command)).await
     }
 
     /// Inserts the user, whom the cache may remember as absent.
@@ -88,31 +73,15 @@ impl Clerk {
             .bind(Utc::now().naive_utc());
         self.commit(statement).await?;
         self.users.insert(id, user.clone());
-        self.cache
-            .run::<()>(
-                redis::cmd("SET")
-                    .arg(format!("user:{id}:profile"))
-                    .arg(document(&user)),
-            )
-            .await?;
-        self.cache
-            .run::<()>(
-                redis::cmd("SET")
-                    .arg(format!("user:{id}:balance"))
-                    .arg(user.balance),
-            )
-            .await?;
-        Ok(self
-            .cache
-            .run(
-                redis::cmd("SET")
-                    .arg(format!("user:{id}:points"))
-                    .arg(user.points),
-            )
-            .await?)
+        let commands = [
+            set(id, "profile", document(&user)),
+            set(id, "balance", user.balance),
+            set(id, "points", user.points),
+        ];
+        Ok(self.cache.run_all(&commands).await?)
     }
 
-    /// Marks the row as deleted and removes the profile from the cache.
+    /// Marks the row as deleted and removes every key of the user from the cache.
     pub async fn delete(&mut self, id: u64) -> Result<(), AppError> {
         let mut user = self.living(id)?;
         user.version += 1;
@@ -127,27 +96,24 @@ impl Clerk {
         .bind(id);
         self.commit(statement).await?;
         self.users.insert(id, user);
-        self.cache
-            .run::<i64>(redis::cmd("DEL").arg(format!("user:{id}:profile")))
-            .await?;
-        Ok(())
+        let commands = ["profile", "balance", "points"].map(|part| delete(id, part));
+        Ok(self.cache.run_all(&commands).await?)
     }
 
     /// Reads the profile through the cache: a miss is filled from MySQL, a missing user is remembered.
     pub async fn view(&mut self, id: u64) -> Result<(), AppError> {
-        let key = format!("user:{id}:profile");
-        let cached: Option<Vec<u8>> = self.cache.run(redis::cmd("GET").arg(&key)).await?;
+        let mut get = redis::cmd("GET");
+        get.arg(key(id, "profile"));
+        let cached: Option<Vec<u8>> = self.cache.run(&get).await?;
         if cached.is_some() {
             return Ok(());
         }
+        self.cache.begin_commit();
         let value = match self.users.get(&id) {
             Some(user) if !user.is_deleted => document(user),
             _ => ABSENT.to_owned(),
         };
-        Ok(self
-            .cache
-            .run(redis::cmd("SET").arg(key).arg(value))
-            .await?)
+        Ok(self.cache.run_all(&[set(id, "profile", value)]).await?)
     }
 
     /// A higher bid of some user on an open auction.
@@ -210,19 +176,11 @@ impl Clerk {
                 top_amount: 0,
             },
         );
-        let status = format!("auction:{auction}:status");
-        self.cache
-            .run::<()>(redis::cmd("SET").arg(status).arg(Status::Open.name()))
-            .await?;
-        self.cache
-            .run::<i64>(
-                redis::cmd("ZADD")
-                    .arg(CLOSING_QUEUE)
-                    .arg(ends_at_ms)
-                    .arg(auction),
-            )
-            .await?;
-        Ok(())
+        let commands = [
+            set_status(auction, Status::Open),
+            queue(auction, ends_at_ms),
+        ];
+        Ok(self.cache.run_all(&commands).await?)
     }
 
     /// OPEN becomes CLOSING and leaves the queue; CLOSING becomes CLOSED.
@@ -240,16 +198,13 @@ impl Clerk {
         if let Some(row) = self.auctions.get_mut(&auction) {
             row.status = next;
         }
-        let status = format!("auction:{auction}:status");
-        self.cache
-            .run::<()>(redis::cmd("SET").arg(status).arg(next.name()))
-            .await?;
+        let mut commands = vec![set_status(auction, next)];
         if next == Status::Closing {
-            self.cache
-                .run::<i64>(redis::cmd("ZREM").arg(CLOSING_QUEUE).arg(auction))
-                .await?;
+            let mut command = redis::cmd("ZREM");
+            command.arg(CLOSING_QUEUE).arg(auction);
+            commands.push(command);
         }
-        Ok(())
+        Ok(self.cache.run_all(&commands).await?)
     }
 
     /// A late bid moves the end of an open auction.
@@ -270,15 +225,7 @@ impl Clerk {
         if let Some(row) = self.auctions.get_mut(&auction) {
             row.ends_at_ms = ends_at_ms;
         }
-        self.cache
-            .run::<i64>(
-                redis::cmd("ZADD")
-                    .arg(CLOSING_QUEUE)
-                    .arg(ends_at_ms)
-                    .arg(auction),
-            )
-            .await?;
-        Ok(())
+        Ok(self.cache.run_all(&[queue(auction, ends_at_ms)]).await?)
     }
 
     fn living(&self, id: u64) -> Result<User, AppError> {
@@ -289,8 +236,8 @@ impl Clerk {
             .ok_or(AppError::NoSuchRow)
     }
 
-    /// The next version of a row: committed, remembered, and its profile written or deleted.
-    async fn save(&mut self, mut user: User) -> Result<(), AppError> {
+    /// The next version of a row: committed, remembered, its profile written or deleted, and then `more`.
+    async fn save(&mut self, mut user: User, more: Option<redis::Cmd>) -> Result<(), AppError> {
         user.version += 1;
         let statement = sqlx::query(
             "UPDATE users SET name = ?, grade = ?, rating = ?, version = ?, balance = ?, points = ?, \
@@ -306,21 +253,20 @@ impl Clerk {
         .bind(user.id);
         self.commit(statement).await?;
         self.users.insert(user.id, user.clone());
-        let key = format!("user:{}:profile", user.id);
-        if user.is_cache_aside() {
-            self.cache.run::<i64>(redis::cmd("DEL").arg(key)).await?;
+        let profile = if user.is_cache_aside() {
+            delete(user.id, "profile")
         } else {
-            self.cache
-                .run::<()>(redis::cmd("SET").arg(key).arg(document(&user)))
-                .await?;
-        }
-        Ok(())
+            set(user.id, "profile", document(&user))
+        };
+        let commands: Vec<_> = std::iter::once(profile).chain(more).collect();
+        Ok(self.cache.run_all(&commands).await?)
     }
 
     async fn commit(
         &mut self,
         statement: sqlx::query::Query<'_, sqlx::MySql, sqlx::mysql::MySqlArguments>,
     ) -> Result<(), AppError> {
+        self.cache.begin_commit();
         let result = statement.execute(self.database()?).await;
         if result.is_err() {
             self.forget_database();
@@ -340,4 +286,34 @@ impl Clerk {
 
 fn document(user: &User) -> String {
     user.profile(&Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn key(user: u64, part: &str) -> String {
+    format!("user:{user}:{part}")
+}
+
+fn set(user: u64, part: &str, value: impl redis::ToRedisArgs) -> redis::Cmd {
+    let mut command = redis::cmd("SET");
+    command.arg(key(user, part)).arg(value);
+    command
+}
+
+fn delete(user: u64, part: &str) -> redis::Cmd {
+    let mut command = redis::cmd("DEL");
+    command.arg(key(user, part));
+    command
+}
+
+fn set_status(auction: u64, status: Status) -> redis::Cmd {
+    let mut command = redis::cmd("SET");
+    command
+        .arg(format!("auction:{auction}:status"))
+        .arg(status.name());
+    command
+}
+
+fn queue(auction: u64, ends_at_ms: i64) -> redis::Cmd {
+    let mut command = redis::cmd("ZADD");
+    command.arg(CLOSING_QUEUE).arg(ends_at_ms).arg(auction);
+    command
 }

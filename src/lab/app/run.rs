@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::cache::MasterName;
 use super::clerk::{AppError, Clerk};
+use super::log::{CacheWrite, WriteLog};
 use super::seed::Stock;
 use crate::lab::servers::{MysqlServer, RedisServer};
 use crate::lab::{LabError, wait};
@@ -27,6 +28,7 @@ pub struct App {
     master: MasterName,
     stock: Stock,
     addresses: Arc<Mutex<HashSet<String>>>,
+    log: WriteLog,
 }
 
 /// How hard the application works.
@@ -82,6 +84,7 @@ impl App {
             master,
             stock,
             addresses: Arc::default(),
+            log: WriteLog::default(),
         })
     }
 
@@ -95,7 +98,7 @@ impl App {
             (0, 1),
             self.options.clone(),
             self.master.clone(),
-            self.addresses.clone(),
+            (self.addresses.clone(), self.log.clone()),
             seed,
         )
         .await
@@ -105,6 +108,11 @@ impl App {
     /// it runs.
     pub fn addresses(&self) -> Arc<Mutex<HashSet<String>>> {
         self.addresses.clone()
+    }
+
+    /// What was written to Redis since this was last asked for, in order, as its senders know it.
+    pub fn take_cache_writes(&self) -> Vec<CacheWrite> {
+        self.log.take()
     }
 
     /// Starts working. Every clerk has read its rows when this returns.
@@ -117,7 +125,7 @@ impl App {
                 place,
                 self.options.clone(),
                 self.master.clone(),
-                self.addresses.clone(),
+                (self.addresses.clone(), self.log.clone()),
                 load.seed,
             )
             .await

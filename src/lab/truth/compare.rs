@@ -10,6 +10,8 @@ use crate::lab::servers::{MysqlServer, RedisServer};
 /// One thing that is wrong, in the words of `findings.csv`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Expected {
+    /// The check's name in `jobs/auction.toml`.
+    pub check: &'static str,
     /// The rule's public id.
     pub rule: &'static str,
     /// The Redis key.
@@ -75,10 +77,10 @@ impl Truth {
                 self.judge_profile(key, text, rows.users.get(&id))
             }
             (["user", _, "balance"], Cached::Text(text)) => {
-                self.judge_integer(key, text, rows.users.get(&id).map(|user| user.balance));
+                self.judge_integer(key, text, rows.users.get(&id), |user| user.balance);
             }
             (["user", _, "points"], Cached::Text(text)) => {
-                self.judge_integer(key, text, rows.users.get(&id).map(|user| user.points));
+                self.judge_integer(key, text, rows.users.get(&id), |user| user.points);
             }
             (["auction", _, "status"], Cached::Text(text)) => {
                 self.judge_status(key, text, rows.auctions.get(&id))
@@ -144,14 +146,21 @@ impl Truth {
         }
     }
 
-    fn judge_integer(&mut self, key: &str, text: &[u8], source: Option<i64>) {
+    fn judge_integer(
+        &mut self,
+        key: &str,
+        text: &[u8],
+        user: Option<&UserRow>,
+        of: impl Fn(&UserRow) -> i64,
+    ) {
         let cached = std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse::<i64>().ok());
-        match (cached, source) {
+        match (cached, user) {
             (_, None) => self.expect("orphan-key", key, "", ""),
+            (_, Some(user)) if user.is_deleted => self.expect("resurrected-key", key, "", ""),
             (None, _) => self.expect("undecodable-value", key, "", ""),
-            (Some(cached), Some(source)) if cached == source => {}
+            (Some(cached), Some(user)) if cached == of(user) => {}
             (Some(..0), Some(_)) => self.expect("negative-balance", key, "", ""),
             _ => self.expect("value-mismatch", key, "", ""),
         }
@@ -214,11 +223,24 @@ impl Truth {
     fn expect(&mut self, rule: &'static str, key: &str, member: &str, field: &str) {
         let (key, member, field) = (key.to_owned(), member.to_owned(), field.to_owned());
         self.expected.insert(Expected {
+            check: check_of(&key),
             rule,
             key,
             member,
             field,
         });
+    }
+}
+
+/// Who audits the key, as the names of the keys say.
+fn check_of(key: &str) -> &'static str {
+    match key.split(':').collect::<Vec<_>>().as_slice() {
+        ["user", _, "profile"] => "profile",
+        ["user", _, "balance"] => "balance",
+        ["user", _, "points"] => "points",
+        ["auction", _, "status"] => "status",
+        [_, "closing"] => "closing-queue",
+        _ => "top-bid",
     }
 }
 

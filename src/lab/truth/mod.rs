@@ -2,7 +2,9 @@
 //! everything on both sides and comparing it in the plainest way there is.
 
 mod compare;
+mod lost;
 mod read;
 
 pub use self::compare::{Expected, Truth};
+pub use self::lost::Lost;
 pub(super) use self::read::cached_fields;

@@ -214,7 +214,9 @@ fn check_columns(keys: &[&Column], columns: &[Column]) -> Result<(), MysqlError>
         )));
     }
     let family = |kind: ColumnType| match kind {
-        ColumnType::Integer { .. } | ColumnType::Decimal { .. } => 0,
+        ColumnType::Integer { .. } => 0,
+        // `7.00` is no id of an integer column, though it is the same number.
+        ColumnType::Decimal { .. } => 8,
         ColumnType::Text | ColumnType::Enum | ColumnType::SetOf => 1,
         ColumnType::Binary => 2,
         ColumnType::DateTime | ColumnType::Timestamp => 3,

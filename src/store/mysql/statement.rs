@@ -240,6 +240,11 @@ pub(super) fn changed_since(mapping: &Mapping, since: Micros) -> Result<Vec<Stri
         )
     };
     let mut conditions = vec![at_least(&changed_at.column.text, changed_at.form)];
+    // A row that was never stamped may have been inserted a moment ago.
+    let name = &changed_at.column.text;
+    if mapping.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name) && c.nullable) {
+        conditions.push(format!("{} IS NULL", literal::identifier(name)));
+    }
     if let Deletes::Tombstone(Tombstone::DeletedAt(deleted_at)) = &mapping.check.deletes {
         conditions.push(at_least(&deleted_at.column.text, deleted_at.form));
     }
@@ -253,7 +258,7 @@ pub(super) fn selected(mapping: &Mapping, selection: Selection) -> Result<String
         Selection::ChangedSince(since) => {
             format!("({})", changed_since(mapping, since)?.join(" OR "))
         }
-        // IS NOT TRUE, because a row that was never stamped was not changed since either.
+        // IS NOT TRUE, because a row that was never deleted has no `deleted_at` to compare.
         Selection::UnchangedSince(since) => {
             format!(
                 "({}) IS NOT TRUE",
@@ -272,8 +277,10 @@ pub(super) fn all_of(conditions: Vec<String>) -> String {
     }
 }
 
+/// As `1` or `0` whatever type the condition has: the bit of a BIT column, a decimal or a word would not
+/// print as either. NULL counts as false, as in WHERE.
 fn condition(text: &str) -> String {
-    format!("(\n{text}\n)")
+    format!("((\n{text}\n) IS TRUE)")
 }
 
 fn kind_of(mapping: &Mapping, name: &str) -> Option<ColumnType> {

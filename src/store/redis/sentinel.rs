@@ -43,6 +43,15 @@ pub(super) async fn open_master(
     )
     .await;
     let candidates = count_votes(answers, name)?;
+    let answered: usize = candidates.iter().map(|c| c.votes).sum();
+    if answered * 2 <= nodes.len() {
+        // Cut off together with an old master, a minority would still name it.
+        return Err(RedisError::TopologyChanged(format!(
+            "only {answered} of {} Sentinels named a master for \"{name}\"; a minority may be cut off with an \
+             old one",
+            nodes.len()
+        )));
+    }
 
     let mut masters = Vec::new();
     let mut said = Vec::new();

@@ -1,6 +1,9 @@
 //! What the integration tests share: a world of two real servers, a job file and the program itself.
 
+pub mod auction;
+pub mod monitor;
 pub mod report;
+pub mod shop;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

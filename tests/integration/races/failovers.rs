@@ -1,0 +1,177 @@
+//! A failover in the middle of a run: of a scan, and of a repair.
+
+use auditor::lab::proxy::Proxy;
+use auditor::lab::servers::{Flavor, RedisServer};
+use auditor::lab::wait;
+
+use super::hands::{LIMIT, is_held_back};
+use crate::support::{DATABASE, Run, World};
+
+const PROFILE: &str = r#"
+[[cache]]
+name = "profile"
+key = "user:{id}:profile"
+value = "json"
+table = "users"
+changed_at = "updated_at"
+deletes = "never"
+version = { cache = "/version", column = "version" }
+fields = [{ cache = "/name", column = "name" }]
+repair = "overwrite"
+"#;
+
+const OLD: &str = r#"{"version":1,"name":"old"}"#;
+const NEW: &str = r#"{"version":2,"name":"new"}"#;
+
+/// Two users at version 2; a master and a replica that hold version 1 of the first and 2 of the other.
+async fn world_of_profiles() -> World {
+    let mut world = World::with_replicas(Flavor::MariaDb, 1).await;
+    world
+        .sql(
+            "CREATE TABLE users (id BIGINT PRIMARY KEY, name VARCHAR(40), version BIGINT NOT NULL,
+               updated_at DATETIME(6) NOT NULL);
+             INSERT INTO users VALUES (1, 'new', 2, '2026-01-01'), (2, 'new', 2, '2026-01-01')",
+        )
+        .await;
+    world.redis::<()>(&["SET", "user:1:profile", OLD]).await;
+    world.redis::<()>(&["SET", "user:2:profile", NEW]).await;
+    let acknowledged: i64 = world.redis(&["WAIT", "1", "20000"]).await;
+    assert_eq!(acknowledged, 1);
+    world
+}
+
+async fn get(server: &RedisServer, key: &str) -> String {
+    match server.command(&["GET", key]).await.unwrap() {
+        redis::Value::BulkString(bytes) => String::from_utf8(bytes).unwrap(),
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+/// Starts the program against the Redis at `port`.
+fn start(world: &World, port: u16, arguments: &[&str]) -> std::process::Child {
+    let mut command = world.command(arguments);
+    command
+        .env("MYSQL_URL", world.mysql.url(DATABASE))
+        .env("REDIS_URL", format!("redis://127.0.0.1:{port}"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    command.spawn().unwrap()
+}
+
+async fn ended(world: &World, child: std::process::Child) -> Run {
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
+    Run::of(output.await.unwrap().unwrap(), world.folder.path())
+}
+
+/// How often `command` has been called on this server.
+async fn calls(server: &RedisServer, command: &str) -> u64 {
+    let answer = server.command(&["INFO", "commandstats"]).await;
+    let Ok(redis::Value::BulkString(text)) = answer else {
+        return 0;
+    };
+    let text = String::from_utf8(text).unwrap();
+    let name = format!("cmdstat_{command}:calls=");
+    text.lines()
+        .find_map(|line| line.strip_prefix(&name)?.split(',').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_failover_in_the_middle_of_a_scan_begins_it_again_on_the_new_master() {
+    let mut world = world_of_profiles().await;
+    // Half of these few keys are wrong; what is asked here is not whether the mapping is.
+    let path = world.job_with_limits("max_control_mismatch = 1", PROFILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
+    let proxy = Proxy::start(world.redis.port()).await.unwrap();
+    let arguments = ["scan", "job.toml", "--full"];
+    let child = start(&world, proxy.port(), &arguments);
+    // The sweep's read and both of the first look: now it waits for the second.
+    wait::until("the first look was taken", LIMIT, async || {
+        calls(&world.redis, "mget").await >= 3
+    })
+    .await
+    .unwrap();
+    // What the old master had right is lost with it; what it had wrong is right on the new one.
+    let promoted = &world.replicas[0];
+    for words in [
+        &["REPLICAOF", "NO", "ONE"][..],
+        &["SET", "user:1:profile", NEW],
+        &["SET", "user:2:profile", OLD],
+    ] {
+        promoted.command(words).await.unwrap();
+    }
+    proxy.set_target(promoted.port());
+    proxy.cut_connections();
+    world.redis.kill().unwrap();
+    let run = ended(&world, child).await.expect(1);
+    assert_eq!(
+        run.report().lines(),
+        ["version-regression user:2:profile confirmed"]
+    );
+}
+
+#[tokio::test]
+async fn a_master_demoted_in_the_middle_of_a_repair_is_not_written_to() {
+    let mut world = world_of_profiles().await;
+    world.job(PROFILE);
+    world
+        .redis::<()>(&["CLIENT", "PAUSE", "60000", "WRITE"])
+        .await;
+    let arguments = ["repair", "job.toml", "--full", "--yes", "--accept-control"];
+    let child = start(&world, world.redis.port(), &arguments);
+    is_held_back(&world).await;
+    // The replica is the master now and nobody has told the old one, whose script goes on.
+    let promoted = &world.replicas[0];
+    promoted.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    wait::until("the old master is alone", LIMIT, async || {
+        world
+            .redis
+            .info("connected_slaves")
+            .await
+            .is_ok_and(|count| count.is_some_and(|count| count == "0"))
+    })
+    .await
+    .unwrap();
+    world.redis::<()>(&["CLIENT", "UNPAUSE"]).await;
+    let run = ended(&world, child).await.expect(4);
+    let report = run.report();
+    assert_eq!(
+        report.lines(),
+        ["version-regression user:1:profile confirmed refused"]
+    );
+    assert_eq!(get(&world.redis, "user:1:profile").await, OLD);
+    assert_eq!(get(&world.replicas[0], "user:1:profile").await, OLD);
+}
+
+/// Written and acknowledged, and then the failover comes before it was looked at again.
+#[tokio::test]
+async fn what_was_written_before_a_failover_is_told_though_it_could_not_be_verified() {
+    let mut world = world_of_profiles().await;
+    world.job(PROFILE);
+    let proxy = Proxy::start(world.redis.port()).await.unwrap();
+    world
+        .redis::<()>(&["CLIENT", "PAUSE", "60000", "WRITE"])
+        .await;
+    let arguments = ["repair", "job.toml", "--full", "--yes", "--accept-control"];
+    let child = start(&world, proxy.port(), &arguments);
+    is_held_back(&world).await;
+    // From here on the replica hears nothing, so the batch waits for it after the script has run.
+    world.replicas[0].pause().await.unwrap();
+    world.redis::<()>(&["CLIENT", "UNPAUSE"]).await;
+    wait::until("the value was written", LIMIT, async || {
+        get(&world.redis, "user:1:profile").await == NEW
+    })
+    .await
+    .unwrap();
+    world.redis.kill().unwrap();
+    proxy.cut_connections();
+    let promoted = &world.replicas[0];
+    promoted.resume().unwrap();
+    promoted.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    proxy.set_target(promoted.port());
+    let run = ended(&world, child).await.expect(4);
+    let report = run.report();
+    assert_eq!(report.findings.len(), 1, "{:?}", report.lines());
+    assert_eq!(report.findings[0]["settled_at"], "");
+}

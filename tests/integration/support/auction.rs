@@ -1,0 +1,99 @@
+//! The lab's auction house under the job file that is shipped for it, and the program as a child.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+
+use auditor::lab::cluster::ClusterOptions;
+use auditor::lab::servers::{Flavor, MysqlOptions};
+use auditor::lab::story::Stage;
+use auditor::lab::truth::Expected;
+use auditor::lab::{app::Stock, demo_job};
+use tempfile::TempDir;
+
+use super::Run;
+use super::report::Report;
+
+pub struct Auction {
+    pub stage: Stage,
+    folder: TempDir,
+}
+
+/// check, rule, key, field: what names a finding.
+pub type Named = (String, String, String, String);
+
+impl Auction {
+    pub async fn start(
+        flavor: Flavor,
+        replicas: usize,
+        sentinel_name: Option<&str>,
+        stock: Stock,
+    ) -> Self {
+        let database = MysqlOptions {
+            flavor,
+            arguments: Vec::new(),
+            tls: false,
+        };
+        let cluster = ClusterOptions {
+            replicas,
+            sentinel_name: sentinel_name.map(str::to_owned),
+            lines: Vec::new(),
+        };
+        let stage = Stage::start(database, cluster, stock).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        demo_job::write_to(folder.path()).unwrap();
+        Self { stage, folder }
+    }
+
+    /// Runs the program on the auction's job file to its end, while everything else goes on.
+    pub async fn auditor(&self, command: &str, arguments: &[&str]) -> Run {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditor"))
+            .args([command, "jobs/auction.toml"])
+            .args(arguments)
+            .envs(self.stage.environment())
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .current_dir(self.folder.path())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap();
+        Run::of(output, self.folder.path())
+    }
+
+    /// The planted truth as the program names such things.
+    pub async fn truth(&self) -> BTreeSet<Named> {
+        let truth = self.stage.truth().await.unwrap();
+        truth.expected.iter().map(as_reported).collect()
+    }
+}
+
+/// The findings of this verdict, each once.
+#[track_caller]
+pub fn found(report: &Report, verdict: &str) -> BTreeSet<Named> {
+    let rows = report.findings.iter().filter(|f| f["verdict"] == verdict);
+    let mut named = BTreeSet::new();
+    for row in rows {
+        let name = ["check", "rule", "key", "field"].map(|column| row[column].clone());
+        assert!(
+            named.insert(name.clone().into()),
+            "reported twice: {name:?}"
+        );
+    }
+    named
+}
+
+/// The truth's words in the program's. They differ in two places: a version is about the whole document, so
+/// that the program names no field, and `field` is the member where there are members.
+fn as_reported(expected: &Expected) -> Named {
+    let field = match (expected.member.as_str(), expected.field.as_str()) {
+        ("", "/version") => "",
+        ("", field) => field,
+        (member, _) => member,
+    };
+    (
+        expected.check.to_owned(),
+        expected.rule.to_owned(),
+        expected.key.clone(),
+        field.to_owned(),
+    )
+}

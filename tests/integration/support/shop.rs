@@ -1,0 +1,86 @@
+//! A small shop: users with a versioned profile and a balance, in both stores.
+
+use super::World;
+
+/// The two checks of the shop.
+pub const CHECKS: &str = r#"
+[[cache]]
+name = "profile"
+key = "user:{id}:profile"
+value = "json"
+table = "users"
+changed_at = "updated_at"
+deletes = "tombstone"
+deleted_at = "deleted_at"
+version = { cache = "/version", column = "version" }
+fields = [{ cache = "/name", column = "name" }, { cache = "/secret", column = "secret", redact = true }]
+ignore = ["/lastSeen"]
+order = "source-first"
+lazy = true
+repair = "overwrite"
+
+[[cache]]
+name = "balance"
+key = "user:{id}:balance"
+value = "integer"
+table = "users"
+changed_at = "updated_at"
+deletes = "never"
+fields = [{ column = "balance", balance = true }]
+subject = "id"
+currency = "KRW"
+order = "source-first"
+repair = "overwrite"
+"#;
+
+/// Small tables have more losses than a control sample should accept.
+pub const LIMITS: &str = "max_control_mismatch = 1.0";
+
+impl World {
+    /// Users 1 to `count` at version 5 with a balance of 100, both stores agreeing, at rest for an hour.
+    pub async fn open_shop(&mut self, count: u32) {
+        self.job_with_limits(LIMITS, CHECKS);
+        self.sql(&format!(
+            "DROP TABLE IF EXISTS users;
+             CREATE TABLE users (id BIGINT PRIMARY KEY, name VARCHAR(40) NOT NULL, secret VARCHAR(40) NOT NULL,
+               balance BIGINT NOT NULL, version BIGINT NOT NULL,
+               updated_at DATETIME(6) NOT NULL, deleted_at DATETIME(6) NULL, KEY (updated_at), KEY (deleted_at));
+             INSERT INTO users SELECT n, CONCAT('name ', n), 'hush', 100, 5, UTC_TIMESTAMP(6) - INTERVAL 1 HOUR, NULL
+               FROM (WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count})
+                     SELECT n FROM s) AS ids"
+        ))
+        .await;
+        let mut all = redis::pipe();
+        for id in 1..=count {
+            all.set(profile_key(id), profile(id, 5)).ignore();
+            all.set(balance_key(id), 100).ignore();
+        }
+        all.query_async::<()>(&mut self.cache).await.unwrap();
+    }
+
+    pub async fn get(&mut self, key: &str) -> Option<String> {
+        self.redis(&["GET", key]).await
+    }
+
+    pub async fn set(&mut self, key: &str, value: &str) {
+        self.redis(&["SET", key, value]).await
+    }
+}
+
+pub fn profile_key(id: u32) -> String {
+    format!("user:{id}:profile")
+}
+
+pub fn balance_key(id: u32) -> String {
+    format!("user:{id}:balance")
+}
+
+/// The document of `id` as the application wrote it at `version`; the current one is 5.
+pub fn profile(id: u32, version: u32) -> String {
+    let name = if version == 5 {
+        format!("name {id}")
+    } else {
+        "old".to_owned()
+    };
+    format!(r#"{{"version":{version},"name":"{name}","secret":"hush","lastSeen":7}}"#)
+}
