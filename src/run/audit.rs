@@ -15,7 +15,7 @@ use super::sink::Sink;
 use super::sweep::{BATCH_TARGETS, Batch, add, sweep_keyspace, sweep_source};
 use super::task::Task;
 use crate::model::outcome::Coverage;
-use crate::scan::Target;
+use crate::scan::{Tally, Target};
 use crate::store::mysql::Selection;
 
 /// Batches that wait for their looks at once. Each holds at most [`BATCH_TARGETS`] suspects with their
@@ -68,12 +68,16 @@ async fn sweep(
             selection,
             keyspace,
         } => {
-            let mut counts = sweep_source(check, *selection, first_slice, batches).await?;
+            // Only a sweep over all rows leads to every key that has one.
+            let is_whole = *selection == Selection::All;
+            let tally = (*keyspace && is_whole).then(|| Arc::new(Tally::default()));
+            let mut counts =
+                sweep_source(check, *selection, first_slice, tally.as_ref(), batches).await?;
             if *keyspace {
                 let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
                 add(
                     &mut counts,
-                    &sweep_keyspace(check, last_slice, batches).await?,
+                    &sweep_keyspace(check, last_slice, tally.as_deref(), batches).await?,
                 );
             }
             Ok(counts)

@@ -14,7 +14,7 @@ use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
 use crate::plan::cut;
 use crate::scan::{
-    KeyspaceCursor, PairedPage, ScanError, Target, next_keyspace_page, page, target_of,
+    KeyspaceCursor, PairedPage, ScanError, Tally, Target, next_keyspace_page, page, target_of,
 };
 use crate::store::mysql::{KeyRange, Selection};
 
@@ -48,12 +48,13 @@ struct PartDone {
     next: Option<Part>,
 }
 
-/// Sweeps the source's rows and sends suspects to `batches`. Returns what was counted, also when it was
-/// stopped early.
+/// Sweeps the source's rows and sends suspects to `batches`; what they led to in Redis goes into `tally`,
+/// where there is one. Returns what was counted, also when it was stopped early.
 pub(super) async fn sweep_source(
     check: &Arc<CheckRun>,
     selection: Selection,
     first_slice: u32,
+    tally: Option<&Arc<Tally>>,
     batches: &mpsc::Sender<Batch>,
 ) -> Result<Coverage, RunError> {
     let bounds = match selection {
@@ -79,6 +80,7 @@ pub(super) async fn sweep_source(
                     range,
                 },
                 selection,
+                tally,
             ));
         }
         let Some(done) = running.next().await else {
@@ -93,7 +95,7 @@ pub(super) async fn sweep_source(
         batch.targets.extend(done.targets);
         match done.next {
             Some(next) if !check.stop.is_requested() => {
-                running.push_front(spawn(check, next, selection));
+                running.push_front(spawn(check, next, selection, tally));
             }
             Some(_) => {}
             None => batch.slices_done.push((done.part.slice, ordinal)),
@@ -113,15 +115,18 @@ fn spawn(
     check: &Arc<CheckRun>,
     part: Part,
     selection: Selection,
+    tally: Option<&Arc<Tally>>,
 ) -> Task<Result<PartDone, RunError>> {
     let check = Arc::clone(check);
-    Task::spawn(async move { one_page(&check, part, selection).await })
+    let tally = tally.cloned();
+    Task::spawn(async move { one_page(&check, part, selection, tally.as_deref()).await })
 }
 
 async fn one_page(
     check: &Arc<CheckRun>,
     part: Part,
     selection: Selection,
+    tally: Option<&Tally>,
 ) -> Result<PartDone, RunError> {
     let _permit = check
         .pages
@@ -140,7 +145,7 @@ async fn one_page(
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.pacer.take(paired.keyed.len()).await;
     still_the_same_node(check).await?;
-    let (counts, targets) = judge_page(check, &part, &paired);
+    let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
         ordinal: part.ordinal + counts.observed,
@@ -163,7 +168,12 @@ pub(super) async fn still_the_same_node(check: &CheckRun) -> Result<(), RunError
     }
 }
 
-fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, Vec<Target>) {
+fn judge_page(
+    check: &CheckRun,
+    part: &Part,
+    paired: &PairedPage,
+    tally: Option<&Tally>,
+) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
         keyless: (paired.rows.len() - paired.keyed.len()) as u64,
         ..Coverage::default()
@@ -173,11 +183,21 @@ fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, 
         slice: part.slice,
         ordinal: part.ordinal + counts.observed,
     };
+    // Whatever the rules say of it: a key that a row led to has been judged, and is no orphan.
+    let found = |at: usize| {
+        if let Some(tally) = tally {
+            let (key, member) = paired.looked.place(at);
+            tally.add(key, member);
+        }
+    };
     for (at, &index) in paired.keyed.iter().enumerate() {
         let row = paired.rows.row(index);
         let here = position(&counts);
         counts.observed += 1;
         let bytes = paired.cached.bytes(at);
+        if bytes.is_some() {
+            found(at);
+        }
         if bytes.is_some() && check.judge.agrees_bytes(Some(row), bytes) {
             counts.matched += 1;
             continue;
@@ -185,6 +205,8 @@ fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, 
         let state = paired.cached.state(at);
         if matches!(state.cached, Cached::Missing { .. }) {
             counts.absent += 1;
+        } else if bytes.is_none() {
+            found(at);
         }
         if check.judge.suspects(Some(row), &state).is_empty() {
             counts.matched += 1;
@@ -215,17 +237,78 @@ fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, 
 }
 
 /// Walks Redis for keys and members that no row explains, as one slice of its own after the rows'.
+///
+/// With the `tally` of a sweep over all rows one walk usually does: what it brings up is taken out again,
+/// and only where something is left over a second walk looks up whose it is. Without, every key is looked
+/// up.
 pub(super) async fn sweep_keyspace(
     check: &Arc<CheckRun>,
     slice: u32,
+    tally: Option<&Tally>,
     batches: &mpsc::Sender<Batch>,
 ) -> Result<Coverage, RunError> {
-    let mut cursor = KeyspaceCursor::default();
     let mut counts = Coverage::default();
     let mut batch = Batch::default();
-    let mut ordinal = 0;
+    let Some(tally) = tally else {
+        look_up(check, slice, batches, &mut batch, &mut counts, |_| true).await?;
+        let _ = batches.send(batch).await;
+        return Ok(counts);
+    };
+    if reconcile(check, tally, &mut counts).await? {
+        if tally.is_even() {
+            batch.slices_done.push((slice, 0));
+        } else {
+            // The first walk has counted what cannot be looked up.
+            let mut recounted = Coverage::default();
+            let is_uneven = |target: &Target| {
+                let member = target.subject.member.as_deref();
+                tally.is_uneven_at(&target.subject.key, member)
+            };
+            look_up(check, slice, batches, &mut batch, &mut recounted, is_uneven).await?;
+            counts.suspect += recounted.suspect;
+        }
+    }
+    let _ = batches.send(batch).await;
+    Ok(counts)
+}
+
+/// Takes all that lies in Redis out of the tally. False: it was stopped before the end.
+async fn reconcile(
+    check: &Arc<CheckRun>,
+    tally: &Tally,
+    counts: &mut Coverage,
+) -> Result<bool, RunError> {
+    let mut cursor = KeyspaceCursor::default();
     while !check.stop.is_requested() {
         let Some(found) =
+            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
+        else {
+            return Ok(true);
+        };
+        check.pacer.take(found.targets.len()).await;
+        still_the_same_node(check).await?;
+        counts.foreign += found.foreign;
+        counts.skipped += found.ambiguous;
+        for target in &found.targets {
+            tally.subtract(&target.subject.key, target.subject.member.as_deref());
+        }
+    }
+    Ok(false)
+}
+
+/// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect.
+async fn look_up(
+    check: &Arc<CheckRun>,
+    slice: u32,
+    batches: &mpsc::Sender<Batch>,
+    batch: &mut Batch,
+    counts: &mut Coverage,
+    is_wanted: impl Fn(&Target) -> bool,
+) -> Result<(), RunError> {
+    let mut cursor = KeyspaceCursor::default();
+    let mut ordinal = 0;
+    while !check.stop.is_requested() {
+        let Some(mut found) =
             next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
         else {
             batch.slices_done.push((slice, ordinal));
@@ -235,6 +318,7 @@ pub(super) async fn sweep_keyspace(
         still_the_same_node(check).await?;
         counts.foreign += found.foreign;
         counts.skipped += found.ambiguous;
+        found.targets.retain(&is_wanted);
         let unexplained = unexplained(check, found.targets).await?;
         for mut target in unexplained.targets {
             target.position = Position { slice, ordinal };
@@ -244,13 +328,13 @@ pub(super) async fn sweep_keyspace(
         counts.suspect += unexplained.suspect;
         check.progress.advance(unexplained.looked_up);
         if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(&mut batch)).await.is_err()
+            && batches.send(std::mem::take(batch)).await.is_err()
         {
-            return Ok(counts);
+            // A closed channel means the receiver failed and reports the fault itself.
+            return Ok(());
         }
     }
-    let _ = batches.send(batch).await;
-    Ok(counts)
+    Ok(())
 }
 
 struct Unexplained {

@@ -50,12 +50,34 @@ impl CachedPage {
     }
 }
 
+/// What the rows of a page that have a key lead to, in row order.
+#[derive(Debug)]
+pub enum Looked {
+    /// Keys of their own, read by the fast path.
+    Keys(Vec<Vec<u8>>),
+    Subjects(Vec<Subject>),
+}
+
+impl Looked {
+    /// Key and member of the `index`-th row with a key.
+    pub fn place(&self, index: usize) -> (&[u8], Option<&[u8]>) {
+        match self {
+            Looked::Keys(keys) => (&keys[index], None),
+            Looked::Subjects(subjects) => {
+                let subject = &subjects[index];
+                (&subject.key, subject.member.as_deref())
+            }
+        }
+    }
+}
+
 /// Rows in sweep order, each beside what Redis holds.
 #[derive(Debug)]
 pub struct PairedPage {
     pub rows: Rows,
     /// Row indexes that have a key; the others have a NULL in a placeholder.
     pub keyed: Vec<usize>,
+    pub looked: Looked,
     pub cached: CachedPage,
     /// Changed ids whose row is gone, with their key's state.
     pub rowless: Vec<(Subject, CachedState)>,
@@ -73,7 +95,7 @@ pub async fn page(
 ) -> Result<PairedPage, ScanError> {
     let page = source.page(mapping, range, selection, limit).await?;
     let mut keyed = Vec::with_capacity(page.rows.len());
-    let cached = if reads_plain_strings(mapping) {
+    let (looked, cached) = if reads_plain_strings(mapping) {
         let mut keys = Vec::with_capacity(page.rows.len());
         for (at, row) in page.rows.iter().enumerate() {
             if let Some(key) = mapping.render_key(row) {
@@ -81,7 +103,8 @@ pub async fn page(
                 keys.push(key);
             }
         }
-        strings(cache, mapping, keys).await?
+        let cached = strings(cache, mapping, &keys).await?;
+        (Looked::Keys(keys), cached)
     } else {
         let mut subjects = Vec::with_capacity(page.rows.len());
         for (at, row) in page.rows.iter().enumerate() {
@@ -90,12 +113,14 @@ pub async fn page(
                 subjects.push(subject);
             }
         }
-        CachedPage::States(cache.read(mapping, &subjects, with_expiry(mapping)).await?)
+        let states = cache.read(mapping, &subjects, with_expiry(mapping)).await?;
+        (Looked::Subjects(subjects), CachedPage::States(states))
     };
     let rowless = rowless(cache, mapping, &page.ids_without_row).await?;
     Ok(PairedPage {
         rows: page.rows,
         keyed,
+        looked,
         cached,
         rowless,
         next: page.next,
@@ -121,18 +146,18 @@ fn reads_plain_strings(mapping: &Mapping) -> bool {
 async fn strings(
     cache: &Redis,
     mapping: &Mapping,
-    keys: Vec<Vec<u8>>,
+    keys: &[Vec<u8>],
 ) -> Result<CachedPage, ScanError> {
-    let values = cache.read_strings(&keys).await?;
+    let values = cache.read_strings(keys).await?;
     if values.iter().all(Option::is_some) {
         return Ok(CachedPage::Strings(values.into_iter().flatten().collect()));
     }
     let empty: Vec<Subject> = keys
-        .into_iter()
+        .iter()
         .zip(&values)
         .filter(|(_, value)| value.is_none())
         .map(|(key, _)| Subject {
-            key,
+            key: key.clone(),
             member: None,
             id: Vec::new(),
         })
