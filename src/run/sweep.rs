@@ -1,6 +1,7 @@
 //! The sweep of one check: slices worked side by side, suspects handed on in sweep order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -12,19 +13,22 @@ use super::task::Task;
 use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
-use crate::plan::cut;
-use crate::scan::{
-    KeyspaceCursor, PairedPage, ScanError, Tally, Target, next_keyspace_page, page, target_of,
-};
+use crate::plan::{cut, is_integer_key};
+use crate::scan::{PairedPage, ScanError, Tally, Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
-/// Rows of a page: MGET of 1000 in five commands, and about a megabyte of rows.
-const PAGE_ROWS: usize = 5_000;
+/// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
+const PAGE_ROWS_MAX: usize = 5_000;
+/// Rows of a check's first pages, and of pages of very large values at least.
+const PAGE_ROWS_FIRST: usize = 500;
+const PAGE_ROWS_MIN: usize = 50;
+/// What a page may weigh on both sides together; the rows of the next one follow from the last one's.
+const PAGE_BYTES: usize = 8 << 20;
 /// Pages in the works at once for one check. Two cores on our side and one thread on Redis's are kept
 /// busy by this many; more only add to other clients' latency.
 const PAGES_SIDE_BY_SIDE: usize = 4;
 /// Suspects handed on together. Each batch waits for its second look once, whatever its size.
-pub(super) const BATCH_TARGETS: usize = 2_000;
+pub(super) const BATCH_TARGETS: usize = 1_000;
 
 /// Suspects in sweep order, and the lengths of the slices that ended among them.
 #[derive(Debug, Default)]
@@ -58,7 +62,9 @@ pub(super) async fn sweep_source(
     batches: &mpsc::Sender<Batch>,
 ) -> Result<Coverage, RunError> {
     let bounds = match selection {
-        Selection::All => check.stores.source.key_bounds(&check.mapping).await?,
+        Selection::All if is_integer_key(&check.mapping) => {
+            check.stores.source.key_bounds(&check.mapping).await?
+        }
         _ => None,
     };
     let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
@@ -100,9 +106,7 @@ pub(super) async fn sweep_source(
             Some(_) => {}
             None => batch.slices_done.push((done.part.slice, ordinal)),
         }
-        if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(&mut batch)).await.is_err()
-        {
+        if !send_full(&mut batch, batches).await {
             return Ok(counts);
         }
     }
@@ -139,9 +143,11 @@ async fn one_page(
         &check.mapping,
         &part.range,
         selection,
-        PAGE_ROWS,
+        check.page_rows.load(Ordering::Relaxed),
     )
     .await?;
+    let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
+    check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.pacer.take(paired.keyed.len()).await;
     still_the_same_node(check).await?;
@@ -176,6 +182,7 @@ fn judge_page(
 ) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
         keyless: (paired.rows.len() - paired.keyed.len()) as u64,
+        skipped: paired.unnamed,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
@@ -236,142 +243,37 @@ fn judge_page(
     (counts, targets)
 }
 
-/// Walks Redis for keys and members that no row explains, as one slice of its own after the rows'.
-///
-/// With the `tally` of a sweep over all rows one walk usually does: what it brings up is taken out again,
-/// and only where something is left over a second walk looks up whose it is. Without, every key is looked
-/// up.
-pub(super) async fn sweep_keyspace(
-    check: &Arc<CheckRun>,
-    slice: u32,
-    tally: Option<&Tally>,
-    batches: &mpsc::Sender<Batch>,
-) -> Result<Coverage, RunError> {
-    let mut counts = Coverage::default();
-    let mut batch = Batch::default();
-    let Some(tally) = tally else {
-        look_up(check, slice, batches, &mut batch, &mut counts, |_| true).await?;
-        let _ = batches.send(batch).await;
-        return Ok(counts);
-    };
-    if reconcile(check, tally, &mut counts).await? {
-        if tally.is_even() {
-            batch.slices_done.push((slice, 0));
+/// Rows that weigh as much as a page may, going by a page of `rows` that weighed `bytes`.
+fn rows_of_weight(rows: usize, bytes: usize) -> usize {
+    let fitting = (rows * PAGE_BYTES)
+        .checked_div(bytes)
+        .unwrap_or(PAGE_ROWS_MAX);
+    fitting.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX)
+}
+
+/// Sends off what is full of `batch`; false if nobody takes it any more, because the receiver failed and
+/// reports the fault itself. Which slices are done goes with the last part.
+pub(super) async fn send_full(batch: &mut Batch, batches: &mpsc::Sender<Batch>) -> bool {
+    while batch.targets.len() >= BATCH_TARGETS {
+        let rest = batch.targets.split_off(BATCH_TARGETS);
+        let targets = std::mem::replace(&mut batch.targets, rest);
+        let slices_done = if batch.targets.is_empty() {
+            std::mem::take(&mut batch.slices_done)
         } else {
-            // The first walk has counted what cannot be looked up.
-            let mut recounted = Coverage::default();
-            let is_uneven = |target: &Target| {
-                let member = target.subject.member.as_deref();
-                tally.is_uneven_at(&target.subject.key, member)
-            };
-            look_up(check, slice, batches, &mut batch, &mut recounted, is_uneven).await?;
-            counts.suspect += recounted.suspect;
-        }
-    }
-    let _ = batches.send(batch).await;
-    Ok(counts)
-}
-
-/// Takes all that lies in Redis out of the tally. False: it was stopped before the end.
-async fn reconcile(
-    check: &Arc<CheckRun>,
-    tally: &Tally,
-    counts: &mut Coverage,
-) -> Result<bool, RunError> {
-    let mut cursor = KeyspaceCursor::default();
-    while !check.stop.is_requested() {
-        let Some(found) =
-            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
-        else {
-            return Ok(true);
+            Vec::new()
         };
-        check.pacer.take(found.targets.len()).await;
-        still_the_same_node(check).await?;
-        counts.foreign += found.foreign;
-        counts.skipped += found.ambiguous;
-        for target in &found.targets {
-            tally.subtract(&target.subject.key, target.subject.member.as_deref());
-        }
-    }
-    Ok(false)
-}
-
-/// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect.
-async fn look_up(
-    check: &Arc<CheckRun>,
-    slice: u32,
-    batches: &mpsc::Sender<Batch>,
-    batch: &mut Batch,
-    counts: &mut Coverage,
-    is_wanted: impl Fn(&Target) -> bool,
-) -> Result<(), RunError> {
-    let mut cursor = KeyspaceCursor::default();
-    let mut ordinal = 0;
-    while !check.stop.is_requested() {
-        let Some(mut found) =
-            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
-        else {
-            batch.slices_done.push((slice, ordinal));
-            break;
-        };
-        check.pacer.take(found.targets.len()).await;
-        still_the_same_node(check).await?;
-        counts.foreign += found.foreign;
-        counts.skipped += found.ambiguous;
-        found.targets.retain(&is_wanted);
-        let unexplained = unexplained(check, found.targets).await?;
-        for mut target in unexplained.targets {
-            target.position = Position { slice, ordinal };
-            ordinal += 1;
-            batch.targets.push(target);
-        }
-        counts.suspect += unexplained.suspect;
-        check.progress.advance(unexplained.looked_up);
-        if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(batch)).await.is_err()
+        if batches
+            .send(Batch {
+                targets,
+                slices_done,
+            })
+            .await
+            .is_err()
         {
-            // A closed channel means the receiver failed and reports the fault itself.
-            return Ok(());
+            return false;
         }
     }
-    Ok(())
-}
-
-struct Unexplained {
-    targets: Vec<Target>,
-    looked_up: u64,
-    suspect: u64,
-}
-
-/// Of the keys SCAN brought up, those to which the rules object once their row is known.
-async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unexplained, RunError> {
-    let mut kept = Vec::new();
-    let looked_up = targets.len() as u64;
-    for group in targets.chunks(BATCH_TARGETS) {
-        let refs: Vec<&Target> = group.iter().collect();
-        let looks = crate::scan::look(
-            &check.stores.source,
-            &check.stores.cache,
-            &check.mapping,
-            &refs,
-        )
-        .await?;
-        for (target, look) in group.iter().zip(looks) {
-            let row = look.row.as_ref().map(|r| r.as_ref());
-            // What a live row explains is judged by the sweep of the rows; here only the rest counts.
-            let is_explained =
-                check.mapping.meaning(row) == crate::model::mapping::RowMeaning::Live;
-            if !is_explained && !check.judge.suspects(row, &look.after).is_empty() {
-                kept.push(target.clone());
-            }
-        }
-    }
-    let suspect = kept.len() as u64;
-    Ok(Unexplained {
-        targets: kept,
-        looked_up,
-        suspect,
-    })
+    true
 }
 
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
@@ -383,4 +285,9 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.keyless += more.keyless;
     total.foreign += more.foreign;
     total.skipped += more.skipped;
+}
+
+/// How many rows the first pages of a check have.
+pub(super) fn first_page_rows() -> usize {
+    PAGE_ROWS_FIRST
 }
