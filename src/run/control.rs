@@ -55,12 +55,15 @@ pub(super) async fn control_sample(
     };
     if let Some(ends) = integer_ends(check).await? {
         for _ in 0..ROUNDS {
+            let before = sample.drawn.len();
             for range in places(ends) {
                 sample
                     .draw(check, selection, range, wanted.div_ceil(PLACES))
                     .await?;
             }
-            if sample.is_full() {
+            // Where nearly everything changed in the window, the next rounds would bring as little, and each
+            // reads a `sql` source many times.
+            if sample.is_full() || sample.drawn.len() - before < PAIRS_MIN {
                 break;
             }
         }
