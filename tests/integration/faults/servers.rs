@@ -96,7 +96,7 @@ async fn an_output_folder_that_cannot_be_made_stops_before_the_first_read() {
             .copied()
             .chain(["--output", "taken"])
             .collect();
-        let run = world.auditor(&all).expect(3);
+        let run = world.auditor(&all).expect(2);
         assert!(
             run.stderr.contains("taken") && run.stderr.contains("--output"),
             "{}",

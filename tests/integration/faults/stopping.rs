@@ -123,3 +123,18 @@ async fn passwords_are_nowhere_to_be_seen() {
         assert!(!text.contains("geheim"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn without_its_journal_a_repair_writes_nothing() {
+    let mut world = World::start(Flavor::MariaDb).await;
+    world.open_shop(40).await;
+    world.set(&profile_key(3), &profile(3, 4)).await;
+    let slow = CHECKS.replace("value = \"json\"", "value = \"json\"\nsettle = \"3s\"");
+    world.job_with_limits(LIMITS, &slow);
+    let child = world.spawn(&["repair", "job.toml", "--full", "--yes"]);
+    world.has_begun().await;
+    std::fs::remove_dir_all(world.folder.path().join("output")).unwrap();
+    let run = Run::of(child.wait_with_output().unwrap(), world.folder.path()).expect(4);
+    assert!(run.stderr.contains("cannot write"), "{}", run.stderr);
+    assert_eq!(world.get(&profile_key(3)).await.unwrap(), profile(3, 4));
+}
