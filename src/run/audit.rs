@@ -9,11 +9,11 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::RunError;
 use super::check::CheckRun;
+use super::keyspace::sweep_keyspace;
 use super::mend::{Mending, mend};
 use super::settle::settle;
 use super::sink::Sink;
 use super::sweep::{BATCH_TARGETS, Batch, add, sweep_source};
-use super::sweep_keyspace::sweep_keyspace;
 use super::task::Task;
 use crate::model::outcome::Coverage;
 use crate::scan::{Tally, Target};
