@@ -24,6 +24,7 @@ mod show;
 mod sink;
 mod stop;
 mod sweep;
+mod sweep_keyspace;
 mod targets;
 mod task;
 mod undo;

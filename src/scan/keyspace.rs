@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::ScanError;
 use super::keys::{Target, candidates};
-use crate::model::check::Layout;
+use crate::model::check::{Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
 use crate::store::redis::Redis;
@@ -27,8 +27,9 @@ pub struct KeyspacePage {
     pub targets: Vec<Target>,
     /// Keys that fit the pattern but cannot be this check's: `user:x:profile` beside `user:7:profile`.
     pub foreign: u64,
-    /// Keys that can be split in too many ways to be looked up.
-    pub ambiguous: u64,
+    /// Keys that can be split in too many ways to be looked up, and keys of another type than their members
+    /// need.
+    pub skipped: u64,
 }
 
 /// The next page; `None` when the walk is done. Pages may be empty and a key may come up twice, as SCAN
@@ -79,16 +80,29 @@ pub async fn next_keyspace_page(
         }
         Layout::RowPerMember(_) => {
             cursor.member_cursor = 0;
-            for key in page {
+            let types = cache.types(&page).await?;
+            for (key, kind) in page.into_iter().zip(types) {
                 match mapping.check.key.split(&key) {
                     Some(splits) if splits.is_empty() => found.foreign += 1,
+                    Some(_) if kind == "none" => {}
+                    // Its members cannot be walked, so what they were is not known.
+                    Some(_) if kind != members_type(mapping.check.value) => found.skipped += 1,
                     Some(_) => cursor.members.push_back(key),
-                    None => found.ambiguous += 1,
+                    None => found.skipped += 1,
                 }
             }
         }
     }
     Ok(Some(found))
+}
+
+/// The type of a key whose members are rows, as TYPE gives it.
+fn members_type(value: ValueKind) -> &'static str {
+    match value {
+        ValueKind::Zset => "zset",
+        ValueKind::Set => "set",
+        _ => "hash",
+    }
 }
 
 /// The key itself, where the template has no placeholder.
@@ -102,7 +116,7 @@ fn fixed_key(mapping: &Mapping) -> Option<Vec<u8>> {
 
 fn sort_in(mapping: &Mapping, key: &[u8], member: Option<&[u8]>, page: &mut KeyspacePage) {
     match candidates(mapping, key, member) {
-        None => page.ambiguous += 1,
+        None => page.skipped += 1,
         Some(candidates) if candidates.is_empty() => page.foreign += 1,
         Some(candidates) => page.targets.push(Target {
             subject: Subject {
