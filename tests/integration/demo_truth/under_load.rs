@@ -82,6 +82,11 @@ async fn lossy_seed(auction: &mut Auction, seed: u64) {
     let tally = running.stop().await;
 
     let context = format!("seed {seed}: {run:?}");
+    if let Some(sentinels) = auction.stage.cluster.sentinels() {
+        let named = sentinels.master_port().await.unwrap();
+        let master = auction.stage.cluster.master().port();
+        assert_eq!(named, master, "a failover nobody asked for; {context}");
+    }
     assert!(matches!(run.code, Some(0 | 1 | 4)), "{context}");
     let repair = run.report();
     assert_eq!(watcher.violations().await.unwrap(), [], "{context}");
