@@ -72,8 +72,8 @@ async fn lossy_seed(auction: &mut Auction, seed: u64) {
     let (loss, running) = auction.stage.fail_over(acts).await.unwrap();
     let watcher = auction.stage.watch().await.unwrap();
     let since = text(loss.since);
-    let scan = match seed % 8 {
-        0 => Some(auction.auditor("scan", &["--since", &since]).await),
+    let scan = match seed % 4 {
+        1 => Some(auction.auditor("scan", &["--since", &since]).await),
         _ => None,
     };
     let yes = ["--since", &since, "--yes"];
@@ -82,6 +82,11 @@ async fn lossy_seed(auction: &mut Auction, seed: u64) {
     let tally = running.stop().await;
 
     let context = format!("seed {seed}: {run:?}");
+    if let Some(sentinels) = auction.stage.cluster.sentinels() {
+        let named = sentinels.master_port().await.unwrap();
+        let master = auction.stage.cluster.master().port();
+        assert_eq!(named, master, "a failover nobody asked for; {context}");
+    }
     assert!(matches!(run.code, Some(0 | 1 | 4)), "{context}");
     let repair = run.report();
     assert_eq!(watcher.violations().await.unwrap(), [], "{context}");
@@ -105,12 +110,11 @@ async fn lossy_seed(auction: &mut Auction, seed: u64) {
     assert_eq!(undone(&repair, &left), BTreeSet::new(), "{context}");
     assert_eq!(missed(&repair, &left), BTreeSet::new(), "{context}");
 
-    let last = auction.auditor("repair", &yes).await.expect(0);
-    assert_eq!(
-        auction.truth().await,
-        BTreeSet::new(),
-        "{context}\n{last:?}"
-    );
+    if !left.is_empty() {
+        let last = auction.auditor("repair", &yes).await.expect(0);
+        let left = auction.truth().await;
+        assert_eq!(left, BTreeSet::new(), "{context}\n{last:?}");
+    }
     eprintln!(
         "seed {seed}: {} requests, {} places lost, {} confirmed, exit {:?}, {} left for the next repair, {:.1} s, {:.1} s with the proof",
         tally.acknowledged,
@@ -218,9 +222,9 @@ fn member(finding: &Record) -> &str {
 /// With enough newcomers for every seed.
 async fn lab(replicas: usize, sentinel_name: Option<&str>, seed: u64) -> Auction {
     let stock = Stock {
-        expected_users: 12_000,
-        expected_auctions: 6_000,
-        ..Stock::new(3_000, 800, seed)
+        expected_users: 6_000,
+        expected_auctions: 3_000,
+        ..Stock::new(2_000, 500, seed)
     };
     let auction = Auction::start(Flavor::MariaDb, replicas, sentinel_name, stock).await;
     auction.edit_job(&QUICK);
