@@ -85,7 +85,7 @@ async fn says(world: &World, words: &[&str]) {
 
 #[tokio::test]
 async fn a_failover_in_the_middle_of_a_scan_begins_it_again_on_the_new_master() {
-    let mut world = world_of_profiles().await;
+    let world = world_of_profiles().await;
     // Half of these few keys are wrong; what is asked here is not whether the mapping is.
     let path = world.job_with_limits("max_control_mismatch = 1", PROFILE);
     let text = std::fs::read_to_string(&path).unwrap();
