@@ -29,7 +29,8 @@ pub(crate) struct Measured {
 /// Runs `command` to its end. `servers`: process ids of MySQL and Redis.
 pub(crate) fn measure(mut command: Command, servers: [u32; 2]) -> Result<Measured, Box<dyn Error>> {
     command
-        .env("RUST_LOG", "warn,auditor::run::settle=debug")
+        // The waits are read from the log.
+        .arg("--verbose")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -24,9 +24,13 @@ pub enum TemplateError {
     Unopened(usize),
     #[error("the placeholder at byte {0} has no name")]
     Nameless(usize),
-    #[error("`{{{0}}}` is not a plain column name; forms like `{{id:%08d}}` or `{{id%10}}` are not supported yet")]
+    #[error(
+        "`{{{0}}}` is not a plain column name; forms like `{{id:%08d}}` or `{{id%10}}` are not supported yet"
+    )]
     NotAColumn(String),
-    #[error("`{{{0}}}` and `{{{1}}}` touch: put a literal between them, or no key could be split again")]
+    #[error(
+        "`{{{0}}}` and `{{{1}}}` touch: put a literal between them, or no key could be split again"
+    )]
     Touching(String, String),
 }
 
@@ -56,7 +60,10 @@ impl Template {
                     if name.is_empty() {
                         return Err(TemplateError::Nameless(at));
                     }
-                    if !name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$') {
+                    if !name
+                        .chars()
+                        .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+                    {
                         return Err(TemplateError::NotAColumn(name.to_owned()));
                     }
                     if !literal.is_empty() {
@@ -80,7 +87,10 @@ impl Template {
         if parts.is_empty() {
             return Err(TemplateError::Empty);
         }
-        Ok(Self { text: text.to_owned(), parts })
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
     }
 
     /// As the job file spells it.
@@ -118,14 +128,45 @@ impl Template {
         let names: Vec<&str> = self.placeholders().collect();
         if split_from(&self.parts, bytes, &mut values, &mut found) {
             found.retain(|values: &Vec<&[u8]>| {
-                (0..names.len()).all(|i| {
-                    (0..i).all(|j| names[i] != names[j] || values[i] == values[j])
-                })
+                (0..names.len())
+                    .all(|i| (0..i).all(|j| names[i] != names[j] || values[i] == values[j]))
             });
             Some(found)
         } else {
             None
         }
+    }
+
+    /// How many bytes of a key the template itself says.
+    pub fn literal_bytes(&self) -> usize {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(bytes) => bytes.len(),
+                Part::Placeholder(_) => 0,
+            })
+            .sum()
+    }
+
+    /// The value of the only placeholder: `None` where the template has another number of them, else
+    /// `Some(None)` where `bytes` do not fit. The same as [`Template::split`], without its lists.
+    pub fn split_single<'k>(&self, bytes: &'k [u8]) -> Option<Option<&'k [u8]>> {
+        let (before, after) = match self.parts.as_slice() {
+            [Part::Placeholder(_)] => (&[][..], &[][..]),
+            [Part::Literal(before), Part::Placeholder(_)] => (before.as_slice(), &[][..]),
+            [Part::Placeholder(_), Part::Literal(after)] => (&[][..], after.as_slice()),
+            [
+                Part::Literal(before),
+                Part::Placeholder(_),
+                Part::Literal(after),
+            ] => (before.as_slice(), after.as_slice()),
+            _ => return None,
+        };
+        let value = bytes
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .filter(|value| !value.is_empty());
+        Some(value)
     }
 
     /// A Redis glob that every key of this template matches (and more keys may).
@@ -201,7 +242,11 @@ mod tests {
             .split(key)
             .unwrap()
             .into_iter()
-            .map(|v| v.into_iter().map(|b| String::from_utf8_lossy(b).into_owned()).collect())
+            .map(|v| {
+                v.into_iter()
+                    .map(|b| String::from_utf8_lossy(b).into_owned())
+                    .collect()
+            })
             .collect()
     }
 
@@ -215,9 +260,48 @@ mod tests {
 
     #[test]
     fn names_every_split_of_an_ambiguous_key() {
-        assert_eq!(split("o:{shop}:{no}", b"o:a:b:c"), [["a", "b:c"], ["a:b", "c"]]);
+        assert_eq!(
+            split("o:{shop}:{no}", b"o:a:b:c"),
+            [["a", "b:c"], ["a:b", "c"]]
+        );
         let many = [b"o:".as_slice(), &b":".repeat(60)].concat();
         assert_eq!(Template::parse("o:{a}:{b}").unwrap().split(&many), None);
+    }
+
+    #[test]
+    fn the_quick_split_says_what_the_whole_one_says() {
+        for template in [
+            "user:{id}:profile",
+            "user:{id}",
+            "{id}:x",
+            "{id}",
+            "a:{a}:{b}",
+            "fixed",
+        ] {
+            let template = Template::parse(template).unwrap();
+            for key in [
+                "user:7:profile",
+                "user::profile",
+                "user:profile",
+                "user:7:x",
+                "7:x",
+                "7",
+                "",
+                "a:1:2",
+                "fixed",
+            ] {
+                let key = key.as_bytes();
+                let whole = template.split(key).unwrap();
+                match template.split_single(key) {
+                    Some(value) => assert_eq!(
+                        whole,
+                        value.map(|v| vec![v]).into_iter().collect::<Vec<_>>(),
+                        "{template:?}"
+                    ),
+                    None => assert_ne!(template.placeholders().count(), 1),
+                }
+            }
+        }
     }
 
     #[test]
@@ -229,11 +313,20 @@ mod tests {
     #[test]
     fn braces_globs_and_faults() {
         let t = Template::parse("{{tag}}:{id}:*").unwrap();
-        assert_eq!(t.render([Some(b"7".as_slice())].into_iter()).unwrap(), b"{tag}:7:*");
+        assert_eq!(
+            t.render([Some(b"7".as_slice())].into_iter()).unwrap(),
+            b"{tag}:7:*"
+        );
         assert_eq!(t.glob(), b"{tag}:*:\\*");
         assert_eq!(Template::parse("a{id"), Err(TemplateError::Unclosed(1)));
         assert_eq!(Template::parse("a}"), Err(TemplateError::Unopened(1)));
-        assert_eq!(Template::parse("{a}{b}"), Err(TemplateError::Touching("a".into(), "b".into())));
-        assert_eq!(Template::parse("{id:%08d}"), Err(TemplateError::NotAColumn("id:%08d".into())));
+        assert_eq!(
+            Template::parse("{a}{b}"),
+            Err(TemplateError::Touching("a".into(), "b".into()))
+        );
+        assert_eq!(
+            Template::parse("{id:%08d}"),
+            Err(TemplateError::NotAColumn("id:%08d".into()))
+        );
     }
 }

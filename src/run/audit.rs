@@ -9,18 +9,18 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::RunError;
 use super::check::CheckRun;
+use super::keyspace::sweep_keyspace;
 use super::mend::{Mending, mend};
 use super::settle::settle;
 use super::sink::Sink;
-use super::sweep::{BATCH_TARGETS, Batch, add, sweep_keyspace, sweep_source};
+use super::sweep::{BATCH_TARGETS, Batch, add, sweep_source};
 use super::task::Task;
 use crate::model::outcome::Coverage;
-use crate::scan::Target;
+use crate::scan::{Tally, Target};
 use crate::store::mysql::Selection;
 
-/// Batches that wait for their looks at once. Each holds at most [`BATCH_TARGETS`] suspects with their
-/// looks, which bounds the memory; a wrong mapping must not wait two seconds for every batch in turn.
-const BATCHES_SETTLING: usize = 8;
+/// Batches of one check on their way to a verdict; how many of all checks hold looks is bounded apart.
+const BATCHES_SETTLING: usize = 16;
 /// Slices of a check that began again lie behind all earlier ones, so that positions only grow.
 const SLICES_PER_ATTEMPT: u32 = 100_000;
 
@@ -68,12 +68,16 @@ async fn sweep(
             selection,
             keyspace,
         } => {
-            let mut counts = sweep_source(check, *selection, first_slice, batches).await?;
+            // Only a sweep over all rows leads to every key that has one.
+            let is_whole = *selection == Selection::All;
+            let tally = (*keyspace && is_whole).then(|| Arc::new(Tally::default()));
+            let mut counts =
+                sweep_source(check, *selection, first_slice, tally.as_ref(), batches).await?;
             if *keyspace {
                 let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
                 add(
                     &mut counts,
-                    &sweep_keyspace(check, last_slice, batches).await?,
+                    &sweep_keyspace(check, last_slice, tally.as_deref(), batches).await?,
                 );
             }
             Ok(counts)
@@ -112,6 +116,8 @@ async fn settle_all(
                 Some(batch) => {
                     let check = Arc::clone(check);
                     running.push_back(Task::spawn(async move {
+                        let _permit =
+                            check.settling.acquire().await.expect("the semaphore is never closed");
                         (settle(&check, batch.targets).await, batch.slices_done)
                     }));
                 }

@@ -8,6 +8,7 @@ mod demo;
 mod dispatch;
 mod execute;
 mod findings;
+mod keyspace;
 mod ledger;
 mod mend;
 mod open;

@@ -1,6 +1,7 @@
 //! The sweep of one check: slices worked side by side, suspects handed on in sweep order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -12,19 +13,22 @@ use super::task::Task;
 use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
-use crate::plan::cut;
-use crate::scan::{
-    KeyspaceCursor, PairedPage, ScanError, Target, next_keyspace_page, page, target_of,
-};
+use crate::plan::{cut, is_integer_key};
+use crate::scan::{PairedPage, ScanError, Tally, Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
-/// Rows of a page: MGET of 1000 in five commands, and about a megabyte of rows.
-const PAGE_ROWS: usize = 5_000;
+/// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
+const PAGE_ROWS_MAX: usize = 5_000;
+/// Rows of a check's first pages, and of pages of very large values at least.
+const PAGE_ROWS_FIRST: usize = 500;
+const PAGE_ROWS_MIN: usize = 50;
+/// What a page may weigh on both sides together; the rows of the next one follow from the last one's.
+const PAGE_BYTES: usize = 8 << 20;
 /// Pages in the works at once for one check. Two cores on our side and one thread on Redis's are kept
 /// busy by this many; more only add to other clients' latency.
 const PAGES_SIDE_BY_SIDE: usize = 4;
 /// Suspects handed on together. Each batch waits for its second look once, whatever its size.
-pub(super) const BATCH_TARGETS: usize = 2_000;
+pub(super) const BATCH_TARGETS: usize = 1_000;
 
 /// Suspects in sweep order, and the lengths of the slices that ended among them.
 #[derive(Debug, Default)]
@@ -48,16 +52,19 @@ struct PartDone {
     next: Option<Part>,
 }
 
-/// Sweeps the source's rows and sends suspects to `batches`. Returns what was counted, also when it was
-/// stopped early.
+/// Sweeps the source's rows and sends suspects to `batches`; what they led to in Redis goes into `tally`,
+/// where there is one. Returns what was counted, also when it was stopped early.
 pub(super) async fn sweep_source(
     check: &Arc<CheckRun>,
     selection: Selection,
     first_slice: u32,
+    tally: Option<&Arc<Tally>>,
     batches: &mpsc::Sender<Batch>,
 ) -> Result<Coverage, RunError> {
     let bounds = match selection {
-        Selection::All => check.stores.source.key_bounds(&check.mapping).await?,
+        Selection::All if is_integer_key(&check.mapping) => {
+            check.stores.source.key_bounds(&check.mapping).await?
+        }
         _ => None,
     };
     let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
@@ -79,6 +86,7 @@ pub(super) async fn sweep_source(
                     range,
                 },
                 selection,
+                tally,
             ));
         }
         let Some(done) = running.next().await else {
@@ -93,14 +101,12 @@ pub(super) async fn sweep_source(
         batch.targets.extend(done.targets);
         match done.next {
             Some(next) if !check.stop.is_requested() => {
-                running.push_front(spawn(check, next, selection));
+                running.push_front(spawn(check, next, selection, tally));
             }
             Some(_) => {}
             None => batch.slices_done.push((done.part.slice, ordinal)),
         }
-        if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(&mut batch)).await.is_err()
-        {
+        if !send_full(&mut batch, batches).await {
             return Ok(counts);
         }
     }
@@ -113,15 +119,18 @@ fn spawn(
     check: &Arc<CheckRun>,
     part: Part,
     selection: Selection,
+    tally: Option<&Arc<Tally>>,
 ) -> Task<Result<PartDone, RunError>> {
     let check = Arc::clone(check);
-    Task::spawn(async move { one_page(&check, part, selection).await })
+    let tally = tally.cloned();
+    Task::spawn(async move { one_page(&check, part, selection, tally.as_deref()).await })
 }
 
 async fn one_page(
     check: &Arc<CheckRun>,
     part: Part,
     selection: Selection,
+    tally: Option<&Tally>,
 ) -> Result<PartDone, RunError> {
     let _permit = check
         .pages
@@ -134,13 +143,15 @@ async fn one_page(
         &check.mapping,
         &part.range,
         selection,
-        PAGE_ROWS,
+        check.page_rows.load(Ordering::Relaxed),
     )
     .await?;
+    let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
+    check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.pacer.take(paired.keyed.len()).await;
     still_the_same_node(check).await?;
-    let (counts, targets) = judge_page(check, &part, &paired);
+    let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
         ordinal: part.ordinal + counts.observed,
@@ -163,9 +174,15 @@ pub(super) async fn still_the_same_node(check: &CheckRun) -> Result<(), RunError
     }
 }
 
-fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, Vec<Target>) {
+fn judge_page(
+    check: &CheckRun,
+    part: &Part,
+    paired: &PairedPage,
+    tally: Option<&Tally>,
+) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
         keyless: (paired.rows.len() - paired.keyed.len()) as u64,
+        skipped: paired.unnamed,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
@@ -173,11 +190,21 @@ fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, 
         slice: part.slice,
         ordinal: part.ordinal + counts.observed,
     };
+    // Whatever the rules say of it: a key that a row led to has been judged, and is no orphan.
+    let found = |at: usize| {
+        if let Some(tally) = tally {
+            let (key, member) = paired.looked.place(at);
+            tally.add(key, member);
+        }
+    };
     for (at, &index) in paired.keyed.iter().enumerate() {
         let row = paired.rows.row(index);
         let here = position(&counts);
         counts.observed += 1;
         let bytes = paired.cached.bytes(at);
+        if bytes.is_some() {
+            found(at);
+        }
         if bytes.is_some() && check.judge.agrees_bytes(Some(row), bytes) {
             counts.matched += 1;
             continue;
@@ -185,6 +212,8 @@ fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, 
         let state = paired.cached.state(at);
         if matches!(state.cached, Cached::Missing { .. }) {
             counts.absent += 1;
+        } else if bytes.is_none() {
+            found(at);
         }
         if check.judge.suspects(Some(row), &state).is_empty() {
             counts.matched += 1;
@@ -214,80 +243,37 @@ fn judge_page(check: &CheckRun, part: &Part, paired: &PairedPage) -> (Coverage, 
     (counts, targets)
 }
 
-/// Walks Redis for keys and members that no row explains, as one slice of its own after the rows'.
-pub(super) async fn sweep_keyspace(
-    check: &Arc<CheckRun>,
-    slice: u32,
-    batches: &mpsc::Sender<Batch>,
-) -> Result<Coverage, RunError> {
-    let mut cursor = KeyspaceCursor::default();
-    let mut counts = Coverage::default();
-    let mut batch = Batch::default();
-    let mut ordinal = 0;
-    while !check.stop.is_requested() {
-        let Some(found) =
-            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
-        else {
-            batch.slices_done.push((slice, ordinal));
-            break;
+/// Rows that weigh as much as a page may, going by a page of `rows` that weighed `bytes`.
+fn rows_of_weight(rows: usize, bytes: usize) -> usize {
+    let fitting = (rows * PAGE_BYTES)
+        .checked_div(bytes)
+        .unwrap_or(PAGE_ROWS_MAX);
+    fitting.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX)
+}
+
+/// Sends off what is full of `batch`; false if nobody takes it any more, because the receiver failed and
+/// reports the fault itself. Which slices are done goes with the last part.
+pub(super) async fn send_full(batch: &mut Batch, batches: &mpsc::Sender<Batch>) -> bool {
+    while batch.targets.len() >= BATCH_TARGETS {
+        let rest = batch.targets.split_off(BATCH_TARGETS);
+        let targets = std::mem::replace(&mut batch.targets, rest);
+        let slices_done = if batch.targets.is_empty() {
+            std::mem::take(&mut batch.slices_done)
+        } else {
+            Vec::new()
         };
-        check.pacer.take(found.targets.len()).await;
-        still_the_same_node(check).await?;
-        counts.foreign += found.foreign;
-        counts.skipped += found.ambiguous;
-        let unexplained = unexplained(check, found.targets).await?;
-        for mut target in unexplained.targets {
-            target.position = Position { slice, ordinal };
-            ordinal += 1;
-            batch.targets.push(target);
-        }
-        counts.suspect += unexplained.suspect;
-        check.progress.advance(unexplained.looked_up);
-        if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(&mut batch)).await.is_err()
+        if batches
+            .send(Batch {
+                targets,
+                slices_done,
+            })
+            .await
+            .is_err()
         {
-            return Ok(counts);
+            return false;
         }
     }
-    let _ = batches.send(batch).await;
-    Ok(counts)
-}
-
-struct Unexplained {
-    targets: Vec<Target>,
-    looked_up: u64,
-    suspect: u64,
-}
-
-/// Of the keys SCAN brought up, those to which the rules object once their row is known.
-async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unexplained, RunError> {
-    let mut kept = Vec::new();
-    let looked_up = targets.len() as u64;
-    for group in targets.chunks(BATCH_TARGETS) {
-        let refs: Vec<&Target> = group.iter().collect();
-        let looks = crate::scan::look(
-            &check.stores.source,
-            &check.stores.cache,
-            &check.mapping,
-            &refs,
-        )
-        .await?;
-        for (target, look) in group.iter().zip(looks) {
-            let row = look.row.as_ref().map(|r| r.as_ref());
-            // What a live row explains is judged by the sweep of the rows; here only the rest counts.
-            let is_explained =
-                check.mapping.meaning(row) == crate::model::mapping::RowMeaning::Live;
-            if !is_explained && !check.judge.suspects(row, &look.after).is_empty() {
-                kept.push(target.clone());
-            }
-        }
-    }
-    let suspect = kept.len() as u64;
-    Ok(Unexplained {
-        targets: kept,
-        looked_up,
-        suspect,
-    })
+    true
 }
 
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
@@ -299,4 +285,9 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.keyless += more.keyless;
     total.foreign += more.foreign;
     total.skipped += more.skipped;
+}
+
+/// How many rows the first pages of a check have.
+pub(super) fn first_page_rows() -> usize {
+    PAGE_ROWS_FIRST
 }

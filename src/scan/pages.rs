@@ -8,7 +8,7 @@ use super::ScanError;
 use super::keys::{candidates, subject_of};
 use crate::model::check::{Expiry, Layout, ValueKind};
 use crate::model::mapping::Mapping;
-use crate::model::observation::{CachedState, KeyExpiry, Subject};
+use crate::model::observation::{Cached, CachedState, KeyExpiry, Subject};
 use crate::model::rows::Rows;
 use crate::store::mysql::{KeyRange, Mysql, Selection, SweepKey};
 use crate::store::redis::Redis;
@@ -27,7 +27,7 @@ impl CachedPage {
     /// The state of the `index`-th row with a key, as the rules want it.
     pub fn state(&self, index: usize) -> CachedState {
         let string = |bytes: &Bytes| CachedState {
-            cached: crate::model::observation::Cached::Value(bytes.clone()),
+            cached: Cached::Value(bytes.clone()),
             expiry: KeyExpiry::Unread,
         };
         match self {
@@ -50,16 +50,60 @@ impl CachedPage {
     }
 }
 
+/// What the rows of a page that have a key lead to, in row order.
+#[derive(Debug)]
+pub enum Looked {
+    /// Keys of their own, read by the fast path.
+    Keys(Vec<Vec<u8>>),
+    Subjects(Vec<Subject>),
+}
+
+impl Looked {
+    /// Key and member of the `index`-th row with a key.
+    pub fn place(&self, index: usize) -> (&[u8], Option<&[u8]>) {
+        match self {
+            Looked::Keys(keys) => (&keys[index], None),
+            Looked::Subjects(subjects) => {
+                let subject = &subjects[index];
+                (&subject.key, subject.member.as_deref())
+            }
+        }
+    }
+}
+
 /// Rows in sweep order, each beside what Redis holds.
 #[derive(Debug)]
 pub struct PairedPage {
     pub rows: Rows,
     /// Row indexes that have a key; the others have a NULL in a placeholder.
     pub keyed: Vec<usize>,
+    pub looked: Looked,
     pub cached: CachedPage,
     /// Changed ids whose row is gone, with their key's state.
     pub rowless: Vec<(Subject, CachedState)>,
+    /// Changed ids whose row is gone and whose key cannot be known without it.
+    pub unnamed: u64,
     pub next: Option<KeyRange>,
+}
+
+impl PairedPage {
+    /// Bytes of both sides' values.
+    pub fn weight(&self) -> usize {
+        let of_state = |state: &CachedState| match &state.cached {
+            Cached::Value(bytes) => bytes.len(),
+            Cached::Fields(fields) => fields.iter().flatten().map(Bytes::len).sum(),
+            Cached::Missing { .. } | Cached::WrongType(_) => 0,
+        };
+        let cached: usize = match &self.cached {
+            CachedPage::Strings(all) => all.iter().map(Bytes::len).sum(),
+            CachedPage::States(all) => all.iter().map(of_state).sum(),
+            CachedPage::Mixed(all) => all
+                .iter()
+                .map(|one| one.as_ref().map_or_else(of_state, Bytes::len))
+                .sum(),
+        };
+        self.rows.weight() + cached
+    }
 }
 
 /// Reads one page of `range` and its keys. `limit` bounds the rows, and with them the memory.
@@ -73,7 +117,7 @@ pub async fn page(
 ) -> Result<PairedPage, ScanError> {
     let page = source.page(mapping, range, selection, limit).await?;
     let mut keyed = Vec::with_capacity(page.rows.len());
-    let cached = if reads_plain_strings(mapping) {
+    let (looked, cached) = if reads_plain_strings(mapping) {
         let mut keys = Vec::with_capacity(page.rows.len());
         for (at, row) in page.rows.iter().enumerate() {
             if let Some(key) = mapping.render_key(row) {
@@ -81,7 +125,8 @@ pub async fn page(
                 keys.push(key);
             }
         }
-        strings(cache, mapping, keys).await?
+        let cached = strings(cache, mapping, &keys).await?;
+        (Looked::Keys(keys), cached)
     } else {
         let mut subjects = Vec::with_capacity(page.rows.len());
         for (at, row) in page.rows.iter().enumerate() {
@@ -90,14 +135,18 @@ pub async fn page(
                 subjects.push(subject);
             }
         }
-        CachedPage::States(cache.read(mapping, &subjects, with_expiry(mapping)).await?)
+        let states = cache.read(mapping, &subjects, with_expiry(mapping)).await?;
+        (Looked::Subjects(subjects), CachedPage::States(states))
     };
     let rowless = rowless(cache, mapping, &page.ids_without_row).await?;
+    let unnamed = (page.ids_without_row.len() - rowless.len()) as u64;
     Ok(PairedPage {
         rows: page.rows,
         keyed,
+        looked,
         cached,
         rowless,
+        unnamed,
         next: page.next,
     })
 }
@@ -121,18 +170,18 @@ fn reads_plain_strings(mapping: &Mapping) -> bool {
 async fn strings(
     cache: &Redis,
     mapping: &Mapping,
-    keys: Vec<Vec<u8>>,
+    keys: &[Vec<u8>],
 ) -> Result<CachedPage, ScanError> {
-    let values = cache.read_strings(&keys).await?;
+    let values = cache.read_strings(keys).await?;
     if values.iter().all(Option::is_some) {
         return Ok(CachedPage::Strings(values.into_iter().flatten().collect()));
     }
     let empty: Vec<Subject> = keys
-        .into_iter()
+        .iter()
         .zip(&values)
         .filter(|(_, value)| value.is_none())
         .map(|(key, _)| Subject {
-            key,
+            key: key.clone(),
             member: None,
             id: Vec::new(),
         })

@@ -78,7 +78,7 @@ async fn calls(server: &RedisServer, command: &str) -> u64 {
 
 #[tokio::test]
 async fn a_failover_in_the_middle_of_a_scan_begins_it_again_on_the_new_master() {
-    let mut world = world_of_profiles().await;
+    let world = world_of_profiles().await;
     // Half of these few keys are wrong; what is asked here is not whether the mapping is.
     let path = world.job_with_limits("max_control_mismatch = 1", PROFILE);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -108,6 +108,54 @@ async fn a_failover_in_the_middle_of_a_scan_begins_it_again_on_the_new_master() 
     assert_eq!(
         run.report().lines(),
         ["version-regression user:2:profile confirmed"]
+    );
+}
+
+const NAME: &str = r#"
+[[cache]]
+name = "name"
+key = "user:{id}:name"
+value = "string"
+table = "users"
+changed_at = "updated_at"
+deletes = "never"
+fields = [{ column = "name" }]
+"#;
+
+#[tokio::test]
+async fn a_check_that_was_whole_before_the_failover_is_looked_at_again() {
+    let mut world = world_of_profiles().await;
+    for key in ["user:1:name", "user:2:name"] {
+        world.redis::<()>(&["SET", key, "new"]).await;
+    }
+    let path = world.job_with_limits("max_control_mismatch = 1", &format!("{PROFILE}{NAME}"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
+    let proxy = Proxy::start(world.redis.port()).await.unwrap();
+    let child = start(&world, proxy.port(), &["scan", "job.toml", "--full"]);
+    // Two for the names, which all are right, and three for the profiles, of which one waits.
+    wait::until("the first look was taken", LIMIT, async || {
+        calls(&world.redis, "mget").await >= 5
+    })
+    .await
+    .unwrap();
+    let promoted = &world.replicas[0];
+    for words in [
+        &["REPLICAOF", "NO", "ONE"][..],
+        &["SET", "user:1:name", "old"],
+    ] {
+        promoted.command(words).await.unwrap();
+    }
+    proxy.set_target(promoted.port());
+    proxy.cut_connections();
+    world.redis.kill().unwrap();
+    let run = ended(&world, child).await.expect(1);
+    assert_eq!(
+        run.report().lines(),
+        [
+            "value-mismatch user:1:name confirmed",
+            "version-regression user:1:profile confirmed",
+        ]
     );
 }
 
