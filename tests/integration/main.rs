@@ -5,6 +5,7 @@ mod cache_store;
 mod demo_truth;
 mod faults;
 mod job_files;
+mod keyspace;
 mod lab_servers;
 mod promises;
 mod races;
