@@ -1,7 +1,7 @@
 //! What every worker of one check holds.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use tokio::sync::Semaphore;
 
@@ -47,6 +47,8 @@ pub(super) struct CheckRun {
     pub pacer: Pacer,
     /// Pages in the works over all checks: what bounds the memory of the sweeps.
     pub pages: Arc<Semaphore>,
+    /// Rows whose key was read so far, whatever becomes of the sweep.
+    pub observed: Arc<AtomicU64>,
     /// Rows of the next page: fewer where values are large.
     pub page_rows: Arc<AtomicUsize>,
     /// Batches that wait for their looks, over all checks: what bounds the memory of the suspects.
@@ -92,6 +94,7 @@ pub(super) fn check_runs(
             stores: opened.stores.clone(),
             pacer: pacer.clone(),
             pages: Arc::clone(&pages),
+            observed: Arc::default(),
             page_rows: Arc::new(AtomicUsize::new(first_page_rows())),
             settling: Arc::clone(&settling),
             siblings: siblings(job, mapping),

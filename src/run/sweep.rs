@@ -146,6 +146,9 @@ async fn one_page(
         check.page_rows.load(Ordering::Relaxed),
     )
     .await?;
+    check
+        .observed
+        .fetch_add(paired.keyed.len() as u64, Ordering::Relaxed);
     let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
     check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
