@@ -70,7 +70,7 @@ async fn reconcile(
         };
         check.pacer.take(found.places.len().max(WALKED)).await;
         pages += 1;
-        if pages % PAGES_PER_PROOF == 0 {
+        if pages.is_multiple_of(PAGES_PER_PROOF) {
             still_the_same_node(check).await?;
         }
         counts.foreign += found.foreign;
@@ -111,7 +111,7 @@ async fn look_up(
             .filter_map(|place| place.target(&check.mapping))
             .collect();
         pages += 1;
-        if !wanted.is_empty() || pages % PAGES_PER_PROOF == 0 {
+        if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
             still_the_same_node(check).await?;
         }
         let unexplained = unexplained(check, wanted).await?;

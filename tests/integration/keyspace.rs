@@ -130,7 +130,7 @@ async fn write_without_end(mut sql: MySqlConnection, mut cache: MultiplexedConne
             .query_async::<()>(&mut cache)
             .await
             .unwrap();
-        if refilled % 5 != 0 {
+        if !refilled.is_multiple_of(5) {
             redis::pipe()
                 .set(key(refilled), format!("label {refilled}"))
                 .query_async::<()>(&mut cache)
