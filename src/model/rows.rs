@@ -13,7 +13,10 @@ pub struct Rows {
 impl Rows {
     /// An empty page of rows with `width` cells.
     pub fn with_width(width: usize) -> Self {
-        Self { width, ..Self::default() }
+        Self {
+            width,
+            ..Self::default()
+        }
     }
 
     /// Appends one cell; every `width` cells make a row.
@@ -22,16 +25,26 @@ impl Rows {
             self.bytes.extend_from_slice(bytes);
         }
         // A page is bounded to a few thousand rows and max_allowed_packet to 1 GiB, so u32 holds.
-        self.ends.push(u32::try_from(self.bytes.len()).expect("a page stays below 4 GiB"));
+        self.ends
+            .push(u32::try_from(self.bytes.len()).expect("a page stays below 4 GiB"));
         self.nulls.push(cell.is_none());
     }
 
     pub fn len(&self) -> usize {
-        if self.width == 0 { 0 } else { self.ends.len() / self.width }
+        if self.width == 0 {
+            0
+        } else {
+            self.ends.len() / self.width
+        }
     }
 
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// Bytes of all cells.
+    pub fn weight(&self) -> usize {
+        self.bytes.len()
     }
 
     pub fn width(&self) -> usize {
@@ -39,7 +52,10 @@ impl Rows {
     }
 
     pub fn row(&self, index: usize) -> RowRef<'_> {
-        RowRef { rows: self, first: index * self.width }
+        RowRef {
+            rows: self,
+            first: index * self.width,
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = RowRef<'_>> {
@@ -61,7 +77,11 @@ impl<'a> RowRef<'a> {
         if self.rows.nulls[at] {
             return None;
         }
-        let start = if at == 0 { 0 } else { self.rows.ends[at - 1] as usize };
+        let start = if at == 0 {
+            0
+        } else {
+            self.rows.ends[at - 1] as usize
+        };
         Some(&self.rows.bytes[start..self.rows.ends[at] as usize])
     }
 

@@ -137,6 +137,17 @@ impl Template {
         }
     }
 
+    /// How many bytes of a key the template itself says.
+    pub fn literal_bytes(&self) -> usize {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(bytes) => bytes.len(),
+                Part::Placeholder(_) => 0,
+            })
+            .sum()
+    }
+
     /// The value of the only placeholder: `None` where the template has another number of them, else
     /// `Some(None)` where `bytes` do not fit. The same as [`Template::split`], without its lists.
     pub fn split_single<'k>(&self, bytes: &'k [u8]) -> Option<Option<&'k [u8]>> {

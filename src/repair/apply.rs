@@ -179,7 +179,7 @@ impl Applier {
             .plan_batch(mapping, judge, items, &mut outcomes)
             .await
             .map_err(|fault| format!("could not be looked at again: {fault}"))?;
-        self.spend_limits(&mut ready, &mut outcomes).await;
+        let used_up = self.spend_limits(&mut ready, &mut outcomes).await;
         self.journal_batch(mapping, &mut ready)?;
         let (locked, free): (Vec<_>, Vec<_>) = ready
             .into_iter()
@@ -192,6 +192,10 @@ impl Applier {
         self.resolve_unknown(mapping, judge, &all, &mut outcomes)
             .await;
         self.await_replicas(&outcomes).await;
+        // Only now: what is still allowed is written, and a stop would refuse it.
+        if let Some(why) = used_up {
+            self.stop(&why);
+        }
         self.journal_outcomes(&all, &outcomes);
         Ok(outcomes
             .into_iter()
@@ -287,12 +291,14 @@ impl Applier {
         Ok(Some(self.cache.whole_hashes(keys).await?))
     }
 
-    /// The blast radius, and the pace of invalidations (each sends a reader to MySQL).
+    /// The blast radius, and the pace of invalidations (each sends a reader to MySQL). Says why nothing
+    /// more may be repaired after these, if so.
     async fn spend_limits(
         &mut self,
         ready: &mut Vec<Ready<'_>>,
         outcomes: &mut [Option<StepOutcome>],
-    ) {
+    ) -> Option<String> {
+        let mut used_up = None;
         let left = self.limits.max_repairs.saturating_sub(self.written);
         let allowed = usize::try_from(left).unwrap_or(usize::MAX);
         if ready.len() > allowed {
@@ -304,7 +310,7 @@ impl Applier {
                 let outcome = StepOutcome::new(over.step.remedy, OutcomeKind::Refused, why.clone());
                 outcomes[over.at] = Some(outcome);
             }
-            self.stop(&why);
+            used_up = Some(why);
         }
         self.written += ready.len() as u64;
         let invalidations = ready
@@ -318,6 +324,7 @@ impl Applier {
             let cost = Duration::from_secs_f64(invalidations as f64 / f64::from(rate.max(1)));
             self.next_invalidation = Instant::now() + cost;
         }
+        used_up
     }
 
     /// No record, no write: a journal that cannot be written stops repairing.

@@ -19,9 +19,8 @@ use crate::model::outcome::Coverage;
 use crate::scan::{Tally, Target};
 use crate::store::mysql::Selection;
 
-/// Batches that wait for their looks at once. Each holds at most [`BATCH_TARGETS`] suspects with their
-/// looks, which bounds the memory; a wrong mapping must not wait two seconds for every batch in turn.
-const BATCHES_SETTLING: usize = 8;
+/// Batches of one check on their way to a verdict; how many of all checks hold looks is bounded apart.
+const BATCHES_SETTLING: usize = 16;
 /// Slices of a check that began again lie behind all earlier ones, so that positions only grow.
 const SLICES_PER_ATTEMPT: u32 = 100_000;
 
@@ -117,6 +116,8 @@ async fn settle_all(
                 Some(batch) => {
                     let check = Arc::clone(check);
                     running.push_back(Task::spawn(async move {
+                        let _permit =
+                            check.settling.acquire().await.expect("the semaphore is never closed");
                         (settle(&check, batch.targets).await, batch.slices_done)
                     }));
                 }

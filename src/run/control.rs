@@ -10,6 +10,7 @@ use super::RunError;
 use super::check::CheckRun;
 use super::settle::settle;
 use super::sweep::still_the_same_node;
+use crate::model::check::Source;
 use crate::model::finding::Verdict;
 use crate::model::observation::{Cached, Position};
 use crate::plan::is_integer_key;
@@ -18,6 +19,7 @@ use crate::store::mysql::{KeyRange, Selection, SweepKey};
 
 /// Places of the id space the sample is drawn from; each gives an equal share of neighbours.
 const PLACES: usize = 40;
+const PLACES_OF_A_SELECT: usize = 4;
 /// Where only some rows are cached one round of places gives too few pairs.
 const ROUNDS: usize = 10;
 /// Rows read for each pair wanted, at most.
@@ -54,13 +56,21 @@ pub(super) async fn control_sample(
         suspects: Vec::new(),
     };
     if let Some(ends) = integer_ends(check).await? {
-        for _ in 0..ROUNDS {
-            for range in places(ends) {
+        // A page of a custom SELECT can cost as much as all of it, so it gets few large ones.
+        let (places, rounds) = match check.mapping.check.source {
+            Source::Table { .. } => (PLACES, ROUNDS),
+            Source::Sql { .. } => (PLACES_OF_A_SELECT, 1),
+        };
+        for _ in 0..rounds {
+            let before = sample.drawn.len();
+            for range in random_ranges(ends, places) {
                 sample
-                    .draw(check, selection, range, wanted.div_ceil(PLACES))
+                    .draw(check, selection, range, wanted.div_ceil(places))
                     .await?;
             }
-            if sample.is_full() {
+            // Where nearly nothing comes any more there is nearly nothing left.
+            let brought = sample.drawn.len() - before;
+            if sample.is_full() || brought < wanted / 10 {
                 break;
             }
         }
@@ -142,10 +152,10 @@ async fn integer_ends(check: &CheckRun) -> Result<Option<(i128, i128)>, RunError
 }
 
 /// Ranges that begin at random places and together cover the ids once, the beginning too.
-fn places((low, high): (i128, i128)) -> Vec<KeyRange> {
+fn random_ranges((low, high): (i128, i128), count: usize) -> Vec<KeyRange> {
     let mut starts: Vec<i128> = {
         let mut random = rand::rng();
-        (1..PLACES)
+        (1..count)
             .map(|_| random.random_range(low - 1..=high))
             .collect()
     };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::process::Command;
 
+use super::demo_proof::{Proof, ranges_table};
 use super::request::{Console, Ending};
 use crate::lab::app::{Load, Stock};
 use crate::lab::cluster::ClusterOptions;
@@ -18,8 +19,6 @@ use crate::lab::{LabError, demo_job};
 const SEED: u64 = 20_261_121;
 const USERS: u64 = 2_000;
 const AUCTIONS: u64 = 200;
-/// Lines of the CSV that are shown.
-const LINES_SHOWN: usize = 6;
 const ACTS: Acts = Acts {
     load: Load {
         clerks: 4,
@@ -127,9 +126,19 @@ async fn audit(
     ));
     let scan = auditor.run(&["scan"]).await?;
     scan.tell(say);
+    let proof = match &scan.folder {
+        Some(folder) => Some(Proof::of(folder, truth)?),
+        None => None,
+    };
+    let said = proof.as_ref().map(Proof::sentence);
+    say(&format!(
+        "   {}",
+        said.unwrap_or_else(|| "The scan wrote no report.".to_owned())
+    ));
     say("\n4. $ auditor repair auction.toml --since … --dry-run");
     let dry = auditor.run(&["repair", "--dry-run"]).await?;
-    dry.tell(say);
+    say("   The same findings, what would be done about each, and nothing written:");
+    dry.tell_end(say);
     say("\n5. $ auditor repair auction.toml --since … --yes");
     let repair = auditor.run(&["repair", "--yes"]).await?;
     repair.tell(say);
@@ -142,36 +151,34 @@ async fn audit(
         left.expected.len()
     ));
     tell_truth(say, &left);
-    tell_csv(say, &repair);
+    tell_csv(say, &repair)?;
     say(&format!(
         "\nThe whole demo took {:.0} s.",
         started.elapsed().as_secs_f64()
     ));
     let codes = [scan.code, dry.code, repair.code, again.code];
     let as_planned = codes == [Some(1), Some(1), Some(0), Some(0)];
-    Ok(as_planned && !truth.expected.is_empty() && left.expected.is_empty())
+    let is_proved = proof.is_some_and(|proof| proof.holds());
+    Ok(as_planned && is_proved && !truth.expected.is_empty() && left.expected.is_empty())
 }
 
-fn tell_csv(say: &mut impl FnMut(&str), repair: &Told) {
-    let Some(folder) = &repair.folder else { return };
+fn tell_csv(say: &mut impl FnMut(&str), repair: &Told) -> Result<(), LabError> {
+    let Some(folder) = &repair.folder else {
+        return Ok(());
+    };
     let csv = folder.join("affected_ranges.csv");
-    say(&format!(
-        "\n8. What was affected, for the morning after: {}",
-        csv.display()
-    ));
-    if let Ok(text) = std::fs::read_to_string(&csv) {
-        text.lines()
-            .take(LINES_SHOWN)
-            .for_each(|line| say(&format!("   {line}")));
+    say("\n8. What was affected, for the morning after (the longest range of each kind):");
+    for line in ranges_table(&csv)? {
+        say(&format!("     {line}"));
     }
-    say(&format!(
-        "   Every single finding: {}",
-        folder.join("findings.csv").display()
-    ));
-    say(&format!(
-        "   Every value that was replaced: {}",
-        folder.join("undo.jsonl").display()
-    ));
+    for (what, path) in [
+        ("All of it, with more columns", csv),
+        ("Every single finding", folder.join("findings.csv")),
+        ("Every value that was replaced", folder.join("undo.jsonl")),
+    ] {
+        say(&format!("   {what}: {}", path.display()));
+    }
+    Ok(())
 }
 
 /// The program itself, run on the stage as a person would run it.
@@ -218,9 +225,17 @@ impl Auditor {
 
 impl Told {
     fn tell(&self, say: &mut impl FnMut(&str)) {
-        self.text
-            .lines()
-            .for_each(|line| say(&format!("   {line}")));
+        let lines = self.text.lines().count();
+        let all_but_last = self.text.lines().take(lines.saturating_sub(1));
+        all_but_last.for_each(|line| say(&format!("   {line}")));
+        self.tell_end(say);
+    }
+
+    /// The last line, which is the verdict, and the exit code.
+    fn tell_end(&self, say: &mut impl FnMut(&str)) {
+        if let Some(line) = self.text.lines().last() {
+            say(&format!("   {line}"));
+        }
         let code = self
             .code
             .map_or_else(|| "none, it was killed".to_owned(), |c| c.to_string());

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::RunError;
 use super::audit::Scope;
-use super::check::CheckRun;
+use super::check::{CheckRun, check_runs, judge_context};
 use super::ledger::Ledger;
 use super::mend::Mending;
 use super::open::{Opened, bind_checks, open_stores};
-use super::pace::Pacer;
 use super::record::{Closing, record_of};
 use super::repairing::{start_applier, take_lease};
 use super::request::{
@@ -30,14 +29,8 @@ use crate::model::check::CacheCheck;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::time::{Micros, TimeWindow};
-use crate::plan::timing_of;
 use crate::plan::window::{WindowText, Zone};
 use crate::report::{RunFolder, prune, write_json, write_text};
-use crate::rules::{Judge, JudgeContext};
-use crate::store::redis::NodeFacts;
-
-/// Pages of all checks in the works at once: what bounds the memory of the sweeps.
-const PAGES_AT_ONCE: usize = 4;
 
 /// Looks and reports; writes to no store.
 pub(super) async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
@@ -305,47 +298,6 @@ pub(super) fn ask_for(consent: Consent, question: &str, console: &Console) -> Re
 pub(super) struct Plan {
     pub check: CheckRun,
     pub scope: Scope,
-}
-
-fn check_runs(
-    job: &Job,
-    opened: &Opened,
-    mappings: &[Arc<Mapping>],
-    window: Option<TimeWindow>,
-    stop: &Stop,
-    console: &Console,
-) -> Vec<CheckRun> {
-    let pacer = Pacer::new(
-        job.limits.max_keys_per_second,
-        opened.stores.source.clone(),
-        job.limits.max_threads_running,
-        Arc::clone(&console.progress),
-        stop.clone(),
-    );
-    let pages = Arc::new(Semaphore::new(PAGES_AT_ONCE));
-    let context = judge_context(&opened.node);
-    mappings
-        .iter()
-        .map(|mapping| CheckRun {
-            mapping: Arc::clone(mapping),
-            judge: Judge::new(Arc::clone(mapping), context),
-            timing: timing_of(&mapping.check, job.limits.commit_margin),
-            window,
-            stores: opened.stores.clone(),
-            pacer: pacer.clone(),
-            pages: Arc::clone(&pages),
-            stop: stop.clone(),
-            progress: Arc::clone(&console.progress),
-        })
-        .collect()
-}
-
-/// What judging depends on of the node. A policy that the ACL hides may evict anything.
-pub(super) fn judge_context(node: &NodeFacts) -> JudgeContext {
-    let policy = node.eviction_policy.as_deref();
-    JudgeContext {
-        evicts_unexpiring: policy.is_none_or(|p| p.starts_with("allkeys")),
-    }
 }
 
 fn plans_of(

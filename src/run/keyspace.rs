@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::check::CheckRun;
-use super::sweep::{BATCH_TARGETS, Batch, still_the_same_node};
+use super::sweep::{BATCH_TARGETS, Batch, send_full, still_the_same_node};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
@@ -15,6 +15,9 @@ use crate::scan::{KeyspaceCursor, Place, Tally, Target, look, next_keyspace_page
 /// Pages of a walk between two proofs that it is still the same node: asking costs about as much as a page.
 /// Nothing is concluded from a walk before a proof that follows it.
 const PAGES_PER_PROOF: u64 = 50;
+
+/// Keys that a page of SCAN walks over, whatever of them fits: what it costs the server.
+const WALKED: usize = 1_000;
 
 /// Walks Redis for keys and members that no row explains, as one slice of its own after the rows'.
 ///
@@ -43,6 +46,7 @@ pub(super) async fn sweep_keyspace(
             let is_uneven = |p: &Place| tally.is_uneven_at(&p.key, p.member.as_deref());
             look_up(check, slice, batches, &mut batch, &mut recounted, is_uneven).await?;
             counts.suspect += recounted.suspect;
+            counts.foreign = recounted.foreign;
         }
     }
     let _ = batches.send(batch).await;
@@ -64,13 +68,13 @@ async fn reconcile(
             still_the_same_node(check).await?;
             return Ok(true);
         };
-        check.pacer.take(found.places.len()).await;
+        check.pacer.take(found.places.len().max(WALKED)).await;
         pages += 1;
         if pages % PAGES_PER_PROOF == 0 {
             still_the_same_node(check).await?;
         }
         counts.foreign += found.foreign;
-        counts.skipped += found.ambiguous;
+        counts.skipped += found.skipped;
         for place in &found.places {
             tally.subtract(&place.key, place.member.as_deref());
         }
@@ -97,9 +101,9 @@ async fn look_up(
             batch.slices_done.push((slice, ordinal));
             break;
         };
-        check.pacer.take(found.places.len()).await;
+        check.pacer.take(found.places.len().max(WALKED)).await;
         counts.foreign += found.foreign;
-        counts.skipped += found.ambiguous;
+        counts.skipped += found.skipped;
         let wanted: Vec<Target> = found
             .places
             .into_iter()
@@ -117,11 +121,9 @@ async fn look_up(
             batch.targets.push(target);
         }
         counts.suspect += unexplained.suspect;
+        counts.foreign += unexplained.foreign;
         check.progress.advance(unexplained.looked_up);
-        if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(batch)).await.is_err()
-        {
-            // A closed channel means the receiver failed and reports the fault itself.
+        if !send_full(batch, batches).await {
             return Ok(());
         }
     }
@@ -132,26 +134,30 @@ struct Unexplained {
     targets: Vec<Target>,
     looked_up: u64,
     suspect: u64,
+    /// Not this check's after all.
+    foreign: u64,
 }
 
 /// Of the keys SCAN brought up, those to which the rules object once their row is known.
 async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unexplained, RunError> {
     let mut kept = Vec::new();
     let looked_up = targets.len() as u64;
+    let mut foreign = 0;
     for group in targets.chunks(BATCH_TARGETS) {
         let refs: Vec<&Target> = group.iter().collect();
-        let looks = look(
-            &check.stores.source,
-            &check.stores.cache,
-            &check.mapping,
-            &refs,
-        )
-        .await?;
+        check.pacer.take(2 * refs.len()).await;
+        let stores = &check.stores;
+        let looks = look(&stores.source, &stores.cache, &check.mapping, &refs).await?;
         for (target, look) in group.iter().zip(looks) {
             let row = look.row.as_ref().map(|r| r.as_ref());
             // What a live row explains is judged by the sweep of the rows; here only the rest counts.
             let is_explained = check.mapping.meaning(row) == RowMeaning::Live;
-            if !is_explained && !check.judge.suspects(row, &look.after).is_empty() {
+            if is_explained || check.judge.suspects(row, &look.after).is_empty() {
+                continue;
+            }
+            if row.is_none() && is_another_s(check, target).await? {
+                foreign += 1;
+            } else {
                 kept.push(target.clone());
             }
         }
@@ -161,5 +167,31 @@ async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unex
         targets: kept,
         looked_up,
         suspect,
+        foreign,
     })
+}
+
+/// Whether a key that no row of this check renders to belongs to somebody else: to a check of this job
+/// whose template says more about it (`user:{id}:profile` beside `user:{name}`), or to a row that the
+/// database takes for the same id in another spelling (`user:BOB` beside the row `bob`).
+async fn is_another_s(check: &CheckRun, target: &Target) -> Result<bool, RunError> {
+    let key = &target.subject.key;
+    if check
+        .siblings
+        .iter()
+        .any(|t| t.split(key).is_none_or(|splits| !splits.is_empty()))
+    {
+        return Ok(true);
+    }
+    let mapping = &check.mapping;
+    let mut cells = mapping.key_cells.iter().chain(&mapping.member_cells);
+    if !cells.any(|&cell| mapping.columns[cell].collation.is_some()) {
+        return Ok(false);
+    }
+    let witnessed = check
+        .stores
+        .source
+        .rows_by_id(mapping, &target.candidates)
+        .await?;
+    Ok(!witnessed.rows.is_empty())
 }

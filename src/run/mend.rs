@@ -8,14 +8,17 @@ use tokio::sync::Mutex;
 use super::RunError;
 use super::check::CheckRun;
 use super::findings::{Mended, findings_of};
-use super::settle::Settled;
+use super::settle::{Settled, settle};
 use super::show::Shown;
 use super::sink::Sink;
 use super::sweep::still_the_same_node;
 use crate::model::finding::{OutcomeKind, Verdict};
 use crate::model::time::Micros;
-use crate::repair::{Applier, Repairable, plan_step};
+use crate::repair::{Applier, Repairable, StepOutcome, plan_step};
 use crate::scan::{Target, look};
+
+/// Who loses a race this often is left to the next run.
+const REPAIR_ROUNDS: u32 = 3;
 
 /// What is done with confirmed findings.
 #[derive(Clone)]
@@ -69,58 +72,99 @@ fn planned(check: &CheckRun, settled: &Settled) -> Mended {
     }
 }
 
-/// What was done about each, and what kept it from being verified.
+/// What was done about each, and what kept it from being verified. Who lost a race to a value that is wrong
+/// too (a counter moved while its gap stayed) is confirmed anew and tried again, a few times.
 async fn repair(
     check: &Arc<CheckRun>,
     settled: &[Settled],
     applier: &Arc<Mutex<Applier>>,
 ) -> (Vec<Mended>, Option<RunError>) {
-    let mut places = Vec::new();
-    let mut items = Vec::new();
-    for (at, s) in settled.iter().enumerate() {
-        if let (Verdict::Confirmed, Some(look)) = (s.verdict, &s.look) {
-            places.push(at);
-            items.push(Repairable {
-                target: s.target.clone(),
-                look: look.clone(),
-                suspects: s.suspects.clone(),
-            });
+    let mut mended: Vec<Mended> = settled.iter().map(|_| Mended::Nothing).collect();
+    let mut open: Vec<(usize, Repairable)> = settled
+        .iter()
+        .enumerate()
+        .filter_map(|(at, s)| Some((at, repairable(s)?)))
+        .collect();
+    for round in 1..=REPAIR_ROUNDS {
+        if open.is_empty() {
+            break;
+        }
+        let (done, fault) = repair_once(check, &open, applier).await;
+        let mut wrong_still = Vec::new();
+        for ((at, item), (outcome, settled_at)) in open.drain(..).zip(done) {
+            if settled_at.is_none() && should_be_right(outcome.kind) {
+                wrong_still.push((at, item.target));
+            }
+            mended[at] = Mended::Done {
+                outcome,
+                settled_at,
+            };
+        }
+        if fault.is_some() || round == REPAIR_ROUNDS || check.stop.is_requested() {
+            return (mended, fault);
+        }
+        let (places, targets): (Vec<usize>, Vec<Target>) = wrong_still.into_iter().unzip();
+        let again = match settle(check, targets).await {
+            Ok(again) => again,
+            Err(fault) => return (mended, Some(fault)),
+        };
+        for (at, settled) in places.into_iter().zip(again) {
+            if let (Verdict::Transient, Some(look), Mended::Done { settled_at, .. }) =
+                (settled.verdict, &settled.look, &mut mended[at])
+            {
+                *settled_at = Some(look.at);
+            }
+            open.extend(repairable(&settled).map(|item| (at, item)));
         }
     }
-    let mut mended: Vec<Mended> = settled.iter().map(|_| Mended::Nothing).collect();
-    if items.is_empty() {
-        return (mended, None);
+    (mended, None)
+}
+
+fn repairable(settled: &Settled) -> Option<Repairable> {
+    match (settled.verdict, &settled.look) {
+        (Verdict::Confirmed, Some(look)) => Some(Repairable {
+            target: settled.target.clone(),
+            look: look.clone(),
+            suspects: settled.suspects.clone(),
+        }),
+        _ => None,
     }
+}
+
+fn should_be_right(kind: OutcomeKind) -> bool {
+    matches!(
+        kind,
+        OutcomeKind::Applied | OutcomeKind::LostRace | OutcomeKind::AlreadyRight
+    )
+}
+
+type Done = (StepOutcome, Option<Micros>);
+
+/// Applies once, and looks whether it is right then.
+async fn repair_once(
+    check: &Arc<CheckRun>,
+    open: &[(usize, Repairable)],
+    applier: &Arc<Mutex<Applier>>,
+) -> (Vec<Done>, Option<RunError>) {
+    let items: Vec<Repairable> = open.iter().map(|(_, item)| item.clone()).collect();
     let outcomes = applier
         .lock()
         .await
         .apply(&check.mapping, &check.judge, &items)
         .await;
-    let is_to_be_right = |kind| {
-        matches!(
-            kind,
-            OutcomeKind::Applied | OutcomeKind::LostRace | OutcomeKind::AlreadyRight
-        )
-    };
-    let verified_places: Vec<usize> = (0..items.len())
-        .filter(|&i| is_to_be_right(outcomes[i].kind))
+    let places: Vec<usize> = (0..items.len())
+        .filter(|&i| should_be_right(outcomes[i].kind))
         .collect();
-    let targets: Vec<&Target> = verified_places.iter().map(|&i| &items[i].target).collect();
+    let targets: Vec<&Target> = places.iter().map(|&i| &items[i].target).collect();
     let (verified, fault) = match verify(check, &targets).await {
         Ok(verified) => (verified, None),
         Err(fault) => (vec![None; targets.len()], Some(fault)),
     };
     let mut settled_at: Vec<Option<Micros>> = vec![None; items.len()];
-    for (place, at) in verified_places.into_iter().zip(verified) {
+    for (place, at) in places.into_iter().zip(verified) {
         settled_at[place] = at;
     }
-    for ((place, outcome), settled_at) in places.into_iter().zip(outcomes).zip(settled_at) {
-        mended[place] = Mended::Done {
-            outcome,
-            settled_at,
-        };
-    }
-    (mended, fault)
+    (outcomes.into_iter().zip(settled_at).collect(), fault)
 }
 
 /// Looks at everything that should be right now; what is not gets one more look after `cache_delay`, since

@@ -5,6 +5,8 @@ mod check;
 mod control;
 #[cfg(feature = "lab")]
 mod demo;
+#[cfg(feature = "lab")]
+mod demo_proof;
 mod dispatch;
 mod execute;
 mod findings;

@@ -10,6 +10,7 @@ use super::check::Stores;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Source};
 use crate::model::mapping::Mapping;
+use crate::model::time::Micros;
 use crate::plan::{SourceSchema, bind};
 use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
 use crate::store::redis::{NodeFacts, Redis, RedisError};
@@ -27,6 +28,9 @@ pub(super) struct Opened {
     pub stores: Stores,
     pub source: ServerFacts,
     pub node: NodeFacts,
+    /// How far this host's clock and MySQL's are apart: times on the command line are by the one, rows are
+    /// stamped by the other.
+    pub skew: Duration,
 }
 
 /// Connects to both stores. Unreachable ones are tried again, with growing pauses; a refusal is final.
@@ -41,6 +45,7 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
         .facts()
         .await
         .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+    let skew = Duration::from_micros(Micros::now().0.abs_diff(facts.now.0));
     if facts.identity.read_only {
         return Err(RunError::NothingJudged(
             "the MySQL in [mysql].url is read-only, so it is a replica (or fenced off): verdicts need the \
@@ -59,6 +64,7 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
         stores,
         source: facts,
         node,
+        skew,
     })
 }
 

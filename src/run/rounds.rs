@@ -7,9 +7,9 @@ use tokio::sync::Mutex;
 
 use super::RunError;
 use super::audit::{Scope, audit_check};
-use super::check::{CheckRun, Stores};
+use super::check::{CheckRun, Stores, judge_context};
 use super::control::{Control, control_sample};
-use super::execute::{Plan, judge_context};
+use super::execute::Plan;
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::open_cache;

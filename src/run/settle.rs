@@ -69,7 +69,12 @@ pub(super) async fn settle(
             check.progress.waiting(None);
             if !slept {
                 for p in pending.drain(..) {
-                    settled[p.at] = Some(unknown(p.target, p.looks.into_iter().last(), "stopped"));
+                    settled[p.at] = Some(unknown(
+                        check,
+                        p.target,
+                        p.looks.into_iter().last(),
+                        "stopped",
+                    ));
                 }
                 break;
             }
@@ -97,6 +102,7 @@ type Step = Result<Box<(usize, Settled)>, Pending>;
 
 async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<Step>, RunError> {
     let refs: Vec<&Target> = ready.iter().map(|p| &p.target).collect();
+    check.pacer.take(2 * refs.len()).await;
     let stores = &check.stores;
     let looks = match look(&stores.source, &stores.cache, &check.mapping, &refs).await {
         Ok(looks) => looks,
@@ -108,7 +114,7 @@ async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<St
                 .map(|p| {
                     Ok(Box::new((
                         p.at,
-                        unknown(p.target, p.looks.into_iter().last(), &reason),
+                        unknown(check, p.target, p.looks.into_iter().last(), &reason),
                     )))
                 })
                 .collect());
@@ -171,11 +177,17 @@ fn reason_for(verdict: Verdict, looks: &[Look], pinned: &SourceIdentity) -> Stri
     }
 }
 
-fn unknown(target: Target, look: Option<Look>, reason: &str) -> Settled {
+/// What was last seen wrong is kept, so that the report names the key.
+fn unknown(check: &CheckRun, target: Target, look: Option<Look>, reason: &str) -> Settled {
+    let suspects = look.as_ref().map(|look| {
+        check
+            .judge
+            .suspects(look.row.as_ref().map(|r| r.as_ref()), &look.after)
+    });
     Settled {
         target,
         verdict: Verdict::Unknown,
-        suspects: Vec::new(),
+        suspects: suspects.unwrap_or_default(),
         look,
         reason: reason.to_owned(),
     }

@@ -1,6 +1,7 @@
 //! The sweep of one check: slices worked side by side, suspects handed on in sweep order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -12,17 +13,22 @@ use super::task::Task;
 use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
-use crate::plan::cut;
+use crate::plan::{cut, is_integer_key};
 use crate::scan::{PairedPage, ScanError, Tally, Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
-/// Rows of a page: MGET of 1000 in five commands, and about a megabyte of rows.
-const PAGE_ROWS: usize = 5_000;
+/// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
+const PAGE_ROWS_MAX: usize = 5_000;
+/// Rows of a check's first pages, and of pages of very large values at least.
+const PAGE_ROWS_FIRST: usize = 500;
+const PAGE_ROWS_MIN: usize = 50;
+/// What a page may weigh on both sides together; the rows of the next one follow from the last one's.
+const PAGE_BYTES: usize = 8 << 20;
 /// Pages in the works at once for one check. Two cores on our side and one thread on Redis's are kept
 /// busy by this many; more only add to other clients' latency.
 const PAGES_SIDE_BY_SIDE: usize = 4;
 /// Suspects handed on together. Each batch waits for its second look once, whatever its size.
-pub(super) const BATCH_TARGETS: usize = 2_000;
+pub(super) const BATCH_TARGETS: usize = 1_000;
 
 /// Suspects in sweep order, and the lengths of the slices that ended among them.
 #[derive(Debug, Default)]
@@ -56,7 +62,9 @@ pub(super) async fn sweep_source(
     batches: &mpsc::Sender<Batch>,
 ) -> Result<Coverage, RunError> {
     let bounds = match selection {
-        Selection::All => check.stores.source.key_bounds(&check.mapping).await?,
+        Selection::All if is_integer_key(&check.mapping) => {
+            check.stores.source.key_bounds(&check.mapping).await?
+        }
         _ => None,
     };
     let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
@@ -98,9 +106,7 @@ pub(super) async fn sweep_source(
             Some(_) => {}
             None => batch.slices_done.push((done.part.slice, ordinal)),
         }
-        if batch.targets.len() >= BATCH_TARGETS
-            && batches.send(std::mem::take(&mut batch)).await.is_err()
-        {
+        if !send_full(&mut batch, batches).await {
             return Ok(counts);
         }
     }
@@ -137,9 +143,11 @@ async fn one_page(
         &check.mapping,
         &part.range,
         selection,
-        PAGE_ROWS,
+        check.page_rows.load(Ordering::Relaxed),
     )
     .await?;
+    let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
+    check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.pacer.take(paired.keyed.len()).await;
     still_the_same_node(check).await?;
@@ -174,6 +182,7 @@ fn judge_page(
 ) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
         keyless: (paired.rows.len() - paired.keyed.len()) as u64,
+        skipped: paired.unnamed,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
@@ -234,6 +243,39 @@ fn judge_page(
     (counts, targets)
 }
 
+/// Rows that weigh as much as a page may, going by a page of `rows` that weighed `bytes`.
+fn rows_of_weight(rows: usize, bytes: usize) -> usize {
+    let fitting = (rows * PAGE_BYTES)
+        .checked_div(bytes)
+        .unwrap_or(PAGE_ROWS_MAX);
+    fitting.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX)
+}
+
+/// Sends off what is full of `batch`; false if nobody takes it any more, because the receiver failed and
+/// reports the fault itself. Which slices are done goes with the last part.
+pub(super) async fn send_full(batch: &mut Batch, batches: &mpsc::Sender<Batch>) -> bool {
+    while batch.targets.len() >= BATCH_TARGETS {
+        let rest = batch.targets.split_off(BATCH_TARGETS);
+        let targets = std::mem::replace(&mut batch.targets, rest);
+        let slices_done = if batch.targets.is_empty() {
+            std::mem::take(&mut batch.slices_done)
+        } else {
+            Vec::new()
+        };
+        if batches
+            .send(Batch {
+                targets,
+                slices_done,
+            })
+            .await
+            .is_err()
+        {
+            return false;
+        }
+    }
+    true
+}
+
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.observed += more.observed;
     total.matched += more.matched;
@@ -243,4 +285,9 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.keyless += more.keyless;
     total.foreign += more.foreign;
     total.skipped += more.skipped;
+}
+
+/// How many rows the first pages of a check have.
+pub(super) fn first_page_rows() -> usize {
+    PAGE_ROWS_FIRST
 }

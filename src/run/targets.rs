@@ -107,7 +107,16 @@ pub(super) fn earlier_targets(
             continue;
         }
         last = Some(subject.clone());
-        targets.extend(target(&check.mapping, subject.key, subject.member));
+        let candidates = vec![subject.id.clone()];
+        let as_reported = Target {
+            subject,
+            position: Position::default(),
+            sweep_key: None,
+            candidates,
+        };
+        let Subject { key, member, .. } = as_reported.subject.clone();
+        // A key that can be split in too many ways is looked up by the id that was reported.
+        targets.push(target(&check.mapping, key, member).unwrap_or(as_reported));
     }
     Ok(targets)
 }

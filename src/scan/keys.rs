@@ -193,8 +193,16 @@ mod tests {
         for text in ends.into_iter().chain(plain) {
             let signed = text.parse::<i64>().is_ok_and(|n| n.to_string() == text);
             let unsigned = text.parse::<u64>().is_ok_and(|n| n.to_string() == text);
-            assert_eq!(is_printed_integer(text.as_bytes(), false), signed, "{text:?}");
-            assert_eq!(is_printed_integer(text.as_bytes(), true), unsigned, "{text:?}");
+            assert_eq!(
+                is_printed_integer(text.as_bytes(), false),
+                signed,
+                "{text:?}"
+            );
+            assert_eq!(
+                is_printed_integer(text.as_bytes(), true),
+                unsigned,
+                "{text:?}"
+            );
         }
     }
 }

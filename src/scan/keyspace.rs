@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::ScanError;
 use super::keys::{Target, candidates, has_candidates};
-use crate::model::check::Layout;
+use crate::model::check::{Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
 use crate::store::redis::Redis;
@@ -27,8 +27,9 @@ pub struct KeyspacePage {
     pub places: Vec<Place>,
     /// Keys that fit the pattern but cannot be this check's: `user:x:profile` beside `user:7:profile`.
     pub foreign: u64,
-    /// Keys that can be split in too many ways to be looked up.
-    pub ambiguous: u64,
+    /// Keys that can be split in too many ways to be looked up, and keys of another type than their members
+    /// need.
+    pub skipped: u64,
 }
 
 /// A key, or a member of one.
@@ -106,16 +107,29 @@ pub async fn next_keyspace_page(
         }
         Layout::RowPerMember(_) => {
             cursor.member_cursor = 0;
-            for key in page {
+            let types = cache.types(&page).await?;
+            for (key, kind) in page.into_iter().zip(types) {
                 match mapping.check.key.split(&key) {
                     Some(splits) if splits.is_empty() => found.foreign += 1,
+                    Some(_) if kind == "none" => {}
+                    // Its members cannot be walked, so what they were is not known.
+                    Some(_) if kind != members_type(mapping.check.value) => found.skipped += 1,
                     Some(_) => cursor.members.push_back(key),
-                    None => found.ambiguous += 1,
+                    None => found.skipped += 1,
                 }
             }
         }
     }
     Ok(Some(found))
+}
+
+/// The type of a key whose members are rows, as TYPE gives it.
+fn members_type(value: ValueKind) -> &'static str {
+    match value {
+        ValueKind::Zset => "zset",
+        ValueKind::Set => "set",
+        _ => "hash",
+    }
 }
 
 /// The key itself, where the template has no placeholder.
@@ -129,7 +143,7 @@ fn fixed_key(mapping: &Mapping) -> Option<Vec<u8>> {
 
 fn sort_in(mapping: &Mapping, place: Place, page: &mut KeyspacePage) {
     match has_candidates(mapping, &place.key, place.member.as_deref()) {
-        None => page.ambiguous += 1,
+        None => page.skipped += 1,
         Some(false) => page.foreign += 1,
         Some(true) => page.places.push(place),
     }

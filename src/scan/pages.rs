@@ -8,7 +8,7 @@ use super::ScanError;
 use super::keys::{candidates, subject_of};
 use crate::model::check::{Expiry, Layout, ValueKind};
 use crate::model::mapping::Mapping;
-use crate::model::observation::{CachedState, KeyExpiry, Subject};
+use crate::model::observation::{Cached, CachedState, KeyExpiry, Subject};
 use crate::model::rows::Rows;
 use crate::store::mysql::{KeyRange, Mysql, Selection, SweepKey};
 use crate::store::redis::Redis;
@@ -27,7 +27,7 @@ impl CachedPage {
     /// The state of the `index`-th row with a key, as the rules want it.
     pub fn state(&self, index: usize) -> CachedState {
         let string = |bytes: &Bytes| CachedState {
-            cached: crate::model::observation::Cached::Value(bytes.clone()),
+            cached: Cached::Value(bytes.clone()),
             expiry: KeyExpiry::Unread,
         };
         match self {
@@ -81,7 +81,29 @@ pub struct PairedPage {
     pub cached: CachedPage,
     /// Changed ids whose row is gone, with their key's state.
     pub rowless: Vec<(Subject, CachedState)>,
+    /// Changed ids whose row is gone and whose key cannot be known without it.
+    pub unnamed: u64,
     pub next: Option<KeyRange>,
+}
+
+impl PairedPage {
+    /// Bytes of both sides' values.
+    pub fn weight(&self) -> usize {
+        let of_state = |state: &CachedState| match &state.cached {
+            Cached::Value(bytes) => bytes.len(),
+            Cached::Fields(fields) => fields.iter().flatten().map(Bytes::len).sum(),
+            Cached::Missing { .. } | Cached::WrongType(_) => 0,
+        };
+        let cached: usize = match &self.cached {
+            CachedPage::Strings(all) => all.iter().map(Bytes::len).sum(),
+            CachedPage::States(all) => all.iter().map(of_state).sum(),
+            CachedPage::Mixed(all) => all
+                .iter()
+                .map(|one| one.as_ref().map_or_else(of_state, Bytes::len))
+                .sum(),
+        };
+        self.rows.weight() + cached
+    }
 }
 
 /// Reads one page of `range` and its keys. `limit` bounds the rows, and with them the memory.
@@ -117,12 +139,14 @@ pub async fn page(
         (Looked::Subjects(subjects), CachedPage::States(states))
     };
     let rowless = rowless(cache, mapping, &page.ids_without_row).await?;
+    let unnamed = (page.ids_without_row.len() - rowless.len()) as u64;
     Ok(PairedPage {
         rows: page.rows,
         keyed,
         looked,
         cached,
         rowless,
+        unnamed,
         next: page.next,
     })
 }

@@ -12,19 +12,23 @@ use crate::support::auction::{Auction, found};
 mod under_load;
 
 /// Everything that this application can lose, by check and rule.
-const EVERY_KIND: [(&str, &str); 13] = [
+const EVERY_KIND: [(&str, &str); 17] = [
+    ("balance", "missing-key"),
     ("balance", "resurrected-key"),
     ("balance", "value-mismatch"),
     ("closing-queue", "missing-key"),
     ("closing-queue", "orphan-key"),
     ("closing-queue", "value-mismatch"),
+    ("points", "missing-key"),
     ("points", "negative-balance"),
     ("points", "resurrected-key"),
     ("points", "value-mismatch"),
     ("profile", "resurrected-key"),
     ("profile", "stale-negative"),
     ("profile", "version-regression"),
+    ("status", "missing-key"),
     ("status", "state-regression"),
+    ("top-bid", "missing-key"),
     ("top-bid", "value-mismatch"),
 ];
 

@@ -52,6 +52,9 @@ impl Truth {
         for (key, cached) in &keys {
             truth.judge(key, cached, &rows);
         }
+        for key in promised(&rows).filter(|key| !keys.contains_key(key)) {
+            truth.expect("missing-key", &key, "", "");
+        }
         Ok(truth)
     }
 
@@ -230,6 +233,19 @@ impl Truth {
             field,
         });
     }
+}
+
+/// The keys that are always there. Profiles are not: a reader fills them.
+fn promised(rows: &Rows) -> impl Iterator<Item = String> {
+    let living = rows.users.iter().filter(|(_, user)| !user.is_deleted);
+    let users =
+        living.flat_map(|(id, _)| ["balance", "points"].map(|part| format!("user:{id}:{part}")));
+    let states = rows
+        .auctions
+        .keys()
+        .map(|id| format!("auction:{id}:status"));
+    let bids = rows.bids.keys().map(|id| format!("auction:{id}"));
+    users.chain(states).chain(bids)
 }
 
 /// Who audits the key, as the names of the keys say.

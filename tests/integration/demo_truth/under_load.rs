@@ -18,32 +18,43 @@ use crate::support::report::{Record, Report};
 
 /// Seeds of a normal test run; `AUDITOR_SEEDS` asks for more.
 const SEEDS: u64 = 20;
-/// What `jobs/auction.toml` promises of the application.
-const CACHE_DELAY: Duration = Duration::from_secs(1);
+/// Seeds played on one lab: users are deleted and auctions closed, so that it wears out.
+const SEEDS_OF_A_LAB: usize = 20;
+/// What the job file promises of the application. Shorter than in `jobs/auction.toml`, for more seeds in the
+/// same time; when a busy machine makes the application slower than this, its log says so.
+const CACHE_DELAY: Duration = Duration::from_millis(400);
+const QUICK: [(&str, &str); 3] = [
+    ("settle = \"500ms\"", "settle = \"200ms\""),
+    ("cache_delay = \"1s\"", "cache_delay = \"400ms\""),
+    ("commit_margin = \"5s\"", "commit_margin = \"2s\""),
+];
 /// Acknowledged requests between a failover without loss and the audit.
 const REQUESTS: u64 = 300;
 const REQUESTS_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn torture_by_hand_no_false_alarm_and_nothing_moves_backwards() {
-    let mut auction = Auction::start(Flavor::MariaDb, 2, None, stock(11)).await;
-    for seed in 0..seeds() {
-        lossy_seed(&mut auction, seed).await;
+    let seeds: Vec<u64> = (0..seeds()).collect();
+    for seeds in seeds.chunks(SEEDS_OF_A_LAB) {
+        let mut auction = lab(2, None, seeds[0]).await;
+        for seed in seeds {
+            lossy_seed(&mut auction, *seed).await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn torture_through_sentinel_no_false_alarm_and_nothing_moves_backwards() {
-    let mut auction = Auction::start(Flavor::MariaDb, 2, Some("mymaster"), stock(12)).await;
-    for seed in 0..seeds().div_ceil(10) {
+    let mut auction = lab(2, Some("mymaster"), 1_000).await;
+    for seed in 0..seeds().div_ceil(10).min(SEEDS_OF_A_LAB as u64) {
         lossy_seed(&mut auction, 1_000 + seed).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn torture_without_loss_nothing_is_found_and_nothing_is_written() {
-    let auction = Auction::start(Flavor::MariaDb, 1, None, stock(13)).await;
-    for seed in 0..seeds().div_ceil(4) {
+    let auction = lab(1, None, 2_000).await;
+    for seed in 0..seeds().div_ceil(4).min(SEEDS_OF_A_LAB as u64) {
         quiet_seed(&auction, 2_000 + seed).await;
     }
 }
@@ -62,21 +73,23 @@ async fn lossy_seed(auction: &mut Auction, seed: u64) {
     let watcher = auction.stage.watch().await.unwrap();
     let since = text(loss.since);
     let scan = match seed % 4 {
-        0 => Some(auction.auditor("scan", &["--since", &since]).await),
+        1 => Some(auction.auditor("scan", &["--since", &since]).await),
         _ => None,
     };
     let yes = ["--since", &since, "--yes"];
     let run = auction.auditor("repair", &yes).await;
+    let repaired = started.elapsed();
     let tally = running.stop().await;
 
     let context = format!("seed {seed}: {run:?}");
+    if let Some(sentinels) = auction.stage.cluster.sentinels() {
+        let named = sentinels.master_port().await.unwrap();
+        let master = auction.stage.cluster.master().port();
+        assert_eq!(named, master, "a failover nobody asked for; {context}");
+    }
     assert!(matches!(run.code, Some(0 | 1 | 4)), "{context}");
     let repair = run.report();
-    assert_eq!(
-        backwards(watcher.violations().await.unwrap()),
-        [],
-        "{context}"
-    );
+    assert_eq!(watcher.violations().await.unwrap(), [], "{context}");
     let lost = Lost::of(
         &auction.stage.app.take_cache_writes(),
         auction.stage.cluster.master().port(),
@@ -97,19 +110,19 @@ async fn lossy_seed(auction: &mut Auction, seed: u64) {
     assert_eq!(undone(&repair, &left), BTreeSet::new(), "{context}");
     assert_eq!(missed(&repair, &left), BTreeSet::new(), "{context}");
 
-    let last = auction.auditor("repair", &yes).await.expect(0);
-    assert_eq!(
-        auction.truth().await,
-        BTreeSet::new(),
-        "{context}\n{last:?}"
-    );
+    if !left.is_empty() {
+        let last = auction.auditor("repair", &yes).await.expect(0);
+        let left = auction.truth().await;
+        assert_eq!(left, BTreeSet::new(), "{context}\n{last:?}");
+    }
     eprintln!(
-        "seed {seed}: {} requests, {} places lost, {} confirmed, exit {:?}, {} left for the next repair, {:.1} s",
+        "seed {seed}: {} requests, {} places lost, {} confirmed, exit {:?}, {} left for the next repair, {:.1} s, {:.1} s with the proof",
         tally.acknowledged,
         lost.count(),
         found(&repair, "confirmed").len(),
         run.code,
         left.len(),
+        repaired.as_secs_f64(),
         started.elapsed().as_secs_f64()
     );
     auction.stage.cluster.rearm().await.unwrap();
@@ -151,12 +164,6 @@ async fn quiet_seed(auction: &Auction, seed: u64) {
     );
 }
 
-/// Of the auditor's writes, those that took something back. The application itself goes on from what a
-/// lossy failover left, which moves nothing backwards either.
-fn backwards(violations: Vec<Violation>) -> Vec<Violation> {
-    violations
-}
-
 /// Confirmed findings about places that nothing had made wrong when they were looked at.
 fn false_alarms(report: &Report, lost: &Lost) -> BTreeSet<String> {
     let confirmed = report
@@ -195,16 +202,14 @@ fn undone(repair: &Report, left: &BTreeSet<Named>) -> BTreeSet<String> {
         .collect()
 }
 
-/// What is wrong in the end, was wrong all the while, and was not even mentioned. Points are left out: a
-/// key that was lost as a whole comes back, wrong, with the next INCRBY, maybe after the sweep was there.
+/// What is wrong in the end, was wrong all the while, and was not even mentioned.
 fn missed<'a>(repair: &Report, left: &'a BTreeSet<Named>) -> BTreeSet<&'a Named> {
     let mentioned = |(check, _, key, field): &Named| {
         let is_member = check == "closing-queue";
         let mut rows = repair.findings.iter();
         rows.any(|f| f["key"] == *key && (!is_member || f["field"] == *field))
     };
-    let left = left.iter().filter(|(check, ..)| check != "points");
-    left.filter(|named| !mentioned(named)).collect()
+    left.iter().filter(|named| !mentioned(named)).collect()
 }
 
 fn member(finding: &Record) -> &str {
@@ -214,20 +219,24 @@ fn member(finding: &Record) -> &str {
     }
 }
 
-/// Enough for every seed, since users are deleted and auctions closed; newcomers take their places.
-fn stock(seed: u64) -> Stock {
-    Stock {
-        expected_users: 4_000,
-        expected_auctions: 2_000,
-        ..Stock::new(3_000, 800, seed)
-    }
+/// With enough newcomers for every seed.
+async fn lab(replicas: usize, sentinel_name: Option<&str>, seed: u64) -> Auction {
+    let stock = Stock {
+        expected_users: 6_000,
+        expected_auctions: 3_000,
+        ..Stock::new(2_000, 500, seed)
+    };
+    let auction = Auction::start(Flavor::MariaDb, replicas, sentinel_name, stock).await;
+    auction.edit_job(&QUICK);
+    auction
 }
 
-/// As fast as it goes.
+/// Every other seed as fast as it goes; the others leave more rows at rest, so that more is repaired while
+/// the application writes.
 fn load(seed: u64) -> Load {
     Load {
         clerks: 6,
-        per_second: None,
+        per_second: (seed % 2 == 1).then_some(800),
         seed,
     }
 }

@@ -67,8 +67,9 @@ fn the_auction_is_what_the_lab_writes() {
         balance.fields[0].balance && balance.guard == Guard::RowLock && !balance.has_direction()
     );
     assert_eq!(balance.fields[0].cache, Locator::Whole);
-    // The application deletes the profile of a deleted user, and keeps the balance and the points.
-    assert!(matches!(balance.deletes, Deletes::Never) && matches!(points.deletes, Deletes::Never));
+    // The application deletes every key of a deleted user.
+    let is_windowed = |check: &auditor::model::check::CacheCheck| matches!(check.deletes, Deletes::Tombstone(_));
+    assert!(is_windowed(balance) && is_windowed(points));
     assert_eq!(
         (
             balance.subject.as_ref().unwrap().text.as_str(),

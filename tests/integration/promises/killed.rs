@@ -49,7 +49,7 @@ pub(super) fn kill_after(world: &World, monitor: &Monitor, commands: usize) -> b
             Instant::now() < limit,
             "the program neither went on nor ended"
         );
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_micros(500));
     }
     child.kill().unwrap();
     child.wait_with_output().unwrap().status.code().is_none()

@@ -1,7 +1,6 @@
 //! Two repairs of one job exclude each other; scans exclude nobody.
 
 use auditor::lab::servers::Flavor;
-use auditor::lab::wait;
 
 use crate::support::World;
 use crate::support::shop::{CHECKS, LIMITS, profile, profile_key};
@@ -17,13 +16,7 @@ async fn a_second_repair_of_the_job_is_turned_away() {
     let first = world.spawn(&["repair", "job.toml", "--full", "--yes"]);
     // The run's folder is made once the lease is held.
     let output = world.folder.path().join("output/shop");
-    wait::until(
-        "the first repair has its folder",
-        std::time::Duration::from_secs(20),
-        async || output.is_dir(),
-    )
-    .await
-    .unwrap();
+    world.has_begun().await;
     let second = world
         .auditor(&["repair", "job.toml", "--full", "--yes"])
         .expect(5);

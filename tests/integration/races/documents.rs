@@ -79,7 +79,7 @@ value = "hash"
 table = "auction"
 changed_at = "updated_at"
 deletes = "never"
-order = "cache-first"
+order = "source-first"
 ahead_ok = true
 fields = [
   { cache = "price", column = "price", compare = "at-least" },
@@ -110,7 +110,15 @@ async fn a_price_that_is_legally_ahead_keeps_its_bidder() {
         world.redis::<()>(&set).await;
     }
     world.job(TOP_BID);
-    world.repair_full();
+    let report = world.repair_full().expect(1).report();
+    assert_eq!(
+        report.lines(),
+        [
+            "value-mismatch auction:2 bids confirmed refused",
+            "value-mismatch auction:3 bidder confirmed applied",
+            "value-mismatch auction:3 price confirmed applied",
+        ]
+    );
     let mut found = Vec::new();
     for key in ["auction:1", "auction:2", "auction:3"] {
         let hash: BTreeMap<String, String> = world.redis(&["HGETALL", key]).await;

@@ -73,3 +73,22 @@ async fn an_orphan_is_taken_away_under_a_lock_on_the_place_where_its_row_would_b
         assert_eq!(left, ["user:1:balance"]);
     }
 }
+
+#[tokio::test]
+async fn keys_of_another_type_are_findings_and_never_end_the_run() {
+    let mut world = World::start(Flavor::MariaDb).await;
+    world
+        .sql(
+            "CREATE TABLE auction (id BIGINT PRIMARY KEY, status VARCHAR(10) NOT NULL,
+               ends_at DATETIME(6) NOT NULL, updated_at DATETIME(6) NOT NULL);
+             INSERT INTO auction VALUES (1, 'OPEN', '2026-01-02', '2026-01-01')",
+        )
+        .await;
+    world.redis::<()>(&["RPUSH", "auction:closing", "1"]).await;
+    world.job(&QUEUE.replace("deletes = \"never\"", "deletes = \"scan\""));
+    let report = world.repair_full().expect(1).report();
+    assert_eq!(report.findings.len(), 1, "{:?}", report.lines());
+    assert_eq!(report.findings[0]["rule"], "wrong-type");
+    let left: Vec<String> = world.redis(&["LRANGE", "auction:closing", "0", "-1"]).await;
+    assert_eq!(left, ["1"]);
+}

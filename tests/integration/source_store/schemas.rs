@@ -230,7 +230,7 @@ async fn conditions_come_as_cells(flavor: Flavor) {
         })
         .await;
     let swept = fixture.sweep(&mapping, Selection::All, 1).await;
-    assert_eq!(swept.lines, ["1|OPEN|1", "2|CLOSED|0", "3|NULL|NULL"]);
+    assert_eq!(swept.lines, ["1|OPEN|1", "2|CLOSED|0", "3|NULL|0"]);
     let found = fixture
         .mysql
         .rows_by_key(&mapping, &[key(&["2"])])

@@ -44,6 +44,17 @@ impl Auction {
         Self { stage, folder }
     }
 
+    /// Rewrites the job file; everything that is replaced must be there.
+    pub fn edit_job(&self, edits: &[(&str, &str)]) {
+        let path = self.folder.path().join("jobs/auction.toml");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        for (from, to) in edits {
+            assert!(text.contains(from), "the job file has no {from}");
+            text = text.replace(from, to);
+        }
+        std::fs::write(path, text).unwrap();
+    }
+
     /// Runs the program on the auction's job file to its end, while everything else goes on.
     pub async fn auditor(&self, command: &str, arguments: &[&str]) -> Run {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditor"))

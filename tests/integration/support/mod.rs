@@ -7,8 +7,10 @@ pub mod shop;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use auditor::lab::servers::{Flavor, MysqlServer, RedisOptions, RedisServer};
+use auditor::lab::wait;
 use redis::aio::MultiplexedConnection;
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 use tempfile::TempDir;
@@ -146,6 +148,20 @@ commit_margin = "1s"
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
+    }
+
+    /// Waits until a run has opened its report: it has its lease then, and its sweep begins.
+    pub async fn has_begun(&self) {
+        let runs = self.folder.path().join("output/shop");
+        let is_there =
+            async || std::fs::read_dir(&runs).is_ok_and(|mut folders| folders.next().is_some());
+        wait::until(
+            "the run opens its folder",
+            Duration::from_secs(30),
+            is_there,
+        )
+        .await
+        .unwrap();
     }
 
     /// `scan job.toml --full`
