@@ -96,9 +96,43 @@ fn found(world: &World) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_orphan_is_found_and_nothing_else() {
     let mut world = shop().await;
-    world.scan_full().expect(0);
     let planted = plant(&mut world).await;
     assert_eq!(found(&world), planted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_row_explains_is_walked_once_and_not_looked_up() {
+    let mut world = shop().await;
+    world.redis::<()>(&["CONFIG", "RESETSTAT"]).await;
+    world.scan_full().expect(0);
+    assert_eq!(walks(&mut world).await, 1);
+    plant(&mut world).await;
+    world.redis::<()>(&["CONFIG", "RESETSTAT"]).await;
+    let report = world.scan_full().expect(1).report();
+    assert_eq!(
+        walks(&mut world).await,
+        2,
+        "the second for the few left over"
+    );
+    let label = &report.run["checks"][0]["coverage"];
+    assert_eq!(label["foreign"], 3, "{label}");
+}
+
+/// How often the keyspace was walked, from the calls of SCAN that Redis counted.
+async fn walks(world: &mut World) -> u64 {
+    let stats: String = world.redis(&["INFO", "commandstats"]).await;
+    let calls = stats
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("cmdstat_scan:calls=")?
+                .split(',')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0_u64);
+    // Sixteen thousand slots, a thousand a call.
+    calls.div_ceil(20)
 }
 
 #[tokio::test(flavor = "multi_thread")]
