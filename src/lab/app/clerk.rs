@@ -1,7 +1,9 @@
 //! One clerk: the only writer of its users and auctions, one request after the other.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -34,8 +36,35 @@ pub struct Clerk {
     pub(super) auctions: BTreeMap<u64, Auction>,
     pub(super) random: SmallRng,
     pub(super) cache: Cache,
+    pub(super) lag: Lag,
     options: MySqlConnectOptions,
     database: Option<MySqlConnection>,
+}
+
+/// What all clerks of an application have in common.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shares {
+    /// The application's own connections to Redis, as MONITOR prints them.
+    pub(super) addresses: Arc<Mutex<HashSet<String>>>,
+    pub(super) log: WriteLog,
+    pub(super) lag: Lag,
+}
+
+/// How long at most a thread is held up between a commit and its cache write.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lag {
+    millis: Arc<AtomicU64>,
+}
+
+impl Lag {
+    pub(super) fn set(&self, max: Duration) {
+        let millis = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+        self.millis.store(millis, Ordering::Relaxed);
+    }
+
+    pub(super) fn max(&self) -> Duration {
+        Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
 }
 
 impl Clerk {
@@ -43,7 +72,11 @@ impl Clerk {
         (number, clerks): (u64, u64),
         options: MySqlConnectOptions,
         master: MasterName,
-        (addresses, log): (Arc<Mutex<HashSet<String>>>, WriteLog),
+        Shares {
+            addresses,
+            log,
+            lag,
+        }: Shares,
         seed: u64,
     ) -> Result<Self, AppError> {
         let mut clerk = Self {
@@ -53,6 +86,7 @@ impl Clerk {
             auctions: BTreeMap::new(),
             random: SmallRng::seed_from_u64(seed ^ (number << 32)),
             cache: Cache::new(master, addresses, log),
+            lag,
             options,
             database: None,
         };

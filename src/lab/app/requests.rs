@@ -1,5 +1,7 @@
 //! What customers ask a clerk for. Each request commits to MySQL, then writes to Redis, then returns.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use rand::Rng;
 use sqlx::Row;
@@ -8,6 +10,9 @@ use super::cache::{ABSENT, CLOSING_QUEUE};
 use super::clerk::{AppError, Clerk};
 use super::rows::{Auction, Status, User};
 use super::seed::new_user;
+
+/// One request in so many lags between its commit and its cache write, where lag is asked for.
+const LAGGING_ONE_IN: u32 = 8;
 
 impl Clerk {
     /// Another name or rating, now and then a higher grade.
@@ -78,7 +83,7 @@ impl Clerk {
             set(id, "balance", user.balance),
             set(id, "points", user.points),
         ];
-        Ok(self.cache.run_all(&commands).await?)
+        self.tell(&commands).await
     }
 
     /// Marks the row as deleted and removes every key of the user from the cache.
@@ -97,7 +102,7 @@ impl Clerk {
         self.commit(statement).await?;
         self.users.insert(id, user);
         let commands = ["profile", "balance", "points"].map(|part| delete(id, part));
-        Ok(self.cache.run_all(&commands).await?)
+        self.tell(&commands).await
     }
 
     /// Reads the profile through the cache: a miss is filled from MySQL, a missing user is remembered.
@@ -113,7 +118,7 @@ impl Clerk {
             Some(user) if !user.is_deleted => document(user),
             _ => ABSENT.to_owned(),
         };
-        Ok(self.cache.run_all(&[set(id, "profile", value)]).await?)
+        self.tell(&[set(id, "profile", value)]).await
     }
 
     /// A higher bid of some user on an open auction.
@@ -145,8 +150,7 @@ impl Clerk {
             .arg(count)
             .arg("topBidderId")
             .arg(bidder);
-        self.cache.run::<i64>(&command).await?;
-        Ok(())
+        self.tell(&[command]).await
     }
 
     /// A new auction, which joins the queue.
@@ -180,7 +184,7 @@ impl Clerk {
             set_status(auction, Status::Open),
             queue(auction, ends_at_ms),
         ];
-        Ok(self.cache.run_all(&commands).await?)
+        self.tell(&commands).await
     }
 
     /// OPEN becomes CLOSING and leaves the queue; CLOSING becomes CLOSED.
@@ -204,7 +208,7 @@ impl Clerk {
             command.arg(CLOSING_QUEUE).arg(auction);
             commands.push(command);
         }
-        Ok(self.cache.run_all(&commands).await?)
+        self.tell(&commands).await
     }
 
     /// A late bid moves the end of an open auction.
@@ -225,7 +229,7 @@ impl Clerk {
         if let Some(row) = self.auctions.get_mut(&auction) {
             row.ends_at_ms = ends_at_ms;
         }
-        Ok(self.cache.run_all(&[queue(auction, ends_at_ms)]).await?)
+        self.tell(&[queue(auction, ends_at_ms)]).await
     }
 
     fn living(&self, id: u64) -> Result<User, AppError> {
@@ -259,7 +263,16 @@ impl Clerk {
             set(user.id, "profile", document(&user))
         };
         let commands: Vec<_> = std::iter::once(profile).chain(more).collect();
-        Ok(self.cache.run_all(&commands).await?)
+        self.tell(&commands).await
+    }
+
+    /// Runs the commands that follow a commit, now and then a while later: threads are held up, too.
+    async fn tell(&mut self, commands: &[redis::Cmd]) -> Result<(), AppError> {
+        let lag_max = self.lag.max();
+        if !lag_max.is_zero() && self.random.random_ratio(1, LAGGING_ONE_IN) {
+            tokio::time::sleep(self.random.random_range(Duration::ZERO..=lag_max)).await;
+        }
+        Ok(self.cache.run_all(commands).await?)
     }
 
     async fn commit(

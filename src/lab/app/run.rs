@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::cache::MasterName;
-use super::clerk::{AppError, Clerk};
-use super::log::{CacheWrite, WriteLog};
+use super::clerk::{AppError, Clerk, Shares};
+use super::log::CacheWrite;
 use super::seed::Stock;
 use crate::lab::servers::{MysqlServer, RedisServer};
 use crate::lab::{LabError, wait};
@@ -27,8 +27,7 @@ pub struct App {
     options: MySqlConnectOptions,
     master: MasterName,
     stock: Stock,
-    addresses: Arc<Mutex<HashSet<String>>>,
-    log: WriteLog,
+    shares: Shares,
 }
 
 /// How hard the application works.
@@ -83,8 +82,7 @@ impl App {
             options,
             master,
             stock,
-            addresses: Arc::default(),
-            log: WriteLog::default(),
+            shares: Shares::default(),
         })
     }
 
@@ -98,7 +96,7 @@ impl App {
             (0, 1),
             self.options.clone(),
             self.master.clone(),
-            (self.addresses.clone(), self.log.clone()),
+            self.shares.clone(),
             seed,
         )
         .await
@@ -107,12 +105,18 @@ impl App {
     /// The application's own connections to Redis, as MONITOR prints them (`127.0.0.1:PORT`). Grows while
     /// it runs.
     pub fn addresses(&self) -> Arc<Mutex<HashSet<String>>> {
-        self.addresses.clone()
+        self.shares.addresses.clone()
     }
 
     /// What was written to Redis since this was last asked for, in order, as its senders know it.
     pub fn take_cache_writes(&self) -> Vec<CacheWrite> {
-        self.log.take()
+        self.shares.log.take()
+    }
+
+    /// From now on one request in eight waits up to `max` between its commit and its cache write, which an
+    /// audit must not take for a loss. None waits at first.
+    pub fn lag_cache_writes(&self, max: Duration) {
+        self.shares.lag.set(max);
     }
 
     /// Starts working. Every clerk has read its rows when this returns.
@@ -125,7 +129,7 @@ impl App {
                 place,
                 self.options.clone(),
                 self.master.clone(),
-                (self.addresses.clone(), self.log.clone()),
+                self.shares.clone(),
                 load.seed,
             )
             .await

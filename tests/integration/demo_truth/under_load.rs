@@ -23,6 +23,8 @@ const SEEDS_OF_A_LAB: usize = 20;
 /// What the job file promises of the application. Shorter than in `jobs/auction.toml`, for more seeds in the
 /// same time; when a busy machine makes the application slower than this, its log says so.
 const CACHE_DELAY: Duration = Duration::from_millis(400);
+/// A lag between commit and cache write that is still legal.
+const LAG: Duration = Duration::from_millis(200);
 const QUICK: [(&str, &str); 3] = [
     ("settle = \"500ms\"", "settle = \"200ms\""),
     ("cache_delay = \"1s\"", "cache_delay = \"400ms\""),
@@ -228,6 +230,7 @@ async fn lab(replicas: usize, sentinel_name: Option<&str>, seed: u64) -> Auction
     };
     let auction = Auction::start(Flavor::MariaDb, replicas, sentinel_name, stock).await;
     auction.edit_job(&QUICK);
+    auction.stage.app.lag_cache_writes(LAG);
     auction
 }
 
@@ -235,7 +238,7 @@ async fn lab(replicas: usize, sentinel_name: Option<&str>, seed: u64) -> Auction
 /// the application writes.
 fn load(seed: u64) -> Load {
     Load {
-        clerks: 6,
+        clerks: 16,
         per_second: (seed % 2 == 1).then_some(800),
         seed,
     }
