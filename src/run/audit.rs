@@ -69,7 +69,7 @@ async fn verify_clean(
     let clean = std::mem::take(&mut *check.clean.lock().expect("nobody panics while holding it"));
     let mut settled = settle(check, clean).await?;
     settled.retain(|s| s.verdict != Verdict::Transient);
-    mend(check, settled, mending, sink).await
+    mend(check, settled, &[], mending, sink).await
 }
 
 async fn sweep(
@@ -141,8 +141,7 @@ async fn settle_all(
             },
             Some(done) = running.next(), if !running.is_empty() => {
                 let (settled, slices) = done;
-                sink.lock().await.slices_done(check.name(), &slices)?;
-                mend(check, settled?, mending, sink).await?;
+                mend(check, settled?, &slices, mending, sink).await?;
             }
         }
     }

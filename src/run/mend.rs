@@ -28,10 +28,11 @@ pub(super) enum Mending {
     Apply(Arc<Mutex<Applier>>),
 }
 
-/// Handles one batch of verdicts, in order.
+/// Handles one batch of verdicts, in order. `slices` ended among them, each with the ids it observed.
 pub(super) async fn mend(
     check: &Arc<CheckRun>,
     settled: Vec<Settled>,
+    slices: &[(u32, u64)],
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
 ) -> Result<(), RunError> {
@@ -47,11 +48,17 @@ pub(super) async fn mend(
     };
     // What was written is told even if it could not be verified any more.
     let mut sink = sink.lock().await;
+    let mut ended = slices;
     for (settled, mended) in settled.iter().zip(&mended) {
+        // A slice ends behind its last finding and before the first one of the next.
+        let before = ended.partition_point(|(slice, _)| *slice < settled.target.position.slice);
+        sink.slices_done(check.name(), &ended[..before])?;
+        ended = &ended[before..];
         let findings = findings_of(check, settled, mended);
         sink.show(|| Shown::of(check, settled, &findings));
         sink.write(&check.mapping.check, settled, &findings)?;
     }
+    sink.slices_done(check.name(), ended)?;
     sink.flush()?;
     fault.map_or(Ok(()), Err)
 }

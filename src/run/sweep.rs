@@ -275,24 +275,23 @@ fn rows_of_weight(rows: usize, bytes: usize) -> usize {
 }
 
 /// Sends off what is full of `batch`; false if nobody takes it any more, because the receiver failed and
-/// reports the fault itself. Which slices are done goes with the last part.
+/// reports the fault itself.
 pub(super) async fn send_full(batch: &mut Batch, batches: &mpsc::Sender<Batch>) -> bool {
     while batch.targets.len() >= BATCH_TARGETS {
         let rest = batch.targets.split_off(BATCH_TARGETS);
-        let targets = std::mem::replace(&mut batch.targets, rest);
-        let slices_done = if batch.targets.is_empty() {
-            std::mem::take(&mut batch.slices_done)
-        } else {
-            Vec::new()
+        // A slice's end goes with its last suspect: whatever is left belongs to this slice or a later one.
+        let begun = rest
+            .first()
+            .map_or(u32::MAX, |target| target.position.slice);
+        let ended = batch
+            .slices_done
+            .partition_point(|(slice, _)| *slice < begun);
+        let later = batch.slices_done.split_off(ended);
+        let full = Batch {
+            targets: std::mem::replace(&mut batch.targets, rest),
+            slices_done: std::mem::replace(&mut batch.slices_done, later),
         };
-        if batches
-            .send(Batch {
-                targets,
-                slices_done,
-            })
-            .await
-            .is_err()
-        {
+        if batches.send(full).await.is_err() {
             return false;
         }
     }

@@ -77,3 +77,50 @@ async fn neighbours_are_one_range_and_an_observed_id_breaks_it() {
         ]
     );
 }
+
+/// Slices are cut at about 15,000, 22,500 and 30,000, however many rows the server estimates.
+const AROUND_THE_CUTS: [(u64, u64); 3] = [(14_500, 15_500), (22_000, 23_000), (29_500, 30_500)];
+
+#[tokio::test]
+async fn a_range_goes_on_across_slices() {
+    let mut world = World::start(Flavor::MariaDb).await;
+    world
+        .sql(
+            "CREATE TABLE users (id BIGINT PRIMARY KEY, balance DECIMAL(40,20) NOT NULL,
+               updated_at DATETIME(6) NOT NULL);
+             INSERT INTO users SELECT seq, 1, '2026-01-01' FROM seq_1_to_45000;
+             ANALYZE TABLE users",
+        )
+        .await;
+    let mut pipe = redis::pipe();
+    for (first, last) in AROUND_THE_CUTS {
+        (first..=last).for_each(|id| {
+            pipe.set(format!("user:{id}:balance"), "0").ignore();
+        });
+    }
+    pipe.query_async::<()>(&mut world.cache).await.unwrap();
+    world.job(BALANCE);
+    let arguments = [
+        "repair",
+        "job.toml",
+        "--full",
+        "--dry-run",
+        "--accept-control",
+    ];
+    let report = world.auditor(&arguments).expect(1).report();
+    let mut told: Vec<(u64, u64, String)> = report
+        .ranges
+        .iter()
+        .map(|r| {
+            let number = |column: &str| r[column].parse().unwrap();
+            (
+                number("first_id"),
+                number("last_id"),
+                r["keys_affected"].clone(),
+            )
+        })
+        .collect();
+    told.sort_unstable();
+    let expected = AROUND_THE_CUTS.map(|(first, last)| (first, last, "1001".to_owned()));
+    assert_eq!(told, expected);
+}
