@@ -106,7 +106,10 @@ pub enum Source {
 pub enum Window {
     ChangedAt(TimeColumn),
     /// A SELECT of ids with `:since` in it, bound as `form` says.
-    ChangedIds { sql: Named, form: TimeForm },
+    ChangedIds {
+        sql: Named,
+        form: TimeForm,
+    },
 }
 
 /// A column that holds an instant.

@@ -4,8 +4,12 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
     /// TINYINT … BIGINT.
-    Integer { unsigned: bool },
-    Decimal { scale: u32 },
+    Integer {
+        unsigned: bool,
+    },
+    Decimal {
+        scale: u32,
+    },
     /// FLOAT, DOUBLE.
     Float,
     /// CHAR, VARCHAR, TEXT in any length.
@@ -68,6 +72,8 @@ pub struct TableSchema {
 impl TableSchema {
     /// Column by name; MySQL compares column names without case.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
+        self.columns
+            .iter()
+            .find(|c| c.name.eq_ignore_ascii_case(name))
     }
 }

@@ -57,7 +57,9 @@ impl Mapping {
 
     /// What `row` means; a NULL condition counts as false, as in SQL's WHERE.
     pub fn meaning(&self, row: Option<RowRef<'_>>) -> RowMeaning {
-        let Some(row) = row else { return RowMeaning::None };
+        let Some(row) = row else {
+            return RowMeaning::None;
+        };
         let holds = |cell: Option<usize>| cell.map(|c| row.cell(c).is_some_and(|v| v != b"0"));
         if holds(self.tombstone_cell) == Some(true)
             || self.deleted_at_cell.is_some_and(|c| row.cell(c).is_some())
@@ -72,7 +74,9 @@ impl Mapping {
 
     /// The Redis key of `row`; `None` where a placeholder's column is NULL.
     pub fn render_key(&self, row: RowRef<'_>) -> Option<Vec<u8>> {
-        self.check.key.render(self.key_cells.iter().map(|&c| row.cell(c)))
+        self.check
+            .key
+            .render(self.key_cells.iter().map(|&c| row.cell(c)))
     }
 
     /// The member (or hash field) of `row`; `None` for one key per row or where a column is NULL.

@@ -8,10 +8,10 @@ mod plan_properties;
 #[cfg(test)]
 mod plan_tests;
 mod planner;
-mod replace;
-mod spell;
 mod prepare;
 mod record;
+mod replace;
+mod spell;
 mod undo;
 mod undoer;
 mod write;

@@ -135,7 +135,10 @@ pub(super) fn is_as_before(record: &UndoRecord, present: &Present, expiry: KeyEx
         (Previous::SetMember(was), Present::SetMember(is)) => was == is,
         (Previous::HashFields(old), Present::HashFields(now)) => {
             old.len() == now.len()
-                && old.iter().zip(now).all(|((_, old), (_, now))| bytes(old, now))
+                && old
+                    .iter()
+                    .zip(now)
+                    .all(|((_, old), (_, now))| bytes(old, now))
         }
         _ => false,
     }

@@ -210,7 +210,10 @@ impl<'a> Run<'a> {
         if is_at_rest(earlier) && is_at_rest(later) {
             self.timing.settle
         } else {
-            let blur = later.row.as_ref().map(|row| blur(self.judge.mapping(), row.as_ref()));
+            let blur = later
+                .row
+                .as_ref()
+                .map(|row| blur(self.judge.mapping(), row.as_ref()));
             self.timing.cache_delay.max(self.timing.settle) + blur.unwrap_or_default()
         }
     }
@@ -248,10 +251,17 @@ fn since(earlier: &Look, later: &Look) -> Duration {
 /// How long two changes of a row can share one `changed_at`: a row that changes twice within it and comes
 /// back to its old values looks as if it had rested, so the second change may be younger by this much.
 fn blur(mapping: &Mapping, row: RowRef<'_>) -> Duration {
-    let Some(Window::ChangedAt(time)) = &mapping.check.window else { return Duration::ZERO };
+    let Some(Window::ChangedAt(time)) = &mapping.check.window else {
+        return Duration::ZERO;
+    };
     let text = mapping.changed_at_cell.and_then(|cell| row.cell(cell));
-    let Some(text) = text else { return Duration::ZERO };
-    let digits = text.iter().rposition(|&b| b == b'.').map_or(0, |dot| text.len() - dot - 1);
+    let Some(text) = text else {
+        return Duration::ZERO;
+    };
+    let digits = text
+        .iter()
+        .rposition(|&b| b == b'.')
+        .map_or(0, |dot| text.len() - dot - 1);
     match time.form {
         TimeForm::EpochMillis => Duration::from_millis(1),
         TimeForm::EpochMicros => Duration::ZERO,

@@ -439,7 +439,13 @@ async fn a_quiet_lab_has_nothing_to_find_and_every_planted_loss_is_found() {
         expected("profile", "stale-negative", &forgotten, "", ""),
         expected("top-bid", "value-mismatch", &hash, "", "totalBidCount"),
         expected("status", "state-regression", &status, "", ""),
-        expected("closing-queue", "orphan-key", "auction:closing", &member, ""),
+        expected(
+            "closing-queue",
+            "orphan-key",
+            "auction:closing",
+            &member,
+            "",
+        ),
     ]);
     assert_eq!(stage.truth().await.unwrap().expected, planted);
 }

@@ -3,8 +3,8 @@
 mod killed;
 mod lease;
 mod one_key;
-mod read_only;
 mod ranges;
+mod read_only;
 mod scopes;
 mod shapes;
 mod undo;

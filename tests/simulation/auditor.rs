@@ -40,7 +40,10 @@ impl World {
             }
             self.audit();
         }
-        panic!("seed {}: still wrong after {RUNS_MAX} runs at rest", self.seed);
+        panic!(
+            "seed {}: still wrong after {RUNS_MAX} runs at rest",
+            self.seed
+        );
     }
 
     /// One run; true if a repair was applied.
@@ -59,7 +62,11 @@ impl World {
                     let late = self.random.random_range(0..50) * MS;
                     self.advance(after.as_micros() as i64 + late);
                 }
-                Decision::Settled { verdict: Verdict::Confirmed, suspects, look } => {
+                Decision::Settled {
+                    verdict: Verdict::Confirmed,
+                    suspects,
+                    look,
+                } => {
                     // What the last look says was true when the row was read; it may heal a moment later.
                     assert!(self.was_lost, "seed {}: a false alarm", self.seed);
                     let item = Repairable {
@@ -83,14 +90,24 @@ impl World {
         let source_time = self.micros();
         self.pass_a_moment();
         let after = self.state();
-        Look { before, after, row: Some(row), source: source(), source_time, at: self.micros() }
+        Look {
+            before,
+            after,
+            row: Some(row),
+            source: source(),
+            source_time,
+            at: self.micros(),
+        }
     }
 
     fn repair(&mut self, judge: &Judge, item: &Repairable) -> bool {
         self.pass_a_moment();
         let look = self.look();
         let sequence_read = self.row_sequence();
-        let judged = Look { before: look.after.clone(), ..look.clone() };
+        let judged = Look {
+            before: look.after.clone(),
+            ..look.clone()
+        };
         let mapping = self.mapping.clone();
         let Ok(step) = prepare(&mapping, judge, item, &look, &judged, None) else {
             return false;
@@ -113,7 +130,11 @@ impl World {
         };
         let sent = self.now;
         // Mostly quick; sometimes the server stalls, longer than the lock lasts.
-        let travel = if self.random.random_bool(0.5) { 600 * MS } else { 5 * MS };
+        let travel = if self.random.random_bool(0.5) {
+            600 * MS
+        } else {
+            5 * MS
+        };
         let travel = self.random.random_range(0..travel);
         self.advance(travel);
         if step.guard == GuardKind::RowLock && self.now > sent + DEADLINE {
@@ -131,7 +152,10 @@ impl World {
     }
 
     fn state(&self) -> CachedState {
-        CachedState { cached: Cached::Value(self.cached_bytes()), expiry: KeyExpiry::Unread }
+        CachedState {
+            cached: Cached::Value(self.cached_bytes()),
+            expiry: KeyExpiry::Unread,
+        }
     }
 
     fn pass_a_moment(&mut self) {
@@ -141,18 +165,27 @@ impl World {
 }
 
 fn version_written(write: &Write) -> Option<u64> {
-    let Write::ReplaceString { new, .. } = write else { return None };
+    let Write::ReplaceString { new, .. } = write else {
+        return None;
+    };
     let document: serde_json::Value = serde_json::from_slice(new).ok()?;
     document.get("version")?.to_string().parse().ok()
 }
 
 fn source() -> SourceIdentity {
-    SourceIdentity { name: "primary".into(), read_only: false }
+    SourceIdentity {
+        name: "primary".into(),
+        read_only: false,
+    }
 }
 
 fn target() -> Target {
     Target {
-        subject: Subject { key: b"user:7".to_vec(), member: None, id: vec![b"7".to_vec()] },
+        subject: Subject {
+            key: b"user:7".to_vec(),
+            member: None,
+            id: vec![b"7".to_vec()],
+        },
         position: Position::default(),
         sweep_key: Some(vec![b"7".to_vec()]),
         candidates: Vec::new(),

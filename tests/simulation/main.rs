@@ -34,9 +34,14 @@ fn every_seed(kind: Kind) {
         world.come_to_rest();
         world.audit_at_rest();
     }
-    eprintln!("{kind:?}: {lost} values were behind after the failover, {repaired} were repaired under load");
+    eprintln!(
+        "{kind:?}: {lost} values were behind after the failover, {repaired} were repaired under load"
+    );
     assert!(lost > 0, "a simulation that loses nothing shows nothing");
-    assert!(repaired > 0, "a simulation that repairs nothing shows nothing");
+    assert!(
+        repaired > 0,
+        "a simulation that repairs nothing shows nothing"
+    );
 }
 
 #[test]

@@ -75,7 +75,11 @@ const MS: i64 = 1_000;
 
 impl World {
     pub(crate) fn new(kind: Kind, seed: u64) -> Self {
-        let row = State { sequence: 1, balance: 100, updated_at: START };
+        let row = State {
+            sequence: 1,
+            balance: 100,
+            updated_at: START,
+        };
         Self {
             kind,
             seed,
@@ -83,7 +87,10 @@ impl World {
             random: StdRng::seed_from_u64(seed ^ 0x5eed),
             now: START,
             row,
-            held: Held { sequence: 1, balance: 100 },
+            held: Held {
+                sequence: 1,
+                balance: 100,
+            },
             flight: None,
             next_commit: START,
             locked_until: None,
@@ -137,7 +144,9 @@ impl World {
                 self.next_commit.max(unlocked).max(self.now)
             });
             let next = arrival.into_iter().chain(commit).min();
-            let Some(at) = next.filter(|at| *at <= end) else { break };
+            let Some(at) = next.filter(|at| *at <= end) else {
+                break;
+            };
             self.now = self.now.max(at);
             if arrival == Some(at) {
                 self.arrive();
@@ -156,7 +165,11 @@ impl World {
         let stamped = self.now - self.random.random_range(0..margin);
         // Mostly at once, sometimes just within what the job allows.
         let slowest = checks::CACHE_DELAY.as_micros() as i64 - 10 * MS;
-        let slowest = if self.random.random_bool(0.6) { 20 * MS } else { slowest };
+        let slowest = if self.random.random_bool(0.6) {
+            20 * MS
+        } else {
+            slowest
+        };
         let delay = self.random.random_range(0..slowest);
         self.row = State {
             sequence: self.row.sequence + 1,
@@ -164,9 +177,17 @@ impl World {
             // Stamps may lie before the commit, but two changes never share one.
             updated_at: stamped.max(self.row.updated_at + 1),
         };
-        self.flight = Some(Flight { arrives: self.now + delay, state: self.row, gap });
+        self.flight = Some(Flight {
+            arrives: self.now + delay,
+            state: self.row,
+            gap,
+        });
         // Bursts and quiet: what is confirmed in the quiet meets the next burst.
-        let longest = if self.random.random_bool(0.3) { 60 } else { 2_500 };
+        let longest = if self.random.random_bool(0.3) {
+            60
+        } else {
+            2_500
+        };
         self.next_commit = self.now + self.random.random_range(1..longest) * MS;
     }
 
@@ -179,7 +200,10 @@ impl World {
             },
             Kind::Document | Kind::Balance => {
                 self.is_lost = false;
-                Held { sequence: flight.state.sequence, balance: flight.state.balance }
+                Held {
+                    sequence: flight.state.sequence,
+                    balance: flight.state.balance,
+                }
             }
         };
         self.floor = self.floor.max(flight.state.sequence);
@@ -206,7 +230,10 @@ impl World {
     fn bytes_of(&self, held: Held) -> Bytes {
         Bytes::from(match self.kind {
             Kind::Document => {
-                format!("{{\"version\":{},\"balance\":{}}}", held.sequence, held.balance)
+                format!(
+                    "{{\"version\":{},\"balance\":{}}}",
+                    held.sequence, held.balance
+                )
             }
             Kind::Balance | Kind::Points => held.balance.to_string(),
         })
@@ -255,10 +282,22 @@ impl World {
             self.seed,
             self.floor
         );
-        assert!(of_sequence >= self.held.sequence, "seed {}: a value moved backwards", self.seed);
+        assert!(
+            of_sequence >= self.held.sequence,
+            "seed {}: a value moved backwards",
+            self.seed
+        );
         let balance = balance_in(self.kind, new);
-        let written = Held { sequence: of_sequence, balance };
-        assert_eq!(self.bytes_of(written), *new, "seed {}: half a document", self.seed);
+        let written = Held {
+            sequence: of_sequence,
+            balance,
+        };
+        assert_eq!(
+            self.bytes_of(written),
+            *new,
+            "seed {}: half a document",
+            self.seed
+        );
         self.held = written;
         self.floor = self.floor.max(of_sequence);
         self.is_lost = false;

@@ -242,7 +242,11 @@ pub(super) fn changed_since(mapping: &Mapping, since: Micros) -> Result<Vec<Stri
     let mut conditions = vec![at_least(&changed_at.column.text, changed_at.form)];
     // A row that was never stamped may have been inserted a moment ago.
     let name = &changed_at.column.text;
-    if mapping.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name) && c.nullable) {
+    if mapping
+        .columns
+        .iter()
+        .any(|c| c.name.eq_ignore_ascii_case(name) && c.nullable)
+    {
         conditions.push(format!("{} IS NULL", literal::identifier(name)));
     }
     if let Deletes::Tombstone(Tombstone::DeletedAt(deleted_at)) = &mapping.check.deletes {

@@ -68,7 +68,8 @@ fn the_auction_is_what_the_lab_writes() {
     );
     assert_eq!(balance.fields[0].cache, Locator::Whole);
     // The application deletes every key of a deleted user.
-    let is_windowed = |check: &auditor::model::check::CacheCheck| matches!(check.deletes, Deletes::Tombstone(_));
+    let is_windowed =
+        |check: &auditor::model::check::CacheCheck| matches!(check.deletes, Deletes::Tombstone(_));
     assert!(is_windowed(balance) && is_windowed(points));
     assert_eq!(
         (

@@ -44,9 +44,7 @@ async fn each_form_of_time_selects_the_same_rows(flavor: Flavor) {
             .sweep(&mapping, Selection::UnchangedSince(since), 2)
             .await
             .keys;
-        let expected: Vec<_> = (1..40)
-            .map(|n: u32| key(&[&n.to_string()]))
-            .collect();
+        let expected: Vec<_> = (1..40).map(|n: u32| key(&[&n.to_string()])).collect();
         assert_eq!(unchanged, expected, "{column}");
     }
     let mapping = fixture
