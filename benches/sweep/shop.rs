@@ -123,10 +123,10 @@ impl Shop {
             )
             .await?;
         let changed = (1..=self.rows / every).map(|n| n * every);
-        let arrived = changed.clone().filter(|id| id / every % LOST_EVERY != 0);
+        let arrived = changed.clone().filter(|id| !(id / every).is_multiple_of(LOST_EVERY));
         self.write(arrived.map(|id| (id, 4))).await?;
         // Each lost user is one finding in the profile and one in the balance.
-        Ok(2 * changed.filter(|id| id / every % LOST_EVERY == 0).count() as u64)
+        Ok(2 * changed.filter(|id| (id / every).is_multiple_of(LOST_EVERY)).count() as u64)
     }
 
     async fn write(&mut self, users: impl Iterator<Item = (u64, u64)>) -> redis::RedisResult<()> {

@@ -148,6 +148,27 @@ impl Template {
             .sum()
     }
 
+    /// The value of the only placeholder: `None` where the template has another number of them, else
+    /// `Some(None)` where `bytes` do not fit. The same as [`Template::split`], without its lists.
+    pub fn split_single<'k>(&self, bytes: &'k [u8]) -> Option<Option<&'k [u8]>> {
+        let (before, after) = match self.parts.as_slice() {
+            [Part::Placeholder(_)] => (&[][..], &[][..]),
+            [Part::Literal(before), Part::Placeholder(_)] => (before.as_slice(), &[][..]),
+            [Part::Placeholder(_), Part::Literal(after)] => (&[][..], after.as_slice()),
+            [
+                Part::Literal(before),
+                Part::Placeholder(_),
+                Part::Literal(after),
+            ] => (before.as_slice(), after.as_slice()),
+            _ => return None,
+        };
+        let value = bytes
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .filter(|value| !value.is_empty());
+        Some(value)
+    }
+
     /// A Redis glob that every key of this template matches (and more keys may).
     pub fn glob(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -245,6 +266,42 @@ mod tests {
         );
         let many = [b"o:".as_slice(), &b":".repeat(60)].concat();
         assert_eq!(Template::parse("o:{a}:{b}").unwrap().split(&many), None);
+    }
+
+    #[test]
+    fn the_quick_split_says_what_the_whole_one_says() {
+        for template in [
+            "user:{id}:profile",
+            "user:{id}",
+            "{id}:x",
+            "{id}",
+            "a:{a}:{b}",
+            "fixed",
+        ] {
+            let template = Template::parse(template).unwrap();
+            for key in [
+                "user:7:profile",
+                "user::profile",
+                "user:profile",
+                "user:7:x",
+                "7:x",
+                "7",
+                "",
+                "a:1:2",
+                "fixed",
+            ] {
+                let key = key.as_bytes();
+                let whole = template.split(key).unwrap();
+                match template.split_single(key) {
+                    Some(value) => assert_eq!(
+                        whole,
+                        value.map(|v| vec![v]).into_iter().collect::<Vec<_>>(),
+                        "{template:?}"
+                    ),
+                    None => assert_ne!(template.placeholders().count(), 1),
+                }
+            }
+        }
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Undoer {
             .map_err(|e| e.to_string())?;
         if self.min_replicas > 0 {
             let acknowledged = self.writer.wait(self.min_replicas, WAIT_TIME).await;
-            if acknowledged.is_ok_and(|count| count < self.min_replicas) {
+            if !acknowledged.is_ok_and(|count| count >= self.min_replicas) {
                 tracing::warn!("the replicas did not acknowledge the undo; it may be lost again");
             }
         }

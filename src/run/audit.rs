@@ -9,12 +9,13 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::RunError;
 use super::check::CheckRun;
+use super::keyspace::sweep_keyspace;
 use super::mend::{Mending, mend};
 use super::settle::settle;
 use super::sink::Sink;
 use super::sweep::{BATCH_TARGETS, Batch, add, sweep_source};
-use super::sweep_keyspace::sweep_keyspace;
 use super::task::Task;
+use crate::model::finding::Verdict;
 use crate::model::outcome::Coverage;
 use crate::scan::{Tally, Target};
 use crate::store::mysql::Selection;
@@ -53,7 +54,22 @@ pub(super) async fn audit_check(
     // The first fault ends both: what the other stage still held does not count after it.
     let settling = settle_all(check, inbox, mending, sink);
     let (coverage, ()) = tokio::try_join!(sweeping, settling)?;
+    if matches!(mending, Mending::Apply(_)) {
+        verify_clean(check, mending, sink).await?;
+    }
     Ok(coverage)
+}
+
+/// A sample of what was right must still be right after the repairs; what is not is a finding like any other.
+async fn verify_clean(
+    check: &Arc<CheckRun>,
+    mending: &Mending,
+    sink: &Arc<Mutex<Sink>>,
+) -> Result<(), RunError> {
+    let clean = std::mem::take(&mut *check.clean.lock().expect("nobody panics while holding it"));
+    let mut settled = settle(check, clean).await?;
+    settled.retain(|s| s.verdict != Verdict::Transient);
+    mend(check, settled, mending, sink).await
 }
 
 async fn sweep(

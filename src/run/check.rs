@@ -1,7 +1,7 @@
 //! What every worker of one check holds.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
@@ -18,6 +18,7 @@ use crate::model::template::Template;
 use crate::model::time::TimeWindow;
 use crate::plan::timing_of;
 use crate::rules::{ConfirmTiming, Judge, JudgeContext};
+use crate::scan::Target;
 use crate::store::mysql::Mysql;
 use crate::store::redis::{NodeFacts, Redis};
 
@@ -47,6 +48,10 @@ pub(super) struct CheckRun {
     pub pacer: Pacer,
     /// Pages in the works over all checks: what bounds the memory of the sweeps.
     pub pages: Arc<Semaphore>,
+    /// Rows whose key was read so far, whatever becomes of the sweep.
+    pub observed: Arc<AtomicU64>,
+    /// Some of what both sides agreed on, to be looked at again after a repair.
+    pub clean: Arc<Mutex<Vec<Target>>>,
     /// Rows of the next page: fewer where values are large.
     pub page_rows: Arc<AtomicUsize>,
     /// Batches that wait for their looks, over all checks: what bounds the memory of the suspects.
@@ -92,6 +97,8 @@ pub(super) fn check_runs(
             stores: opened.stores.clone(),
             pacer: pacer.clone(),
             pages: Arc::clone(&pages),
+            observed: Arc::default(),
+            clean: Arc::default(),
             page_rows: Arc::new(AtomicUsize::new(first_page_rows())),
             settling: Arc::clone(&settling),
             siblings: siblings(job, mapping),

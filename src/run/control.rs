@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rand::Rng;
 
@@ -119,6 +120,9 @@ impl Sample {
         let (source, cache) = (&check.stores.source, &check.stores.cache);
         let paired = page(source, cache, &check.mapping, &range, selection, limit).await?;
         check.pacer.take(paired.keyed.len()).await;
+        check
+            .observed
+            .fetch_add(paired.keyed.len() as u64, Ordering::Relaxed);
         self.rows_left -= paired.rows.len().min(self.rows_left);
         for (at, &index) in paired.keyed.iter().enumerate() {
             let row = paired.rows.row(index);

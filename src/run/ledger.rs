@@ -14,8 +14,8 @@ pub(super) struct CheckLedger {
     pub not_searched: Vec<String>,
     pub control: Option<Control>,
     pub is_control_refused: bool,
-    /// A store was lost or refused before the end.
-    pub is_store_lost: bool,
+    /// A store was lost or refused before anything was read.
+    pub saw_nothing: bool,
     pub restarts: u32,
     pub took: Duration,
 }
@@ -45,8 +45,7 @@ impl Ledger {
                     || c.coverage.skipped > 0
                     || (c.coverage.observed == 0 && c.coverage.keyless > 0)
             });
-        let saw_nothing = |c: &CheckLedger| c.is_store_lost && c.coverage == Coverage::default();
-        if !self.checks.is_empty() && self.checks.values().all(saw_nothing) {
+        if !self.checks.is_empty() && self.checks.values().all(|c| c.saw_nothing) {
             RunVerdict::NothingJudged
         } else if is_partial {
             RunVerdict::Partial
@@ -101,7 +100,7 @@ mod tests {
     #[test]
     fn a_store_lost_before_the_first_look_judges_nothing() {
         let mut lost = ledger(Coverage::default());
-        lost.check("profile").is_store_lost = true;
+        lost.check("profile").saw_nothing = true;
         assert_eq!(lost.verdict(0), RunVerdict::NothingJudged);
         lost.check("balance").coverage.observed = 1;
         lost.check("profile")

@@ -1,6 +1,7 @@
 //! All checks side by side; what a topology change interrupts begins again, a bounded number of times.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::Mutex;
@@ -86,9 +87,9 @@ impl Rounds<'_> {
                 Ok(is_another) if is_another => again.append(&mut done),
                 Ok(_) => {}
                 Err(fault) => {
-                    self.ledger
-                        .partial
-                        .push(format!("Redis did not come back: {fault}"));
+                    let why = format!("Redis did not come back: {fault}");
+                    again.iter().for_each(|plan| self.leave(plan, &why));
+                    self.ledger.partial.push(why);
                     break;
                 }
             }
@@ -209,14 +210,27 @@ impl Rounds<'_> {
                 After::Again(round.plan)
             }
             Err(fault) => {
-                entry.is_store_lost =
-                    matches!(fault, RunError::Lost(_) | RunError::TopologyChanged(_));
-                entry
-                    .not_searched
-                    .push(format!("check {name} was not finished: {fault}"));
+                self.leave(&round.plan, &fault.to_string());
                 After::Failed
             }
         }
+    }
+}
+
+impl Rounds<'_> {
+    /// A check that is not finished: what it had read by then, and why there is no more.
+    fn leave(&mut self, plan: &Plan, why: &str) {
+        let name = plan.check.name();
+        let observed = plan.check.observed.load(Ordering::Relaxed);
+        let entry = self.ledger.check(name);
+        entry.coverage = Coverage {
+            observed,
+            ..Coverage::default()
+        };
+        entry.saw_nothing = observed == 0;
+        entry
+            .not_searched
+            .push(format!("check {name} was not finished: {why}"));
     }
 }
 

@@ -84,11 +84,8 @@ pub(super) async fn settle(
         pending = later;
         for p in look_again(check, ready).await? {
             match p {
-                Ok(done) => {
-                    let (at, done) = *done;
-                    settled[at] = Some(done);
-                }
-                Err(p) => pending.push(p),
+                Step::Settled(at, done) => settled[at] = Some(*done),
+                Step::Again(p) => pending.push(*p),
             }
         }
     }
@@ -98,7 +95,11 @@ pub(super) async fn settle(
         .collect())
 }
 
-type Step = Result<Box<(usize, Settled)>, Pending>;
+/// A target after one more look: its verdict, or itself, for another look.
+enum Step {
+    Settled(usize, Box<Settled>),
+    Again(Box<Pending>),
+}
 
 async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<Step>, RunError> {
     let refs: Vec<&Target> = ready.iter().map(|p| &p.target).collect();
@@ -112,10 +113,8 @@ async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<St
             return Ok(ready
                 .into_iter()
                 .map(|p| {
-                    Ok(Box::new((
-                        p.at,
-                        unknown(check, p.target, p.looks.into_iter().last(), &reason),
-                    )))
+                    let last = p.looks.into_iter().last();
+                    Step::Settled(p.at, Box::new(unknown(check, p.target, last, &reason)))
                 })
                 .collect());
         }
@@ -141,7 +140,7 @@ fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
     ) {
         Decision::LookAgain { after } => {
             p.due = Instant::now() + after;
-            Err(p)
+            Step::Again(Box::new(p))
         }
         Decision::Settled {
             verdict,
@@ -150,16 +149,14 @@ fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
         } => {
             let reason = reason_for(verdict, &p.looks, &check.stores.source_identity);
             let look = p.looks.into_iter().nth(look);
-            Ok(Box::new((
-                p.at,
-                Settled {
-                    target: p.target,
-                    verdict,
-                    suspects,
-                    look,
-                    reason,
-                },
-            )))
+            let settled = Settled {
+                target: p.target,
+                verdict,
+                suspects,
+                look,
+                reason,
+            };
+            Step::Settled(p.at, Box::new(settled))
         }
     }
 }

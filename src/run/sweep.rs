@@ -13,6 +13,7 @@ use super::task::Task;
 use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
+use crate::model::rows::RowRef;
 use crate::plan::{cut, is_integer_key};
 use crate::scan::{PairedPage, ScanError, Tally, Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
@@ -27,6 +28,8 @@ const PAGE_BYTES: usize = 8 << 20;
 /// Pages in the works at once for one check. Two cores on our side and one thread on Redis's are kept
 /// busy by this many; more only add to other clients' latency.
 const PAGES_SIDE_BY_SIDE: usize = 4;
+/// Rows that were right and are looked at again after a repair, for each check.
+const CLEAN_SAMPLE: usize = 200;
 /// Suspects handed on together. Each batch waits for its second look once, whatever its size.
 pub(super) const BATCH_TARGETS: usize = 1_000;
 
@@ -146,6 +149,9 @@ async fn one_page(
         check.page_rows.load(Ordering::Relaxed),
     )
     .await?;
+    check
+        .observed
+        .fetch_add(paired.keyed.len() as u64, Ordering::Relaxed);
     let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
     check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
@@ -207,6 +213,9 @@ fn judge_page(
         }
         if bytes.is_some() && check.judge.agrees_bytes(Some(row), bytes) {
             counts.matched += 1;
+            if counts.matched == 1 {
+                keep_clean(check, row, here);
+            }
             continue;
         }
         let state = paired.cached.state(at);
@@ -217,6 +226,9 @@ fn judge_page(
         }
         if check.judge.suspects(Some(row), &state).is_empty() {
             counts.matched += 1;
+            if counts.matched == 1 && !matches!(state.cached, Cached::Missing { .. }) {
+                keep_clean(check, row, here);
+            }
             if check.judge.case(Some(row), &state).is_ahead_legal() {
                 counts.ahead_legal += 1;
             }
@@ -241,6 +253,17 @@ fn judge_page(
         }
     }
     (counts, targets)
+}
+
+/// Keeps one row a page of what was right, a bounded number of them.
+fn keep_clean(check: &CheckRun, row: RowRef<'_>, position: Position) {
+    let mut clean = check
+        .clean
+        .lock()
+        .expect("nobody panics while holding the sample");
+    if clean.len() < CLEAN_SAMPLE {
+        clean.extend(target_of(&check.mapping, row, position));
+    }
 }
 
 /// Rows that weigh as much as a page may, going by a page of `rows` that weighed `bytes`.

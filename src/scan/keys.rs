@@ -113,6 +113,17 @@ pub fn candidates(
     Some(found)
 }
 
+/// Whether [`candidates`] would name any id; `None` where it could not tell. The walk over all keys asks
+/// only this, and the usual template answers it without an allocation.
+pub(super) fn has_candidates(mapping: &Mapping, key: &[u8], member: Option<&[u8]>) -> Option<bool> {
+    if member.is_none()
+        && let Some(value) = mapping.check.key.split_single(key)
+    {
+        return Some(value.is_some_and(|v| could_print(&mapping.columns[mapping.key_cells[0]], v)));
+    }
+    candidates(mapping, key, member).map(|found| !found.is_empty())
+}
+
 /// Joins the values of both templates into one id; `None` if two places of one column differ or a value
 /// is not one its column could print.
 fn one_id(mapping: &Mapping, key: &[&[u8]], member: &[&[u8]]) -> Option<Vec<Vec<u8>>> {
@@ -132,16 +143,7 @@ fn one_id(mapping: &Mapping, key: &[&[u8]], member: &[&[u8]]) -> Option<Vec<Vec<
 /// Whether MySQL could print `value` for this column: `007` is no integer, `x` neither.
 fn could_print(column: &Column, value: &[u8]) -> bool {
     match column.kind {
-        ColumnType::Integer { unsigned } => {
-            let Ok(text) = std::str::from_utf8(value) else {
-                return false;
-            };
-            if unsigned {
-                text.parse::<u64>().is_ok_and(|n| n.to_string() == text)
-            } else {
-                text.parse::<i64>().is_ok_and(|n| n.to_string() == text)
-            }
-        }
+        ColumnType::Integer { unsigned } => is_printed_integer(value, unsigned),
         ColumnType::Decimal { .. } => {
             let digits = value.strip_prefix(b"-").unwrap_or(value);
             let canonical = digits.first() != Some(&b'0') || digits == b"0";
@@ -153,5 +155,54 @@ fn could_print(column: &Column, value: &[u8]) -> bool {
             .is_some_and(|t| chrono::NaiveDate::parse_from_str(t, "%Y-%m-%d").is_ok()),
         ColumnType::Binary => true,
         _ => std::str::from_utf8(value).is_ok(),
+    }
+}
+
+/// `0`, `7`, `-7` within the type's range, but not `007`, `+7` or `-0`.
+fn is_printed_integer(value: &[u8], unsigned: bool) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    let is_plain = value == b"0" || digits.first().is_some_and(|d| (b'1'..=b'9').contains(d));
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
+    is_plain
+        && if unsigned {
+            text.parse::<u64>().is_ok()
+        } else {
+            text.parse::<i64>().is_ok()
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_is_printed_in_one_way_only() {
+        let ends = [
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551615",
+            "18446744073709551616",
+        ];
+        let plain = [
+            "0", "7", "10", "-7", "-0", "007", "+7", "", "-", "x", "7x", " 7", "1e3",
+        ];
+        for text in ends.into_iter().chain(plain) {
+            let signed = text.parse::<i64>().is_ok_and(|n| n.to_string() == text);
+            let unsigned = text.parse::<u64>().is_ok_and(|n| n.to_string() == text);
+            assert_eq!(
+                is_printed_integer(text.as_bytes(), false),
+                signed,
+                "{text:?}"
+            );
+            assert_eq!(
+                is_printed_integer(text.as_bytes(), true),
+                unsigned,
+                "{text:?}"
+            );
+        }
     }
 }

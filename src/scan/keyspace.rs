@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::ScanError;
-use super::keys::{Target, candidates};
+use super::keys::{Target, candidates, has_candidates};
 use crate::model::check::{Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
@@ -23,13 +23,38 @@ pub struct KeyspaceCursor {
 /// One page of the walk.
 #[derive(Debug, Default)]
 pub struct KeyspacePage {
-    /// Keys or members that could be this check's, position not yet given.
-    pub targets: Vec<Target>,
+    /// Keys or members that could be this check's.
+    pub places: Vec<Place>,
     /// Keys that fit the pattern but cannot be this check's: `user:x:profile` beside `user:7:profile`.
     pub foreign: u64,
     /// Keys that can be split in too many ways to be looked up, and keys of another type than their members
     /// need.
     pub skipped: u64,
+}
+
+/// A key, or a member of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub key: Vec<u8>,
+    pub member: Option<Vec<u8>>,
+}
+
+impl Place {
+    /// What is to be looked up, position not yet given; `None` where no id could explain it.
+    pub fn target(self, mapping: &Mapping) -> Option<Target> {
+        let candidates = candidates(mapping, &self.key, self.member.as_deref())?;
+        let id = candidates.first()?.clone();
+        Some(Target {
+            subject: Subject {
+                key: self.key,
+                member: self.member,
+                id,
+            },
+            position: Position::default(),
+            sweep_key: None,
+            candidates,
+        })
+    }
 }
 
 /// The next page; `None` when the walk is done. Pages may be empty and a key may come up twice, as SCAN
@@ -44,8 +69,10 @@ pub async fn next_keyspace_page(
             .scan_members(mapping, key, cursor.member_cursor)
             .await?;
         let mut found = KeyspacePage::default();
-        for member in &page.items {
-            sort_in(mapping, key, Some(member.as_slice()), &mut found);
+        for member in page.items {
+            let key = key.clone();
+            let member = Some(member);
+            sort_in(mapping, Place { key, member }, &mut found);
         }
         cursor.member_cursor = page.next;
         if page.next == 0 {
@@ -74,8 +101,8 @@ pub async fn next_keyspace_page(
     let mut found = KeyspacePage::default();
     match mapping.check.layout {
         Layout::KeyPerRow => {
-            for key in &page {
-                sort_in(mapping, key, None, &mut found);
+            for key in page {
+                sort_in(mapping, Place { key, member: None }, &mut found);
             }
         }
         Layout::RowPerMember(_) => {
@@ -114,19 +141,10 @@ fn fixed_key(mapping: &Mapping) -> Option<Vec<u8>> {
         .flatten()
 }
 
-fn sort_in(mapping: &Mapping, key: &[u8], member: Option<&[u8]>, page: &mut KeyspacePage) {
-    match candidates(mapping, key, member) {
+fn sort_in(mapping: &Mapping, place: Place, page: &mut KeyspacePage) {
+    match has_candidates(mapping, &place.key, place.member.as_deref()) {
         None => page.skipped += 1,
-        Some(candidates) if candidates.is_empty() => page.foreign += 1,
-        Some(candidates) => page.targets.push(Target {
-            subject: Subject {
-                key: key.to_vec(),
-                member: member.map(<[u8]>::to_vec),
-                id: candidates[0].clone(),
-            },
-            position: Position::default(),
-            sweep_key: None,
-            candidates,
-        }),
+        Some(false) => page.foreign += 1,
+        Some(true) => page.places.push(place),
     }
 }

@@ -11,7 +11,7 @@ use crate::store::mysql::MysqlError;
 use crate::store::redis::RedisError;
 
 pub use keys::{Target, candidates, lockable_keys, subject_of, target_of};
-pub use keyspace::{KeyspaceCursor, KeyspacePage, next_keyspace_page};
+pub use keyspace::{KeyspaceCursor, KeyspacePage, Place, next_keyspace_page};
 pub use look::{look, look_once};
 pub use pages::{CachedPage, Looked, PairedPage, page};
 pub use tally::Tally;

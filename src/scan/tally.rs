@@ -1,6 +1,6 @@
 //! What the rows led to, against what lies in Redis, in a megabyte whatever the data.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One bucket holds a few keys of a million, so that one key too many costs few look-ups.
@@ -55,10 +55,8 @@ impl Tally {
 
     fn hashes(&self, key: &[u8], member: Option<&[u8]>) -> [u64; 2] {
         self.lanes.each_ref().map(|lane| {
-            let mut hasher = lane.build_hasher();
             // Both say their lengths, so that no two pairs feed the hasher the same bytes.
-            (key, member).hash(&mut hasher);
-            hasher.finish()
+            lane.hash_one((key, member))
         })
     }
 

@@ -163,6 +163,18 @@ async fn mysql_stops_dies_and_keeps_its_rows() {
     }
 }
 
+/// In a shared folder the next server to start would remove them.
+#[tokio::test]
+async fn a_database_keeps_its_temporary_tables_to_itself() {
+    let server = MysqlServer::start(Flavor::MariaDb).await.unwrap();
+    let mut sql = server.connect("").await.unwrap();
+    let folder: String = sqlx::query_scalar("SELECT CAST(@@tmpdir AS CHAR)")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(server.data_dir().parent(), Some(Path::new(&folder)));
+}
+
 #[tokio::test]
 async fn mariadb_has_a_certificate_of_the_labs_making() {
     let options = MysqlOptions {

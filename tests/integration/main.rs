@@ -1,10 +1,12 @@
 //! Against real servers: started by the lab, in temporary folders, on free loopback ports.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod cache_store;
 mod demo_truth;
 mod faults;
 mod job_files;
+mod keyspace;
 mod lab_servers;
 mod promises;
 mod races;

@@ -4,6 +4,7 @@ mod killed;
 mod lease;
 mod one_key;
 mod read_only;
+mod ranges;
 mod scopes;
 mod shapes;
 mod undo;

@@ -34,7 +34,7 @@ fn every_seed(kind: Kind) {
         world.come_to_rest();
         world.audit_at_rest();
     }
-    println!("{kind:?}: {lost} values were behind after the failover, {repaired} were repaired under load");
+    eprintln!("{kind:?}: {lost} values were behind after the failover, {repaired} were repaired under load");
     assert!(lost > 0, "a simulation that loses nothing shows nothing");
     assert!(repaired > 0, "a simulation that repairs nothing shows nothing");
 }

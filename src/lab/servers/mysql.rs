@@ -272,6 +272,8 @@ impl MysqlServer {
             format!("--socket={folder}/mysql.sock"),
             format!("--pid-file={folder}/mysql.pid"),
             format!("--init-file={folder}/init.sql"),
+            // A server that starts removes the temporary tables it finds in a shared /tmp, also those of others.
+            format!("--tmpdir={folder}"),
             // The packaged default names a folder that an unpacked server does not have.
             format!("--secure-file-priv={folder}"),
             format!("--port={}", self.port),

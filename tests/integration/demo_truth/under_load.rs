@@ -10,7 +10,7 @@ use auditor::lab::app::{Load, Stock};
 use auditor::lab::servers::Flavor;
 use auditor::lab::story::Acts;
 use auditor::lab::truth::Lost;
-use auditor::lab::watch::{Violation, Writer};
+use auditor::lab::watch::Writer;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::support::auction::{Auction, Named, found};

@@ -209,7 +209,6 @@ async fn contradictions_of_the_command_line_are_refused() {
     ];
     for (arguments, says) in cases {
         let run = world.auditor(arguments);
-        println!("{arguments:?}");
         refused(&world, run, &[says]);
     }
 }

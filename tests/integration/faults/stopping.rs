@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM end a run truthfully; secrets stay where they belong.
 
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,19 +9,32 @@ use auditor::lab::servers::Flavor;
 use crate::support::shop::{CHECKS, LIMITS, profile, profile_key};
 use crate::support::{Run, World};
 
+/// A loss in a row that changed just now, so that its second look is half a minute away; the window holds
+/// no other row.
 async fn slow_shop() -> World {
     let mut world = World::start(Flavor::MariaDb).await;
     world.open_shop(40).await;
     world.set(&profile_key(3), &profile(3, 4)).await;
-    let slow = CHECKS.replace("value = \"json\"", "value = \"json\"\nsettle = \"30s\"");
+    world
+        .sql("UPDATE users SET updated_at = UTC_TIMESTAMP(6) WHERE id = 3")
+        .await;
+    let slow = CHECKS.replace(
+        "value = \"json\"",
+        "value = \"json\"\ncache_delay = \"30s\"",
+    );
     world.job_with_limits(LIMITS, &slow);
     world
 }
 
 async fn stopped_by(signal: &str) {
     let mut world = slow_shop().await;
-    let child = world.spawn(&["repair", "job.toml", "--full", "--yes"]);
-    world.has_begun().await;
+    let mut child = world.spawn(&["repair", "job.toml", "--since", "5m", "--yes"]);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("second look at 1 suspect") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+    }
     let sent = Instant::now();
     assert!(
         Command::new("kill")
@@ -54,6 +68,7 @@ async fn stopped_by(signal: &str) {
             .contains("stopped"),
         "{profile_check}"
     );
+    assert_eq!(profile_check["coverage"]["unknown"], 1, "{profile_check}");
     assert!(run.stdout.contains("partial"), "{}", run.stdout);
     assert_eq!(world.get(&profile_key(3)).await.unwrap(), profile(3, 4));
     assert!(

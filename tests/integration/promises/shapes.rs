@@ -106,28 +106,19 @@ async fn every_shape_is_found_and_repaired() {
             "lost-expiry cart:12:a confirmed",
             "missing-key motto:Anna confirmed",
             "missing-key stock ef confirmed",
-            "orphan-key motto:anna confirmed",
-            "orphan-key stock aB confirmed",
             "value-mismatch cart:1:b:c confirmed",
             "value-mismatch stock cd confirmed",
         ]
     );
-    let repaired = world.repair_full().expect(1);
+    // `motto:anna` and `aB` are what the database takes for Anna and Ab: not this check's, and left alone.
+    let repaired = world.repair_full().expect(0);
     let unrepaired: Vec<String> = repaired
         .report()
         .lines()
         .into_iter()
         .filter(|l| !l.contains("applied"))
         .collect();
-    assert_eq!(
-        unrepaired.len(),
-        1,
-        "only what repair_orphans leaves: {unrepaired:?}"
-    );
-    assert!(
-        unrepaired[0].starts_with("orphan-key motto:anna"),
-        "{unrepaired:?}"
-    );
+    assert_eq!(unrepaired, Vec::<String>::new());
     assert_eq!(world.get("cart:1:b:c").await.unwrap(), "6");
     let kept: i64 = world.redis(&["TTL", "cart:1:b:c"]).await;
     assert!(
@@ -138,7 +129,7 @@ async fn every_shape_is_found_and_repaired() {
     assert!((3_000..=3_600).contains(&set), "an hour: {set}");
     assert_eq!(world.redis::<String>(&["HGET", "stock", "cd"]).await, "2");
     assert_eq!(world.redis::<String>(&["HGET", "stock", "ef"]).await, "3");
-    assert_eq!(world.redis::<i64>(&["HEXISTS", "stock", "aB"]).await, 0);
+    assert_eq!(world.redis::<i64>(&["HEXISTS", "stock", "aB"]).await, 1);
     assert_eq!(world.get("motto:Anna").await.unwrap(), "carpe diem");
     assert_eq!(world.redis::<i64>(&["TTL", "motto:Anna"]).await, -1);
     // The expiry that was set is taken off again, and what was created goes.

@@ -1,5 +1,7 @@
 //! A failover in the middle of a run: of a scan, and of a repair.
 
+use std::path::PathBuf;
+
 use auditor::lab::proxy::Proxy;
 use auditor::lab::servers::{Flavor, RedisServer};
 use auditor::lab::wait;
@@ -54,26 +56,31 @@ fn start(world: &World, port: u16, arguments: &[&str]) -> std::process::Child {
         .env("MYSQL_URL", world.mysql.url(DATABASE))
         .env("REDIS_URL", format!("redis://127.0.0.1:{port}"))
         .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
+        .stderr(std::fs::File::create(said(world)).unwrap());
     command.spawn().unwrap()
 }
 
 async fn ended(world: &World, child: std::process::Child) -> Run {
     let output = tokio::task::spawn_blocking(move || child.wait_with_output());
-    Run::of(output.await.unwrap().unwrap(), world.folder.path())
+    let mut output = output.await.unwrap().unwrap();
+    output.stderr = std::fs::read(said(world)).unwrap();
+    Run::of(output, world.folder.path())
 }
 
-/// How often `command` has been called on this server.
-async fn calls(server: &RedisServer, command: &str) -> u64 {
-    let answer = server.command(&["INFO", "commandstats"]).await;
-    let Ok(redis::Value::BulkString(text)) = answer else {
-        return 0;
-    };
-    let text = String::from_utf8(text).unwrap();
-    let name = format!("cmdstat_{command}:calls=");
-    text.lines()
-        .find_map(|line| line.strip_prefix(&name)?.split(',').next()?.parse().ok())
-        .unwrap_or(0)
+/// The file that the program's standard error goes to.
+fn said(world: &World) -> PathBuf {
+    world.folder.path().join("stderr")
+}
+
+/// The program has said all of `words` in one line.
+async fn says(world: &World, words: &[&str]) {
+    wait::until(format!("it says {words:?}"), LIMIT, async || {
+        let text = std::fs::read_to_string(said(world)).unwrap_or_default();
+        text.lines()
+            .any(|line| words.iter().all(|word| line.contains(word)))
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -86,12 +93,7 @@ async fn a_failover_in_the_middle_of_a_scan_begins_it_again_on_the_new_master() 
     let proxy = Proxy::start(world.redis.port()).await.unwrap();
     let arguments = ["scan", "job.toml", "--full"];
     let child = start(&world, proxy.port(), &arguments);
-    // The sweep's read and both of the first look: now it waits for the second.
-    wait::until("the first look was taken", LIMIT, async || {
-        calls(&world.redis, "mget").await >= 3
-    })
-    .await
-    .unwrap();
+    says(&world, &["second look at"]).await;
     // What the old master had right is lost with it; what it had wrong is right on the new one.
     let promoted = &world.replicas[0];
     for words in [
@@ -133,12 +135,8 @@ async fn a_check_that_was_whole_before_the_failover_is_looked_at_again() {
     std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
     let proxy = Proxy::start(world.redis.port()).await.unwrap();
     let child = start(&world, proxy.port(), &["scan", "job.toml", "--full"]);
-    // Two for the names, which all are right, and three for the profiles, of which one waits.
-    wait::until("the first look was taken", LIMIT, async || {
-        calls(&world.redis, "mget").await >= 5
-    })
-    .await
-    .unwrap();
+    // The profiles wait within their control sample, so it is the names whose sweep is done.
+    says(&world, &[" done ", "stage=\"sweep\""]).await;
     let promoted = &world.replicas[0];
     for words in [
         &["REPLICAOF", "NO", "ONE"][..],

@@ -21,23 +21,23 @@ use uuid::Uuid;
 
 use crate::support::{DATABASE, World};
 
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// One check of a job, with everything that looks at it.
-pub struct Hands {
-    pub job: Job,
-    pub mapping: Arc<Mapping>,
-    pub judge: Judge,
-    pub source: Mysql,
-    pub source_identity: SourceIdentity,
-    pub cache: Redis,
-    pub pinned: NodeIdentity,
+pub(super) struct Hands {
+    pub(super) job: Job,
+    pub(super) mapping: Arc<Mapping>,
+    pub(super) judge: Judge,
+    pub(super) source: Mysql,
+    pub(super) source_identity: SourceIdentity,
+    pub(super) cache: Redis,
+    pub(super) pinned: NodeIdentity,
     output: PathBuf,
 }
 
 impl Hands {
     /// The first check of `checks`.
-    pub async fn of(world: &World, checks: &str) -> Self {
+    pub(super) async fn of(world: &World, checks: &str) -> Self {
         let path = world.job(checks);
         let (mysql, redis) = (world.mysql.url(DATABASE), world.redis.url());
         let job = job::load(&path, &|name| match name {
@@ -68,7 +68,7 @@ impl Hands {
     }
 
     /// What the sweep would lead to: every row's key.
-    pub async fn targets(&self) -> Vec<Target> {
+    pub(super) async fn targets(&self) -> Vec<Target> {
         let paired = page(
             &self.source,
             &self.cache,
@@ -84,18 +84,18 @@ impl Hands {
             .collect()
     }
 
-    pub async fn look(&self, target: &Target) -> Look {
+    pub(super) async fn look(&self, target: &Target) -> Look {
         let looks = look(&self.source, &self.cache, &self.mapping, &[target]).await;
         looks.unwrap().remove(0)
     }
 
-    pub fn decide(&self, looks: &[Look]) -> Decision {
+    pub(super) fn decide(&self, looks: &[Look]) -> Decision {
         let timing = timing_of(&self.mapping.check, self.job.limits.commit_margin);
         decide(&self.judge, looks, &self.source_identity, timing)
     }
 
     /// Every row's key to which the rules object now, as if it had just been confirmed.
-    pub async fn confirmed(&self) -> Vec<Repairable> {
+    pub(super) async fn confirmed(&self) -> Vec<Repairable> {
         let mut items = Vec::new();
         for target in self.targets().await {
             let look = self.look(&target).await;
@@ -113,7 +113,7 @@ impl Hands {
     }
 
     /// The one who writes, through the Redis at `port`: the server's own, or a proxy's.
-    pub async fn applier(&self, port: u16, min_replicas: u32) -> (Applier, Journal) {
+    pub(super) async fn applier(&self, port: u16, min_replicas: u32) -> (Applier, Journal) {
         let spec = RedisSpec {
             endpoint: Endpoint::Tcp {
                 host: "127.0.0.1".into(),
@@ -142,17 +142,21 @@ impl Hands {
         (applier, Journal(folder.path().join("undo.jsonl")))
     }
 
-    pub async fn apply(&self, applier: &mut Applier, items: &[Repairable]) -> Vec<StepOutcome> {
+    pub(super) async fn apply(
+        &self,
+        applier: &mut Applier,
+        items: &[Repairable],
+    ) -> Vec<StepOutcome> {
         applier.apply(&self.mapping, &self.judge, items).await
     }
 }
 
 /// The file in which the one who writes says first what it is about to do.
-pub struct Journal(PathBuf);
+pub(super) struct Journal(PathBuf);
 
 impl Journal {
     /// The last look has been taken, and the write is next.
-    pub async fn is_written(&self) {
+    pub(super) async fn is_written(&self) {
         wait::until("the journal has a record", LIMIT, async || {
             std::fs::read_to_string(&self.0).is_ok_and(|text| text.lines().count() >= 2)
         })
@@ -161,12 +165,12 @@ impl Journal {
     }
 }
 
-pub fn kinds(outcomes: &[StepOutcome]) -> Vec<OutcomeKind> {
+pub(super) fn kinds(outcomes: &[StepOutcome]) -> Vec<OutcomeKind> {
     outcomes.iter().map(|outcome| outcome.kind).collect()
 }
 
 /// A client of this Redis waits: its write is held back by `CLIENT PAUSE`.
-pub async fn is_held_back(world: &World) {
+pub(super) async fn is_held_back(world: &World) {
     wait::until("a write is held back", LIMIT, async || {
         let blocked = world.redis.info("blocked_clients").await;
         blocked.is_ok_and(|count| count.is_some_and(|count| count != "0"))

@@ -8,7 +8,7 @@ use sqlx::Executor;
 use super::hands::{Hands, is_held_back, kinds};
 use crate::support::{DATABASE, World};
 
-pub const BALANCE: &str = r#"
+pub(super) const BALANCE: &str = r#"
 [[cache]]
 name = "balance"
 key = "user:{id}:balance"
@@ -25,7 +25,7 @@ guard = "row-lock"
 const BOTH: [Flavor; 2] = [Flavor::MariaDb, Flavor::MySql];
 
 /// Users 1, 2, … with these balances, changed long ago; Redis says 100 for each.
-pub async fn world_of(flavor: Flavor, balances: &[i64]) -> World {
+pub(super) async fn world_of(flavor: Flavor, balances: &[i64]) -> World {
     let mut world = World::start(flavor).await;
     world
         .sql("CREATE TABLE users (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL, updated_at DATETIME(6) NOT NULL)")

@@ -1,4 +1,4 @@
-//! The other direction of a sweep: what lies in Redis that no row explains.
+//! The other direction of a sweep: what lies in Redis that no row led to.
 
 use std::sync::Arc;
 
@@ -10,7 +10,11 @@ use super::sweep::{BATCH_TARGETS, Batch, send_full, still_the_same_node};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
-use crate::scan::{KeyspaceCursor, Tally, Target, look, next_keyspace_page};
+use crate::scan::{KeyspaceCursor, Place, Tally, Target, look, next_keyspace_page};
+
+/// Pages of a walk between two proofs that it is still the same node: asking costs about as much as a page.
+/// Nothing is concluded from a walk before a proof that follows it.
+const PAGES_PER_PROOF: u64 = 50;
 
 /// Keys that a page of SCAN walks over, whatever of them fits: what it costs the server.
 const WALKED: usize = 1_000;
@@ -39,12 +43,10 @@ pub(super) async fn sweep_keyspace(
         } else {
             // The first walk has counted what cannot be looked up.
             let mut recounted = Coverage::default();
-            let is_uneven = |target: &Target| {
-                let member = target.subject.member.as_deref();
-                tally.is_uneven_at(&target.subject.key, member)
-            };
+            let is_uneven = |p: &Place| tally.is_uneven_at(&p.key, p.member.as_deref());
             look_up(check, slice, batches, &mut batch, &mut recounted, is_uneven).await?;
             counts.suspect += recounted.suspect;
+            counts.foreign = recounted.foreign;
         }
     }
     let _ = batches.send(batch).await;
@@ -58,18 +60,23 @@ async fn reconcile(
     counts: &mut Coverage,
 ) -> Result<bool, RunError> {
     let mut cursor = KeyspaceCursor::default();
+    let mut pages = 0_u64;
     while !check.stop.is_requested() {
         let Some(found) =
             next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
         else {
+            still_the_same_node(check).await?;
             return Ok(true);
         };
-        check.pacer.take(found.targets.len().max(WALKED)).await;
-        still_the_same_node(check).await?;
+        check.pacer.take(found.places.len().max(WALKED)).await;
+        pages += 1;
+        if pages.is_multiple_of(PAGES_PER_PROOF) {
+            still_the_same_node(check).await?;
+        }
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
-        for target in &found.targets {
-            tally.subtract(&target.subject.key, target.subject.member.as_deref());
+        for place in &found.places {
+            tally.subtract(&place.key, place.member.as_deref());
         }
     }
     Ok(false)
@@ -82,23 +89,32 @@ async fn look_up(
     batches: &mpsc::Sender<Batch>,
     batch: &mut Batch,
     counts: &mut Coverage,
-    is_wanted: impl Fn(&Target) -> bool,
+    is_wanted: impl Fn(&Place) -> bool,
 ) -> Result<(), RunError> {
     let mut cursor = KeyspaceCursor::default();
-    let mut ordinal = 0;
+    let (mut ordinal, mut pages) = (0, 0_u64);
     while !check.stop.is_requested() {
-        let Some(mut found) =
+        let Some(found) =
             next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
         else {
+            still_the_same_node(check).await?;
             batch.slices_done.push((slice, ordinal));
             break;
         };
-        check.pacer.take(found.targets.len().max(WALKED)).await;
-        still_the_same_node(check).await?;
+        check.pacer.take(found.places.len().max(WALKED)).await;
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
-        found.targets.retain(&is_wanted);
-        let unexplained = unexplained(check, found.targets).await?;
+        let wanted: Vec<Target> = found
+            .places
+            .into_iter()
+            .filter(|place| is_wanted(place))
+            .filter_map(|place| place.target(&check.mapping))
+            .collect();
+        pages += 1;
+        if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
+            still_the_same_node(check).await?;
+        }
+        let unexplained = unexplained(check, wanted).await?;
         for mut target in unexplained.targets {
             target.position = Position { slice, ordinal };
             ordinal += 1;
