@@ -120,8 +120,13 @@ async fn old_reports_go_unless_they_say_something() {
         .expect(0)
         .report()
         .folder;
-    let clean: Vec<_> = (0..3).map(|_| world.auditor(&look).expect(0).report().folder).collect();
+    let clean: Vec<_> = (0..3)
+        .map(|_| world.auditor(&look).expect(0).report().folder)
+        .collect();
     let is_kept: Vec<bool> = clean.iter().map(|folder| folder.exists()).collect();
     assert_eq!(is_kept, [false, true, true], "the newest two");
-    assert!(found.exists() && repaired.exists(), "findings and journals are for people to remove");
+    assert!(
+        found.exists() && repaired.exists(),
+        "findings and journals are for people to remove"
+    );
 }
