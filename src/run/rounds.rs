@@ -73,7 +73,12 @@ impl Rounds<'_> {
                 }
             }
             let moved = has_moved(&stores).await;
-            if (again.is_empty() && moved.is_none()) || self.stop.is_requested() {
+            if self.stop.is_requested() {
+                let why = "it was to begin again, and the run was stopped";
+                again.iter().for_each(|plan| self.leave(plan, why));
+                break;
+            }
+            if again.is_empty() && moved.is_none() {
                 break;
             }
             if attempt + 1 == ATTEMPTS {

@@ -28,7 +28,9 @@ async fn slow_shop() -> World {
 
 async fn stopped_by(signal: &str) {
     let mut world = slow_shop().await;
-    let mut child = world.spawn(&["repair", "job.toml", "--since", "5m", "--yes"]);
+    let mut child = world.spawn(&[
+        "repair", "job.toml", "--since", "5m", "--only", "profile", "--yes",
+    ]);
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("second look at 1 suspect") {

@@ -7,7 +7,7 @@ use auditor::lab::wait;
 
 use super::killed::kill_after;
 use crate::support::monitor::Monitor;
-use crate::support::shop::{CHECKS, LIMITS, balance_key, profile, profile_key};
+use crate::support::shop::{CHECKS, LIMITS, balance_key, profile, profile_key, snapshot};
 use crate::support::{Run, World};
 
 /// A hash, a sorted set and a set beside the shop's strings.
@@ -114,40 +114,6 @@ async fn damage(world: &mut World) {
     world.redis::<()>(&["ZREM", "closing", "2"]).await;
     world.redis::<()>(&["SREM", "open", "1"]).await;
     world.redis::<()>(&["SADD", "open", "3"]).await;
-}
-
-/// Every key with its type, content and expiry.
-async fn snapshot(world: &mut World) -> Vec<String> {
-    let mut keys: Vec<String> = world.redis(&["KEYS", "*"]).await;
-    keys.sort();
-    let mut all = Vec::new();
-    for key in keys {
-        let kind: String = world.redis(&["TYPE", &key]).await;
-        let expiry: i64 = world.redis(&["PEXPIRETIME", &key]).await;
-        let content = match kind.as_str() {
-            "string" => vec![world.get(&key).await.unwrap()],
-            "hash" => {
-                let fields: std::collections::BTreeMap<String, String> =
-                    world.redis(&["HGETALL", &key]).await;
-                fields
-                    .into_iter()
-                    .map(|(name, value)| format!("{name}={value}"))
-                    .collect()
-            }
-            "zset" => {
-                world
-                    .redis(&["ZRANGE", &key, "0", "-1", "WITHSCORES"])
-                    .await
-            }
-            _ => {
-                let mut members: Vec<String> = world.redis(&["SMEMBERS", &key]).await;
-                members.sort();
-                members
-            }
-        };
-        all.push(format!("{key} {kind} {expiry} {content:?}"));
-    }
-    all
 }
 
 fn run_id(run: &Run) -> String {

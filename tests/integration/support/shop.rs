@@ -88,3 +88,37 @@ pub fn profile(id: u32, version: u32) -> String {
     };
     format!(r#"{{"version":{version},"name":"{name}","secret":"hush","lastSeen":7}}"#)
 }
+
+/// Every key with its type, content and expiry.
+pub async fn snapshot(world: &mut World) -> Vec<String> {
+    let mut keys: Vec<String> = world.redis(&["KEYS", "*"]).await;
+    keys.sort();
+    let mut all = Vec::new();
+    for key in keys {
+        let kind: String = world.redis(&["TYPE", &key]).await;
+        let expiry: i64 = world.redis(&["PEXPIRETIME", &key]).await;
+        let content = match kind.as_str() {
+            "string" => vec![world.get(&key).await.unwrap()],
+            "hash" => {
+                let fields: std::collections::BTreeMap<String, String> =
+                    world.redis(&["HGETALL", &key]).await;
+                fields
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect()
+            }
+            "zset" => {
+                world
+                    .redis(&["ZRANGE", &key, "0", "-1", "WITHSCORES"])
+                    .await
+            }
+            _ => {
+                let mut members: Vec<String> = world.redis(&["SMEMBERS", &key]).await;
+                members.sort();
+                members
+            }
+        };
+        all.push(format!("{key} {kind} {expiry} {content:?}"));
+    }
+    all
+}
