@@ -4,6 +4,7 @@
 
 mod cache_store;
 mod demo_truth;
+mod example_jobs;
 mod faults;
 mod job_files;
 mod keyspace;
