@@ -9,6 +9,7 @@ use auditor::lab::story::Acts;
 
 use crate::support::auction::{Auction, found};
 
+mod statements;
 mod under_load;
 
 /// Everything that this application can lose, by check and rule.
