@@ -4,6 +4,7 @@
 //! (row lock) → guarded scripts on one connection → WAIT on that connection → what got no answer is read
 //! again. Nothing is ever written twice without a new judgement.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct ApplyLimits {
     /// Replicas that must be online before, and acknowledge after, every batch.
     pub min_replicas: u32,
     pub max_repairs: u64,
+    /// A lock on one of several primaries holds back no writer on the others.
+    pub is_multi_primary: bool,
     pub max_invalidations_per_second: Rate,
 }
 
@@ -89,6 +92,8 @@ pub struct Applier {
     pub(super) last_deadline: Micros,
     /// The connection was lost with a batch on it, whose WAIT can no longer be asked for.
     pub(super) lost_connection: bool,
+    /// Journal records of writes that got no answer.
+    pub(super) unanswered: HashSet<u64>,
     stopped: Option<String>,
 }
 
@@ -102,7 +107,7 @@ pub(super) struct Ready<'a> {
     pub(super) rows: Vec<SweepKey>,
     state: CachedState,
     whole: Option<WholeHash>,
-    sequence: u64,
+    pub(super) sequence: u64,
 }
 
 impl Applier {
@@ -133,6 +138,7 @@ impl Applier {
             next_invalidation: Instant::now(),
             last_deadline: Micros(0),
             lost_connection: false,
+            unanswered: HashSet::new(),
             stopped: None,
         }
     }
@@ -360,9 +366,13 @@ impl Applier {
             .iter()
             .map(|r| {
                 let outcome = outcomes[r.at].as_ref();
+                // What got no answer and is not right now may have been written all the same.
+                let is_known = |o: &&StepOutcome| {
+                    o.kind == OutcomeKind::Applied || !self.unanswered.contains(&r.sequence)
+                };
                 UndoOutcome {
                     sequence: r.sequence,
-                    outcome: outcome.map(|o| o.kind),
+                    outcome: outcome.filter(is_known).map(|o| o.kind),
                     reason: outcome.map(|o| o.reason.clone()).unwrap_or_default(),
                     at,
                 }

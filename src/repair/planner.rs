@@ -68,14 +68,11 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the judged bytes hold a version or a directed field that could be read.
+    /// Whether the judged bytes hold a version, or a directed field that the write moves on.
     pub(super) fn holds_direction(&self) -> bool {
         let is_read = |field: &FieldCase| {
-            field.is_directed
-                && !matches!(
-                    field.comparison,
-                    Comparison::Undecodable(_) | Comparison::Differs
-                )
+            // A field that is equal may be so again after what lies beside it went there and back.
+            field.is_directed && field.comparison == Comparison::Behind
         };
         let tokens = self.judge.tokens(&self.state.cached).unwrap_or_default();
         let offset = usize::from(self.case.version.is_some());
@@ -196,6 +193,12 @@ impl Planner<'_> {
                 }
             };
             return Ok((Remedy::Overwrite, write, false));
+        }
+        let is_document = self.check.value == ValueKind::Hash || self.is_document();
+        if is_document && !self.check.ignore.is_empty() {
+            return Err(Refusal::Document(
+                "members that nobody mapped (`ignore`) would be missing from it".to_owned(),
+            ));
         }
         if self.check.value == ValueKind::Hash {
             let mut fields = Vec::new();

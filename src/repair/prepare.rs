@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::apply::{Repairable, StepOutcome};
 use super::plan::{PlannedStep, plan_step};
+use crate::model::check::Locator;
 use crate::model::check::Writes;
 use crate::model::finding::{OutcomeKind, Remedy};
 use crate::model::mapping::Mapping;
-use crate::model::observation::Look;
+use crate::model::observation::{Cached, Look};
 use crate::rules::Judge;
 use crate::rules::fingerprint;
 
@@ -39,6 +40,9 @@ pub fn prepare(
     }
     if !look.counts() || look.after.cached != judged.after.cached {
         return lost("Redis changed while it was being read");
+    }
+    if whole.is_some_and(|whole| !is_same_hash(mapping, &judged.after.cached, whole)) {
+        return lost("Redis changed while its hash was read whole");
     }
     let row = look.row.as_ref().map(|r| r.as_ref());
     let suspects = judge.suspects(row, &judged.after);
@@ -70,4 +74,23 @@ pub fn prepare(
         ));
     }
     Ok(step)
+}
+
+/// Whether the hash, read whole a moment later, still holds the fields that were judged: a deletion is guarded by
+/// all of it.
+fn is_same_hash(mapping: &Mapping, judged: &Cached, whole: &[(Bytes, Bytes)]) -> bool {
+    let Cached::Fields(values) = judged else {
+        return true;
+    };
+    let check = &mapping.check;
+    let version = check.version.iter().map(|version| &version.cache);
+    let names = version.chain(check.fields.iter().map(|field| &field.cache));
+    let names = names.filter_map(|locator| match locator {
+        Locator::HashField(name) => Some(name),
+        _ => None,
+    });
+    names.zip(values).all(|(name, value)| {
+        let now = whole.iter().find(|(n, _)| n.as_ref() == name.as_slice());
+        now.map(|(_, value)| value) == value.as_ref()
+    })
 }

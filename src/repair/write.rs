@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::apply::{Applier, Ready, StepOutcome};
+use crate::model::check::Source;
 use crate::model::finding::OutcomeKind;
 use crate::model::mapping::Mapping;
 use crate::model::observation::Look;
@@ -68,6 +69,17 @@ impl Applier {
         let (group, rowless): (Vec<&Ready<'_>>, Vec<&Ready<'_>>) =
             group.into_iter().partition(|r| !r.rows.is_empty());
         self.refuse(&rowless, outcomes, "no row could be locked for it");
+        if self.limits.is_multi_primary {
+            let why = "it needs a row lock, and this MySQL takes writes on several primaries";
+            return self.refuse(&group, outcomes, why);
+        }
+        // The place of an absent row is locked in its own table only.
+        let is_custom = matches!(mapping.check.source, Source::Sql { .. });
+        let (absent, group): (Vec<&Ready<'_>>, Vec<&Ready<'_>>) = group
+            .into_iter()
+            .partition(|r| is_custom && r.fingerprint.is_none());
+        let why = "there is no row, and a custom SELECT cannot lock the place of one";
+        self.refuse(&absent, outcomes, why);
         self.write_rows(mapping, &group, outcomes).await;
     }
 
@@ -98,6 +110,15 @@ impl Applier {
             Err(fault) => return self.refuse(group, outcomes, &fault.to_string()),
         };
         let locked_at = Instant::now();
+        if group
+            .iter()
+            .any(|r| r.item.look.source != lock.witnessed.source)
+        {
+            let _ = lock.release().await;
+            let why =
+                "the rows were locked on another MySQL server than the one that was judged by";
+            return self.refuse(group, outcomes, why);
+        }
         let mut prints = std::collections::HashMap::new();
         for row in lock.witnessed.rows.iter() {
             if let Some(subject) = subject_of(mapping, row) {
@@ -260,6 +281,7 @@ impl Applier {
         }
         for (at, ready) in open.iter().enumerate() {
             let look = looks.as_ref().ok().map(|l| &l[at]);
+            self.unanswered.insert(ready.sequence);
             outcomes[ready.at] = Some(read_again(judge, ready, look));
         }
     }

@@ -6,7 +6,7 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::cell::escape_id;
-use crate::model::finding::{Finding, OutcomeKind, Severity};
+use crate::model::finding::{Finding, Severity};
 use crate::model::time::Micros;
 
 /// An unbroken run of confirmed findings of one rule of one check.
@@ -113,10 +113,7 @@ impl OpenRange {
 
     fn absorb(&mut self, finding: &Finding, promoted_at: Option<Micros>) {
         self.severity = self.severity.max(finding.suspect.severity);
-        self.last_is_repaired &= matches!(
-            finding.outcome,
-            Some(OutcomeKind::Applied | OutcomeKind::AlreadyRight)
-        );
+        self.last_is_repaired &= finding.settled_at.is_some();
         if let Some(at) = finding.changed_at {
             let (first, last) = self.changed.unwrap_or((at, at));
             self.changed = Some((first.min(at), last.max(at)));

@@ -224,7 +224,12 @@ fn give_up(judge: &Judge, looks: &[Look], pinned_source: &SourceIdentity) -> Dec
     let always_moved = looks.windows(2).all(|pair| {
         pair[0].after.cached != pair[1].before.cached || !pair[0].counts() || !pair[1].counts()
     });
-    let verdict = if always_moved && !is_from_elsewhere {
+    let objects = |look: &Look| {
+        let row = look.row.as_ref().map(|r| r.as_ref());
+        !judge.suspects(row, &look.before).is_empty()
+            && !judge.suspects(row, &look.after).is_empty()
+    };
+    let verdict = if always_moved && !is_from_elsewhere && looks.iter().all(objects) {
         Verdict::Hot
     } else {
         Verdict::Unknown

@@ -2,6 +2,7 @@
 //! order throughout.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -99,6 +100,9 @@ async fn sweep(
             Ok(counts)
         }
         Scope::Targets(targets) => {
+            check
+                .observed
+                .fetch_add(targets.len() as u64, Ordering::Relaxed);
             for group in targets.chunks(BATCH_TARGETS) {
                 let batch = Batch {
                     targets: group.to_vec(),

@@ -23,14 +23,14 @@ use super::scope::scope_of;
 use super::show::Shown;
 use super::sink::{Sink, report};
 use super::stop::Stop;
-use super::targets::{earlier_targets, one_target};
+use super::targets::{earlier_run, earlier_targets, one_target};
 use crate::job::{self, Job};
 use crate::model::check::CacheCheck;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::{WindowText, Zone};
-use crate::report::{RunFolder, prune, write_json, write_text};
+use crate::report::{EarlierRun, RunFolder, prune, write_json, write_text};
 
 /// Looks and reports; writes to no store.
 pub(super) async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
@@ -128,7 +128,15 @@ async fn run_with(
     let stop = Stop::watching(console.stop.clone(), budget);
     let runs = check_runs(&job, &opened, &mappings, window, &stop, console);
     let mut ledger = Ledger::default();
-    let plans = plans_of(request, &job, &runs, window, &mut ledger)?;
+    let earlier = earlier_run(request, &job)?;
+    if earlier
+        .as_ref()
+        .is_some_and(|e| e.verdict == RunVerdict::Partial.name())
+    {
+        let why = "the run named by --from was partial, and only what it found was looked at";
+        ledger.partial.push(why.to_owned());
+    }
+    let plans = plans_of(request, earlier.as_ref(), &runs, window, &mut ledger)?;
 
     let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7())
         .map_err(|e| RunError::BadRequest(e.to_string()))?;
@@ -167,6 +175,7 @@ async fn run_with(
         stores,
         started,
         mappings: &mappings,
+        from_run: earlier.and_then(|e| Uuid::parse_str(&e.run_id).ok()),
     };
     close(closing, ledger, mending, sink, &folder, &stop, console).await
 }
@@ -302,7 +311,7 @@ pub(super) struct Plan {
 
 fn plans_of(
     request: &ScanRequest,
-    job: &Job,
+    earlier: Option<&EarlierRun>,
     runs: &[CheckRun],
     window: Option<TimeWindow>,
     ledger: &mut Ledger,
@@ -317,8 +326,9 @@ fn plans_of(
                 Some(target) => Ok(Scope::Targets(vec![target])),
                 None => continue,
             },
-            Asked::EarlierRun(run, _) => {
-                Ok(Scope::Targets(earlier_targets(request, run, job, check)?))
+            Asked::EarlierRun(..) => {
+                let earlier = earlier.expect("it was read before the checks");
+                Ok(Scope::Targets(earlier_targets(earlier, check)?))
             }
         };
         match scope {

@@ -33,6 +33,8 @@ pub(super) struct Closing<'a> {
     pub stores: Stores,
     pub started: (Micros, Instant),
     pub mappings: &'a [Arc<Mapping>],
+    /// The run whose findings were judged again.
+    pub from_run: Option<Uuid>,
 }
 
 pub(super) async fn record_of(
@@ -80,7 +82,7 @@ pub(super) async fn record_of(
         arguments: closing.request.arguments.clone(),
         is_dry_run: closing.mode == Mode::DryRun,
         resumes: None,
-        from_run: None,
+        from_run: closing.from_run,
         started_at: closing.started.0,
         finished_at: Micros::now(),
         is_full: matches!(closing.request.scope, super::request::Scope::Full(_)),

@@ -48,6 +48,7 @@ pub(super) async fn start_applier(
 ) -> Result<Applier, RunError> {
     let limits = ApplyLimits {
         min_replicas: fence_replicas(job, opened),
+        is_multi_primary: opened.source.is_multi_primary,
         max_repairs: max_repairs.unwrap_or(job.limits.max_repairs),
         max_invalidations_per_second: job.limits.max_invalidations_per_second,
     };

@@ -2,12 +2,12 @@
 
 use super::RunError;
 use super::check::CheckRun;
-use super::request::{ScanRequest, Target as Asked};
+use super::request::{ScanRequest, Scope, Target as Asked};
 use crate::job::Job;
 use crate::model::check::Layout;
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
-use crate::report::{EarlierRun, FindingsReader, find_run};
+use crate::report::{EarlierRun, FindingsReader, ReportError, find_run};
 use crate::scan::{Target, candidates};
 
 /// The target of `--key` or `--id` in this check; `None`: the key is not this check's.
@@ -77,15 +77,14 @@ fn by_id(mapping: &Mapping, id: &[Vec<u8>]) -> Result<Target, RunError> {
         })
 }
 
-/// What an earlier run confirmed, found hot or left unknown in this check, in its order. Another config
-/// hash is refused: its ids may mean something else.
-pub(super) fn earlier_targets(
+/// The run that `--from` names. Another config hash is refused: its ids may mean something else.
+pub(super) fn earlier_run(
     request: &ScanRequest,
-    run: &str,
     job: &Job,
-    check: &CheckRun,
-) -> Result<Vec<Target>, RunError> {
-    let bad = |e: crate::report::ReportError| RunError::BadRequest(e.to_string());
+) -> Result<Option<EarlierRun>, RunError> {
+    let Scope::EarlierRun(run, _) = &request.scope else {
+        return Ok(None);
+    };
     let folder = find_run(&request.output, &job.name, run).map_err(bad)?;
     let earlier = EarlierRun::read(&folder).map_err(bad)?;
     if earlier.config_hash != job.config_hash {
@@ -94,9 +93,17 @@ pub(super) fn earlier_targets(
             earlier.run_id
         )));
     }
+    Ok(Some(earlier))
+}
+
+/// What an earlier run confirmed, found hot or left unknown in this check, in its order.
+pub(super) fn earlier_targets(
+    earlier: &EarlierRun,
+    check: &CheckRun,
+) -> Result<Vec<Target>, RunError> {
     let mut targets = Vec::new();
     let mut last: Option<Subject> = None;
-    for finding in FindingsReader::open(&folder).map_err(bad)? {
+    for finding in FindingsReader::open(&earlier.folder).map_err(bad)? {
         let finding = finding.map_err(bad)?;
         if finding.check != check.name() || finding.verdict == "transient" {
             continue;
@@ -116,7 +123,13 @@ pub(super) fn earlier_targets(
         };
         let Subject { key, member, .. } = as_reported.subject.clone();
         // A key that can be split in too many ways is looked up by the id that was reported.
-        targets.push(target(&check.mapping, key, member).unwrap_or(as_reported));
+        let mut target = target(&check.mapping, key, member).unwrap_or(as_reported);
+        target.position.ordinal = 2 * targets.len() as u64;
+        targets.push(target);
     }
     Ok(targets)
+}
+
+fn bad(fault: ReportError) -> RunError {
+    RunError::BadRequest(fault.to_string())
 }

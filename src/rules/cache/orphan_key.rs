@@ -33,7 +33,9 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {
     let is_unexplained = matches!(case.meaning, RowMeaning::None | RowMeaning::Excluded);
-    let is_orphan = case.presence == Presence::Present && is_unexplained;
+    // Where the cache may be ahead, its row may still be on its way.
+    let is_early = case.meaning == RowMeaning::None && case.mapping.check.ahead_ok;
+    let is_orphan = case.presence == Presence::Present && is_unexplained && !is_early;
     is_orphan
         .then(|| RULE.suspect_key(Direction::Undirected))
         .into_iter()
@@ -77,5 +79,19 @@ mod tests {
             &[ColumnType::Text],
         );
         assert_eq!(found(&judge, None, &hash(&[None])), [(RULE.id.0, None)]);
+    }
+
+    #[test]
+    fn where_the_cache_may_be_ahead_its_row_may_be_on_its_way() {
+        let spec = CacheCheck {
+            ahead_ok: true,
+            ..check(ValueKind::String, vec![field(Locator::Whole, "name")])
+        };
+        let judge = judge(spec, &[ColumnType::Text]);
+        assert_eq!(found(&judge, None, &value("Ann")), []);
+        assert_eq!(
+            found(&judge, Some(&excluded("2", &[Some("Ann")])), &value("Ann")),
+            [(RULE.id.0, None)]
+        );
     }
 }

@@ -125,6 +125,7 @@ impl Hands {
         let writer = Writer::connect(&spec, &self.pinned).await.unwrap();
         let lease = self.source.take_lease("races").await.unwrap().unwrap();
         let limits = ApplyLimits {
+            is_multi_primary: false,
             min_replicas,
             max_repairs: 1_000,
             max_invalidations_per_second: self.job.limits.max_invalidations_per_second,
