@@ -10,8 +10,10 @@ pub enum ColumnType {
     Decimal {
         scale: u32,
     },
-    /// FLOAT, DOUBLE.
-    Float,
+    /// FLOAT (single precision, printed with fewer digits than it holds) or DOUBLE.
+    Float {
+        is_single: bool,
+    },
     /// CHAR, VARCHAR, TEXT in any length.
     Text,
     Enum,

@@ -320,7 +320,7 @@ fn unfit_for_a_key(column: &Column) -> Option<&'static str> {
         | ColumnType::Binary
         | ColumnType::Date => None,
         ColumnType::Decimal { scale: 0 } => None,
-        ColumnType::Decimal { .. } | ColumnType::Float => {
+        ColumnType::Decimal { .. } | ColumnType::Float { .. } => {
             Some("a number with a fraction has many spellings")
         }
         ColumnType::DateTime | ColumnType::Timestamp | ColumnType::Time | ColumnType::Year => {

@@ -357,3 +357,38 @@ fn a_versioned_hash_is_known_whole_before_it_is_written() {
     let step = plan_step(&judge, &subject(None), &look, &suspects, Some(&more)).unwrap();
     assert!(matches!(&step.write, Write::DeleteHash { judged, .. } if judged.len() == 3));
 }
+
+#[test]
+fn a_document_is_not_created_without_the_members_that_nobody_mapped() {
+    let spec = CacheCheck {
+        expect_present: true,
+        expiry: Expiry::None,
+        order: Some(Order::SourceFirst),
+        ..profile()
+    };
+    let live = row("7", &[Some("Ann"), Some("5")]);
+    let judge = judge(spec, &[ColumnType::Text, INTEGER]);
+    assert!(matches!(
+        plan(&judge, Some(&live), &missing(false), None),
+        Err(Refusal::Document(_))
+    ));
+}
+
+/// `status` stays where it is while `title` goes there and back, so equal bytes would prove nothing.
+#[test]
+fn a_directed_field_that_is_equal_proves_no_order() {
+    let in_hash = |name: &str| field(Locator::HashField(name.as_bytes().to_vec()), name);
+    let mut spec = check(ValueKind::Hash, vec![in_hash("status"), in_hash("title")]);
+    spec.fields[0].states = vec!["OPEN".into(), "CLOSED".into()];
+    spec.fields[1].follows = Some(0);
+    spec.order = Some(Order::SourceFirst);
+    spec.repair = RepairMode::Overwrite;
+    let judge = judge(spec, &[ColumnType::Text, ColumnType::Text]);
+    let cached = hash(&[Some("OPEN"), Some("old")]);
+    let guard = |status: &str| {
+        let live = row("7", &[Some(status), Some("new")]);
+        plan(&judge, Some(&live), &cached, None).unwrap().guard
+    };
+    assert_eq!(guard("OPEN"), GuardKind::RowLock);
+    assert_eq!(guard("CLOSED"), GuardKind::Cas, "this write moves it on");
+}

@@ -94,3 +94,75 @@ fn is_same_hash(mapping: &Mapping, judged: &Cached, whole: &[(Bytes, Bytes)]) ->
         now.map(|(_, value)| value) == value.as_ref()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::check::*;
+    use crate::model::column::ColumnType;
+    use crate::model::identity::SourceIdentity;
+    use crate::model::observation::Subject;
+    use crate::model::time::Micros;
+    use crate::rules::testing::*;
+    use crate::scan::Target;
+
+    #[test]
+    fn a_hash_that_moved_on_before_it_was_read_whole_is_not_deleted() {
+        let locator = |name: &str| Locator::HashField(name.as_bytes().to_vec());
+        let mut spec = check(ValueKind::Hash, vec![field(locator("name"), "name")]);
+        spec.version = Some(VersionSpec {
+            cache: locator("v"),
+            column: named("version"),
+        });
+        spec.repair = RepairMode::Invalidate;
+        spec.lazy = true;
+        let judge = judge(spec, &[ColumnType::Text]);
+        let mapping = Arc::new(judge.mapping().clone());
+        let state = hash(&[Some("5"), Some("old")]);
+        let look = Look {
+            before: state.clone(),
+            after: state.clone(),
+            row: Some(row("7", &[Some("new")])),
+            source: SourceIdentity {
+                name: "primary".into(),
+                read_only: false,
+            },
+            source_time: Micros(0),
+            at: Micros(0),
+        };
+        let suspects = judge.suspects(look.row.as_ref().map(|r| r.as_ref()), &state);
+        assert!(!suspects.is_empty(), "it must be wrong to begin with");
+        let item = Repairable {
+            target: Target {
+                subject: Subject {
+                    key: b"k:7".to_vec(),
+                    member: None,
+                    id: vec![b"7".to_vec()],
+                },
+                position: crate::model::observation::Position::default(),
+                sweep_key: None,
+                candidates: Vec::new(),
+            },
+            look: look.clone(),
+            suspects,
+        };
+        let read_whole = |version: &'static str| {
+            let whole = [
+                (
+                    Bytes::from_static(b"v"),
+                    Bytes::from_static(version.as_bytes()),
+                ),
+                (Bytes::from_static(b"name"), Bytes::from_static(b"old")),
+            ];
+            prepare(&mapping, &judge, &item, &look, &look, Some(&whole))
+        };
+        assert_eq!(
+            read_whole("5").map(|step| step.remedy),
+            Ok(Remedy::Invalidate)
+        );
+        assert_eq!(
+            read_whole("10").map_err(|o| o.kind),
+            Err(OutcomeKind::LostRace)
+        );
+    }
+}

@@ -248,7 +248,7 @@ impl FieldComparer {
         content: &[u8],
         cell: &[u8],
     ) -> bool {
-        if self.locator == Locator::Score || self.column == ColumnType::Float {
+        if self.locator == Locator::Score || matches!(self.column, ColumnType::Float { .. }) {
             let double = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
             if double(content).is_some_and(|d| d.is_finite() && Some(d) == double(cell)) {
                 return true;

@@ -21,6 +21,14 @@ pub fn check_form(spec: &FieldSpec, column: &Column) -> Result<(), String> {
             form_name(form)
         ));
     }
+    let is_exact = spec.tolerance.is_none() && spec.scale.is_none();
+    if column.kind == (ColumnType::Float { is_single: true }) && form == Form::Decimal && is_exact {
+        return Err(format!(
+            "column `{}` is a FLOAT, which MySQL prints with fewer digits than it holds: say tolerance or scale, \
+             or make it a DOUBLE",
+            column.name
+        ));
+    }
     check_settings(spec, form)
 }
 
@@ -28,7 +36,7 @@ pub fn check_form(spec: &FieldSpec, column: &Column) -> Result<(), String> {
 pub(super) fn form_of(column: ColumnType) -> Option<Form> {
     match column {
         ColumnType::Integer { .. } | ColumnType::Bit | ColumnType::Year => Some(Form::Integer),
-        ColumnType::Decimal { .. } | ColumnType::Float => Some(Form::Decimal),
+        ColumnType::Decimal { .. } | ColumnType::Float { .. } => Some(Form::Decimal),
         ColumnType::Text | ColumnType::Enum | ColumnType::SetOf | ColumnType::Time => {
             Some(Form::Text)
         }
@@ -95,7 +103,12 @@ fn fits(form: Form, column: ColumnType) -> bool {
         Form::Integer | Form::Decimal => {
             matches!(
                 column,
-                C::Integer { .. } | C::Decimal { .. } | C::Float | C::Text | C::Bit | C::Year
+                C::Integer { .. }
+                    | C::Decimal { .. }
+                    | C::Float { .. }
+                    | C::Text
+                    | C::Bit
+                    | C::Year
             )
         }
         Form::Bool => {
@@ -121,7 +134,7 @@ fn type_name(column: ColumnType) -> &'static str {
     match column {
         ColumnType::Integer { .. } => "an integer",
         ColumnType::Decimal { .. } => "a decimal",
-        ColumnType::Float => "a floating-point number",
+        ColumnType::Float { .. } => "a floating-point number",
         ColumnType::Text => "text",
         ColumnType::Enum => "an ENUM",
         ColumnType::SetOf => "a SET",
@@ -151,5 +164,30 @@ fn form_name(form: Form) -> &'static str {
         Form::Json => "json",
         Form::Hex => "hex",
         Form::Base64 => "base64",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing::*;
+
+    #[test]
+    fn a_float_needs_a_tolerance_and_a_double_does_not() {
+        let column = |is_single| Column {
+            name: "rating".into(),
+            kind: ColumnType::Float { is_single },
+            nullable: true,
+            collation: None,
+            zerofill: false,
+        };
+        let exact = field(Locator::Whole, "rating");
+        let rounded = FieldSpec {
+            scale: Some(2),
+            ..exact.clone()
+        };
+        assert!(check_form(&exact, &column(true)).is_err());
+        assert_eq!(check_form(&rounded, &column(true)), Ok(()));
+        assert_eq!(check_form(&exact, &column(false)), Ok(()));
     }
 }

@@ -223,7 +223,7 @@ fn check_columns(keys: &[&Column], columns: &[Column]) -> Result<(), MysqlError>
         ColumnType::Date => 4,
         ColumnType::Time => 5,
         ColumnType::Year => 6,
-        ColumnType::Float | ColumnType::Bit | ColumnType::Json | ColumnType::Other => 7,
+        ColumnType::Float { .. } | ColumnType::Bit | ColumnType::Json | ColumnType::Other => 7,
     };
     match keys
         .iter()

@@ -18,7 +18,7 @@ pub(super) fn text(value: &str) -> String {
 pub(super) fn can_be_id(kind: ColumnType) -> bool {
     !matches!(
         kind,
-        ColumnType::Float | ColumnType::Json | ColumnType::Bit | ColumnType::Other
+        ColumnType::Float { .. } | ColumnType::Json | ColumnType::Bit | ColumnType::Other
     )
 }
 
@@ -36,7 +36,7 @@ pub(super) fn id(column: &Column, cell: &[u8]) -> Option<String> {
         | ColumnType::Time
         | ColumnType::Year => is_time(cell).then(|| format!("'{}'", printed(cell))),
         ColumnType::Text | ColumnType::Enum | ColumnType::SetOf => text_id(column, cell),
-        ColumnType::Float | ColumnType::Json | ColumnType::Bit | ColumnType::Other => None,
+        ColumnType::Float { .. } | ColumnType::Json | ColumnType::Bit | ColumnType::Other => None,
     }
 }
 

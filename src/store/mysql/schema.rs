@@ -252,7 +252,8 @@ fn kind(data_type: &str, declared: &str, scale: u32) -> ColumnType {
             unsigned: declared.contains("unsigned") || declared.contains("zerofill"),
         },
         "decimal" => ColumnType::Decimal { scale },
-        "float" | "double" => ColumnType::Float,
+        "float" => ColumnType::Float { is_single: true },
+        "double" => ColumnType::Float { is_single: false },
         // MariaDB's UUID and INET types print, compare and order as text they parse themselves.
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "uuid" | "inet4"
         | "inet6" => ColumnType::Text,
@@ -282,7 +283,8 @@ fn kind_by_driver(name: &str, collation: Option<&str>) -> ColumnType {
         "DECIMAL" => ColumnType::Decimal {
             scale: DECIMAL_SCALE_MAX,
         },
-        "FLOAT" | "DOUBLE" => ColumnType::Float,
+        "FLOAT" => ColumnType::Float { is_single: true },
+        "DOUBLE" => ColumnType::Float { is_single: false },
         "ENUM" => ColumnType::Enum,
         "SET" => ColumnType::SetOf,
         "BIT" => ColumnType::Bit,

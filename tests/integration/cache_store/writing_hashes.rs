@@ -122,6 +122,15 @@ async fn a_hash_is_deleted_only_as_judged() {
         bench.apply(delete(&[(b"a", Some(b"2"))])).await,
         WriteReply::Changed
     );
+    bench.run("HSET", &[b"h", b"new", b"1"]).await;
+    assert_eq!(
+        bench
+            .apply(delete(&[(b"a", Some(b"1")), (b"b", None)]))
+            .await,
+        WriteReply::Changed,
+        "a field that nobody judged or journaled would go with it"
+    );
+    bench.run("HDEL", &[b"h", b"new"]).await;
     assert_eq!(
         bench
             .apply(delete(&[(b"a", Some(b"1")), (b"b", None)]))
