@@ -7,8 +7,8 @@ use super::floor::Floor;
 use super::measured::Measured;
 
 const MEMORY_MIB_MAX: u64 = 200;
-/// What "the same memory" allows: allocators and thread timing differ a little from run to run.
-const MEMORY_GROWTH_MAX: f64 = 1.25;
+/// What "the same memory" allows: allocators and thread timing differ by this much from run to run.
+const MEMORY_GROWTH_MIB_MAX: u64 = 10;
 const WINDOW_WALL_MAX: Duration = Duration::from_secs(1);
 
 /// A target with what was measured for it.
@@ -42,12 +42,12 @@ impl Line {
     }
 
     pub(crate) fn of_memory(small: &Measured, large: &Measured) -> Self {
-        let growth = large.memory_kib_max as f64 / small.memory_kib_max as f64;
+        let growth = large.memory_kib_max.saturating_sub(small.memory_kib_max) / 1024;
         Self {
             what: "ten times the rows".into(),
             measured: vec![(
-                format!("memory x {growth:.2} (the same)"),
-                growth <= MEMORY_GROWTH_MAX,
+                format!("memory {growth} MiB more (the same, within {MEMORY_GROWTH_MIB_MAX})"),
+                growth <= MEMORY_GROWTH_MIB_MAX,
             )],
         }
     }
