@@ -102,6 +102,13 @@ async fn repair(
             if settled_at.is_none() && should_be_right(outcome.kind) {
                 wrong_still.push((at, item.target));
             }
+            // What was once written stays written, whatever a later round could not do.
+            let outcome = match &mended[at] {
+                Mended::Done {
+                    outcome: before, ..
+                } if before.kind == OutcomeKind::Applied => before.clone(),
+                _ => outcome,
+            };
             mended[at] = Mended::Done {
                 outcome,
                 settled_at,
