@@ -450,11 +450,25 @@ async fn a_quiet_lab_has_nothing_to_find_and_every_planted_loss_is_found() {
     assert_eq!(stage.truth().await.unwrap().expected, planted);
 }
 
+const EVERY_KIND: [&str; 5] = [
+    "stale-negative",
+    "resurrected-key",
+    "missing-key",
+    "orphan-key",
+    "state-regression",
+];
+const FAILOVERS_MAX: u64 = 15;
+
 #[tokio::test]
 async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
     let mut stage = stage(None, 1, 3).await;
     let mut seen = std::collections::BTreeSet::new();
-    for seed in 0..3 {
+    // Which requests fall into the stall is up to the machine, so the rarer kinds may take a few failovers.
+    for seed in 0..FAILOVERS_MAX {
+        let has_all = EVERY_KIND.iter().all(|rule| seen.contains(rule));
+        if seed >= 3 && has_all {
+            break;
+        }
         let (loss, running) = stage.fail_over(acts(seed)).await.unwrap();
         running.stop().await;
         assert!(
@@ -474,13 +488,7 @@ async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
         );
         stage.cluster.rearm().await.unwrap();
     }
-    for rule in [
-        "stale-negative",
-        "resurrected-key",
-        "missing-key",
-        "orphan-key",
-        "state-regression",
-    ] {
+    for rule in EVERY_KIND {
         assert!(seen.contains(rule), "{rule} never came about: {seen:?}");
     }
 }
