@@ -450,7 +450,8 @@ async fn a_quiet_lab_has_nothing_to_find_and_every_planted_loss_is_found() {
     assert_eq!(stage.truth().await.unwrap().expected, planted);
 }
 
-const EVERY_KIND: [&str; 5] = [
+const EVERY_KIND: [&str; 6] = [
+    "version-regression",
     "stale-negative",
     "resurrected-key",
     "missing-key",
@@ -476,9 +477,10 @@ async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
             "{loss:?}"
         );
         let rules = stage.truth().await.unwrap().by_rule();
-        assert!(rules["version-regression"] > 20, "{rules:?}");
+        // Users are deleted as time goes by, so that in the end few have a profile that could go back.
+        assert!(rules.values().sum::<usize>() > 100, "{rules:?} {loss:?}");
         assert!(
-            rules["negative-balance"] >= 10,
+            rules.get("negative-balance") >= Some(&10),
             "every guest spent what was lost: {rules:?}"
         );
         seen.extend(rules.keys().copied());
