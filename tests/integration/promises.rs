@@ -2,6 +2,7 @@
 
 mod killed;
 mod lease;
+mod neighbours;
 mod one_key;
 mod ranges;
 mod read_only;
