@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use crate::model::check::CacheCheck;
 use crate::model::secret::Secret;
+use crate::model::stream::StreamCheck;
 
 /// One job file: two stores, the checks, the limits.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ pub struct Job {
     pub redis: RedisSpec,
     pub limits: Limits,
     pub caches: Vec<Arc<CacheCheck>>,
+    pub streams: Vec<Arc<StreamCheck>>,
 }
 
 /// The primary. `url` is `mysql://user:password@host:port/database`.

@@ -1,6 +1,7 @@
 //! Findings: suspects after the second look.
 
 use super::observation::{Position, Subject};
+use super::stream::StreamId;
 use super::time::Micros;
 
 /// The public id of a rule, e.g. `version-regression`.
@@ -102,6 +103,14 @@ pub enum Remedy {
     Invalidate,
     Increment,
     SetTtl,
+    Ack,
+    Insert,
+    Requeue,
+    Claim,
+    DeadLetter,
+    RecreateGroup,
+    Advance,
+    RaiseLastId,
     None,
 }
 
@@ -112,6 +121,14 @@ impl Remedy {
             Remedy::Invalidate => "invalidate",
             Remedy::Increment => "increment",
             Remedy::SetTtl => "set-ttl",
+            Remedy::Ack => "ack",
+            Remedy::Insert => "insert",
+            Remedy::Requeue => "requeue",
+            Remedy::Claim => "claim",
+            Remedy::DeadLetter => "dead-letter",
+            Remedy::RecreateGroup => "recreate-group",
+            Remedy::Advance => "advance",
+            Remedy::RaiseLastId => "raise-last-id",
             Remedy::None => "none",
         }
     }
@@ -145,6 +162,8 @@ pub struct Finding {
     pub check: String,
     pub subject: Subject,
     pub position: Position,
+    /// The entry of a stream; `subject.id` is its text.
+    pub stream_id: Option<StreamId>,
     pub suspect: Suspect,
     pub verdict: Verdict,
     pub attribution: Attribution,
@@ -169,4 +188,24 @@ pub struct Finding {
     pub observed_at: Micros,
     /// When it was right again: the verified repair or the healed look.
     pub settled_at: Option<Micros>,
+    /// What it means for the customer named in `compensated`: one for each value that was served wrong.
+    pub compensations: Vec<Compensation>,
+}
+
+/// A value that a customer was served, and the true one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compensation {
+    /// The field as the job file spells it; empty for a whole value.
+    pub field: String,
+    /// As Redis had it; `None`: nothing there. Already a digest where the field is redacted.
+    pub served: Option<Vec<u8>>,
+    /// As MySQL has it; `None`: NULL or no row.
+    pub true_value: Option<Vec<u8>>,
+    /// true − served, exact decimal text; `None` where the value is no money.
+    pub delta: Option<String>,
+    pub currency: Option<String>,
+    /// The later of the source's change and the promotion, as far as they are known.
+    pub exposed_from: Option<Micros>,
+    /// When it was right again; `None`: it is not.
+    pub exposed_until: Option<Micros>,
 }

@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod progress;
 pub mod rows;
 pub mod secret;
+pub mod stream;
 pub mod template;
 pub mod time;
 pub mod value;

@@ -229,6 +229,7 @@ pub(super) mod tests {
                 id: id.iter().map(|p| p.to_vec()).collect(),
             },
             position,
+            stream_id: None,
             suspect: Suspect {
                 rule: RuleId("value-mismatch"),
                 severity: Severity::Medium,
@@ -250,6 +251,7 @@ pub(super) mod tests {
             reason: String::new(),
             observed_at: Micros(2_000_000),
             settled_at: None,
+            compensations: Vec::new(),
         }
     }
 

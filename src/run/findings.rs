@@ -70,6 +70,7 @@ fn finding_of(check: &CheckRun, settled: &Settled, suspect: &Suspect, mended: &M
         check: check.name().to_owned(),
         subject: settled.target.subject.clone(),
         position: settled.target.position,
+        stream_id: None,
         suspect: suspect.clone(),
         verdict: settled.verdict,
         attribution: attribute(changed_at, check.window, &check.timing),
@@ -94,6 +95,7 @@ fn finding_of(check: &CheckRun, settled: &Settled, suspect: &Suspect, mended: &M
             Verdict::Transient => Some(observed_at),
             _ => repaired_at,
         },
+        compensations: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::check::CheckRun;
 use super::findings::{Mended, findings_of};
 use super::settle::{Settled, settle};
 use super::show::Shown;
-use super::sink::Sink;
+use super::sink::{Reported, Sink};
 use super::sweep::still_the_same_node;
 use crate::model::finding::{OutcomeKind, Verdict};
 use crate::model::time::Micros;
@@ -56,7 +56,15 @@ pub(super) async fn mend(
         ended = &ended[before..];
         let findings = findings_of(check, settled, mended);
         sink.show(|| Shown::of(check, settled, &findings));
-        sink.write(&check.mapping.check, settled, &findings)?;
+        let reported = Reported {
+            check: &check.mapping.check,
+            subject: &settled.target.subject,
+            entry: None,
+            aspect: "",
+            verdict: settled.verdict,
+            was_suspect: !settled.suspects.is_empty(),
+        };
+        sink.write(&reported, &findings)?;
     }
     sink.slices_done(check.name(), ended)?;
     sink.flush()?;

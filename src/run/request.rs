@@ -277,6 +277,7 @@ mod tests {
             },
             limits: Limits::default(),
             caches: names.iter().map(|name| check(name)).collect(),
+            streams: Vec::new(),
         }
     }
 

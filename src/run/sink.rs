@@ -5,13 +5,27 @@ use std::collections::{BTreeMap, HashMap};
 use sha2::{Digest, Sha256};
 
 use super::RunError;
-use super::settle::Settled;
 use super::show::Shown;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
 use crate::model::outcome::Coverage;
+use crate::model::stream::StreamId;
 use crate::report::{FindingsWriter, RangesWriter};
+
+/// What was settled: whose verdict it is.
+pub(super) struct Reported<'a> {
+    /// A stream's `rows`.
+    pub check: &'a CacheCheck,
+    pub subject: &'a Subject,
+    /// The entry, where a stream's entries are the subjects.
+    pub entry: Option<StreamId>,
+    /// Tells apart what is judged of one subject separately: its duplicates, say.
+    pub aspect: &'static str,
+    pub verdict: Verdict,
+    /// Whether anything was wrong with it, or it was only asked for by name.
+    pub was_suspect: bool,
+}
 
 /// What findings are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,13 +115,13 @@ impl Sink {
     /// only if it stands otherwise now.
     pub(super) fn write(
         &mut self,
-        check: &CacheCheck,
-        settled: &Settled,
+        reported: &Reported<'_>,
         findings: &[Finding],
     ) -> Result<(), RunError> {
+        let check = reported.check;
         let name = &check.name.text;
-        let now = standing(settled.verdict, findings);
-        let before = self.seen.insert(digest(name, &settled.target.subject), now);
+        let now = standing(reported.verdict, findings);
+        let before = self.seen.insert(digest(reported), now);
         self.unresolved += u64::from(now == Standing::Wrong);
         if let Some(before) = before {
             self.unresolved -= u64::from(before == Standing::Wrong);
@@ -117,10 +131,10 @@ impl Sink {
             }
         }
         let counts = self.verdicts.entry(name.clone()).or_default();
-        match settled.verdict {
+        match reported.verdict {
             Verdict::Confirmed => counts.confirmed += 1,
             // It was asked for by name and not because it looked wrong.
-            Verdict::Transient if self.shown.is_some() && settled.suspects.is_empty() => {
+            Verdict::Transient if self.shown.is_some() && !reported.was_suspect => {
                 counts.matched += 1;
             }
             Verdict::Transient => counts.transient += 1,
@@ -191,13 +205,19 @@ fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
     }
 }
 
-fn digest(check: &str, subject: &Subject) -> [u8; 16] {
+fn digest(reported: &Reported<'_>) -> [u8; 16] {
     let mut digest = Sha256::new();
-    let member = subject.member.as_deref();
-    for part in [Some(check.as_bytes()), Some(subject.key.as_slice()), member]
-        .into_iter()
-        .flatten()
-    {
+    let check = reported.check.name.text.as_bytes();
+    let subject = reported.subject;
+    let entry = reported.entry.map(|id| id.to_string());
+    let parts = [
+        Some(check),
+        Some(subject.key.as_slice()),
+        subject.member.as_deref(),
+        entry.as_deref().map(str::as_bytes),
+        Some(reported.aspect.as_bytes()),
+    ];
+    for part in parts.into_iter().flatten() {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }

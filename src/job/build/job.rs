@@ -70,6 +70,7 @@ pub(in crate::job) fn build(
         redis: redis?,
         limits,
         caches: caches.into_iter().collect::<Option<_>>()?,
+        streams: Vec::new(),
     })
 }
 
