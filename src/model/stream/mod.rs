@@ -5,6 +5,7 @@ pub mod entry;
 pub mod id;
 pub mod look;
 pub mod mapping;
+pub mod new_row;
 
 pub use check::{
     Identity, OnPersisted, OnRewound, OnSkipped, OnTrimmed, OnUnpersisted, StreamCheck,
@@ -13,3 +14,4 @@ pub use entry::{ConsumerFacts, Entry, GroupFacts, PendingRow, StreamFacts, Strea
 pub use id::{IdRange, StreamId};
 pub use look::{EntryLook, Evidence, GroupLook, Pending};
 pub use mapping::StreamMapping;
+pub use new_row::NewRow;
