@@ -4,9 +4,11 @@
 
 mod batch;
 mod connect;
+mod entries;
 mod error;
 mod expiry;
 mod info;
+mod pending;
 mod read;
 mod reader;
 mod reply;
@@ -15,6 +17,7 @@ mod scripts;
 mod sentinel;
 mod settlement;
 mod shape;
+mod stream;
 mod tls;
 mod write;
 mod writer;
