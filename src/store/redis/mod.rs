@@ -16,6 +16,7 @@ mod scan;
 mod scripts;
 mod sentinel;
 mod settlement;
+mod settling;
 mod shape;
 mod stream;
 mod tls;
