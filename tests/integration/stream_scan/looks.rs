@@ -58,7 +58,7 @@ async fn a_look_sees_both_sides_of_every_id_in_the_order_asked() {
 }
 
 #[tokio::test]
-async fn an_owner_that_the_group_does_not_list_is_not_named() {
+async fn an_owner_is_named_with_what_it_last_did() {
     let mut bids = Bids::start().await;
     bids.create_group().await;
     bids.add("1-0", 1).await;
