@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use auditor::lab::app::streams::{LIVE, Layout, Planted, StreamApp, StreamCase};
 use auditor::lab::cluster::{Cluster, ClusterOptions};
-use auditor::lab::servers::MysqlServer;
+use auditor::lab::servers::{Flavor, MysqlOptions, MysqlServer};
+use auditor::lab::stream_story::StreamStage;
 use auditor::lab::truth::streams::{StreamTruth, StreamView, StreamWorld};
 
 const BIDS: &str = "bids";
@@ -104,4 +105,70 @@ async fn an_id_that_only_a_row_knows_is_lost() {
     let plain = StreamView::new("bids", layout);
     let truth = StreamTruth::of(&quiet.world(layout).await, &plain);
     assert_eq!(found(&truth), expected(&[planted]));
+}
+
+async fn stage(replicas: usize, sentinel_name: Option<&str>) -> StreamStage {
+    let database = MysqlOptions {
+        flavor: Flavor::MariaDb,
+        arguments: Vec::new(),
+        tls: false,
+    };
+    let cluster = ClusterOptions {
+        replicas,
+        sentinel_name: sentinel_name.map(str::to_owned),
+        lines: Vec::new(),
+    };
+    StreamStage::start(database, cluster).await.unwrap()
+}
+
+/// Every rule that a failover, or a death before it, can call for.
+const EVERY_RULE: [&str; 11] = [
+    "acked-unpersisted",
+    "duplicate-entry",
+    "duplicate-row",
+    "group-missing",
+    "group-rewound",
+    "lost-entry",
+    "orphan-pending",
+    "payload-conflict",
+    "poison-pending",
+    "trimmed-pending",
+    "unacked-persisted",
+];
+
+#[tokio::test]
+async fn a_scripted_failover_loses_all_that_it_says() {
+    for seed in 0..3 {
+        let mut stage = stage(1, None).await;
+        let played = stage.play(3, seed).await.unwrap();
+        let lost = played.facts.lost;
+        let counts = [
+            lost.adds,
+            lost.reads,
+            lost.acknowledgements,
+            lost.claims,
+            lost.trims,
+        ];
+        assert!(
+            counts.iter().all(|count| *count >= 6) && lost.groups == 1,
+            "{lost:?}"
+        );
+        assert!(played.facts.lost_for_good.len() >= 6);
+
+        let mut rules = BTreeSet::new();
+        for layout in Layout::ALL {
+            let truth = StreamTruth::of(&stage.world(layout).await.unwrap(), &strict(layout));
+            let expected = played
+                .facts
+                .expected
+                .iter()
+                .filter(|named| named.0 == layout);
+            let expected: BTreeSet<_> = expected.map(|named| (named.1, named.2.clone())).collect();
+            assert_eq!(found(&truth), expected, "seed {seed} {layout:?}");
+            rules.extend(expected.into_iter().map(|(rule, _)| rule));
+        }
+        for rule in EVERY_RULE {
+            assert!(rules.contains(rule), "{rule} did not come about: {rules:?}");
+        }
+    }
 }

@@ -104,6 +104,11 @@ impl Cache {
         answer
     }
 
+    /// The next command asks anew for the master.
+    pub(super) fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
     /// The server that answered last; `None` after an error.
     pub(super) fn port(&self) -> Option<u16> {
         self.connection.as_ref().map(|(_, port)| *port)

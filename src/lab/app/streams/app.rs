@@ -127,6 +127,19 @@ impl StreamApp {
         answer.map(drop)
     }
 
+    /// XTRIM MINID, as a housekeeper does it: everything before `id` goes.
+    pub async fn trim(
+        &self,
+        cache: &RedisServer,
+        layout: Layout,
+        id: &str,
+    ) -> Result<(), LabError> {
+        let words = ["XTRIM", layout.stream(), "MINID", "=", id];
+        let answer = cache.command(&words).await;
+        self.note(layout, StreamAct::Trim, id, cache, answer.is_ok());
+        answer.map(drop)
+    }
+
     fn note(
         &self,
         layout: Layout,
@@ -157,6 +170,6 @@ impl StreamApp {
 }
 
 /// A step by hand that must succeed.
-pub(super) fn unfit(error: AppError) -> LabError {
+pub(in crate::lab) fn unfit(error: AppError) -> LabError {
     LabError::Unfit(format!("a step of the bidding application failed: {error}"))
 }

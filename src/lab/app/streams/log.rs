@@ -37,6 +37,8 @@ pub enum StreamAct {
     Reject,
     Ack,
     Delete,
+    /// Of everything before the id.
+    Trim,
     CreateGroup,
     /// The consumer was killed with this message in its hands.
     Die,

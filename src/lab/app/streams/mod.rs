@@ -22,6 +22,7 @@ mod producer;
 mod run;
 
 pub use self::app::StreamApp;
+pub(in crate::lab) use self::app::unfit;
 pub use self::cases::{GONE, LIVE, Planted, StreamCase};
 pub use self::consumer::{Alive, Consumer, Fate, KillAt};
 pub use self::entry::{Bid, Message, SAVE, VIEW};

@@ -91,6 +91,11 @@ impl Producer {
         self.send(layout, "*", "", fields).await
     }
 
+    /// The next entry goes to whoever is the master then, over a new connection.
+    pub fn hang_up(&mut self) {
+        self.cache.hang_up();
+    }
+
     pub(super) fn random(&mut self) -> &mut SmallRng {
         &mut self.random
     }

@@ -1,6 +1,7 @@
 //! Everything there is of one layout, on both sides, held in memory: a lab is small.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
@@ -18,8 +19,8 @@ pub struct StreamWorld {
     pub layout: Layout,
     pub entries: BTreeMap<EntryId, EntryFacts>,
     pub pending: BTreeMap<EntryId, PendingFacts>,
-    /// Consumers that the group lists.
-    pub consumers: BTreeSet<String>,
+    /// Consumers that the group lists, with the milliseconds since each last tried anything.
+    pub consumers: BTreeMap<String, u64>,
     /// The group's last delivered id; `None`: there is no group.
     pub cursor: Option<EntryId>,
     /// `None`: there is no stream.
@@ -70,7 +71,7 @@ impl StreamWorld {
             layout,
             entries: BTreeMap::new(),
             pending: BTreeMap::new(),
-            consumers: BTreeSet::new(),
+            consumers: BTreeMap::new(),
             cursor: None,
             last_generated: None,
             dead: Vec::new(),
@@ -96,6 +97,17 @@ impl StreamWorld {
             return Some(id.to_string());
         }
         self.entries.get(&id)?.fields.get("bidId").cloned()
+    }
+
+    /// Whether everyone but those alive has been idle for so long, and so has every message they hold.
+    pub fn are_idle(&self, least: Duration, is_alive: impl Fn(&str) -> bool) -> bool {
+        let is_old = |millis: u64| u128::from(millis) >= least.as_millis();
+        let mut consumers = self.consumers.iter().filter(|(name, _)| !is_alive(name));
+        let mut held = self
+            .pending
+            .values()
+            .filter(|held| !is_alive(&held.consumer));
+        consumers.all(|(_, idle)| is_old(*idle)) && held.all(|held| is_old(held.idle_ms))
     }
 
     async fn read_redis(&mut self, redis: &mut MultiplexedConnection) -> redis::RedisResult<()> {
@@ -133,8 +145,15 @@ impl StreamWorld {
                 .arg(group)
                 .query_async(redis)
                 .await?;
-            let names = consumers.iter().filter_map(|facts| facts.get("name"));
-            self.consumers = names.filter_map(text_of).collect();
+            for facts in consumers {
+                let idle = facts
+                    .get("idle")
+                    .cloned()
+                    .map(redis::from_redis_value::<u64>);
+                if let (Some(name), Some(idle)) = (facts.get("name").and_then(text_of), idle) {
+                    self.consumers.insert(name, idle?);
+                }
+            }
         }
         Ok(())
     }
