@@ -19,6 +19,9 @@ struct Change<'a> {
     acknowledged: BTreeSet<&'a str>,
     read: BTreeSet<&'a str>,
     claimed: BTreeSet<&'a str>,
+    deleted: BTreeSet<&'a str>,
+    /// Entries before it the application trimmed away.
+    trimmed_to: EntryId,
     complaints: Vec<String>,
 }
 
@@ -40,8 +43,12 @@ impl StreamWorld {
             let done = events.iter().filter(move |event| {
                 event.act == act && event.layout == view.layout && event.is_acknowledged
             });
-            done.map(|event| event.id.as_str()).collect()
+            done.map(|event| event.id.as_str()).collect::<BTreeSet<_>>()
         };
+        let trimmed: Vec<EntryId> = of(StreamAct::Trim)
+            .into_iter()
+            .filter_map(EntryId::parse)
+            .collect();
         let mut change = Change {
             before,
             after: self,
@@ -49,6 +56,8 @@ impl StreamWorld {
             acknowledged: of(StreamAct::Ack),
             read: of(StreamAct::Read),
             claimed: of(StreamAct::Claim),
+            deleted: of(StreamAct::Delete),
+            trimmed_to: trimmed.into_iter().max().unwrap_or(EntryId::START),
             complaints: Vec::new(),
         };
         change.check_rows();
@@ -105,6 +114,9 @@ impl Change<'_> {
                     "the bid of entry {id} is not in the table, was not refused, and waits nowhere"
                 ));
             }
+            if self.is_removed(*id) && moved.is_empty() {
+                self.complain(format!("entry {id} is gone"));
+            }
             // Its next delivery would be another bid, as the new entry has another name.
             let is_twice = self.after.layout.is_by_entry_id() && is_done && !moved.is_empty();
             if is_twice || moved.len() > 1 || (is_waiting && !moved.is_empty()) {
@@ -121,7 +133,7 @@ impl Change<'_> {
                 continue;
             }
             let text = id.to_string();
-            if !self.after.entries.contains_key(id) {
+            if self.is_removed(*id) {
                 self.complain(format!("entry {id}, which is nobody's, is gone"));
             }
             let was_ahead = self.before.cursor.is_none_or(|cursor| *id > cursor);
@@ -250,6 +262,12 @@ impl Change<'_> {
         moved.map(|(moved, _)| *moved).collect()
     }
 
+    /// Whether the entry went away, and not by the application.
+    fn is_removed(&self, id: EntryId) -> bool {
+        let is_own_doing = id < self.trimmed_to || self.deleted.contains(id.to_string().as_str());
+        !self.after.entries.contains_key(&id) && !is_own_doing
+    }
+
     /// Whether somebody will be given the entry, or was and has not acknowledged it.
     fn is_waiting(&self, id: EntryId) -> bool {
         let is_ahead = self.after.cursor.is_none_or(|cursor| id > cursor);
@@ -270,5 +288,224 @@ impl Change<'_> {
 
     fn complain(&mut self, complaint: String) {
         self.complaints.push(complaint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{EntryFacts, EntryId, StreamView, StreamWorld};
+    use crate::lab::app::streams::{LIVE, Layout, SAVE, StreamAct, StreamEvent};
+    use crate::lab::truth::streams::{PendingFacts, RowFacts};
+
+    const GONE: &str = "gone";
+
+    fn id(number: u64) -> EntryId {
+        EntryId {
+            millis: number,
+            sequence: 0,
+        }
+    }
+
+    fn entry(bid: &str) -> EntryFacts {
+        let fields = [
+            ("type", SAVE),
+            ("bidId", bid),
+            ("auctionId", "1"),
+            ("bidderId", "2"),
+            ("amount", "3"),
+            ("at", "4"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        EntryFacts {
+            fields: BTreeMap::from(fields),
+        }
+    }
+
+    fn row() -> Vec<RowFacts> {
+        vec![RowFacts {
+            auction: "1".into(),
+            bidder: "2".into(),
+            amount: "3".into(),
+            at_ms: None,
+        }]
+    }
+
+    fn held(consumer: &str) -> PendingFacts {
+        PendingFacts {
+            consumer: consumer.into(),
+            idle_ms: 9,
+            deliveries: 1,
+        }
+    }
+
+    /// 1: done. 2: pending with the dead, not done. 3: pending with the dead, done. 4: with a live consumer.
+    /// 5: nobody's, pending. 6: not read. 7: nobody's, not read.
+    fn before() -> StreamWorld {
+        let foreign = EntryFacts {
+            fields: BTreeMap::from([("type".to_owned(), "OTHER".to_owned())]),
+        };
+        let bids = ["b1", "b2", "b3", "b4", "", "b6", ""];
+        let entries = bids.iter().zip(1..).map(|(bid, number)| match bid {
+            &"" => (id(number), foreign.clone()),
+            bid => (id(number), entry(bid)),
+        });
+        let held = [(2, GONE), (3, GONE), (4, LIVE), (5, GONE)]
+            .map(|(number, name)| (id(number), held(name)));
+        StreamWorld {
+            layout: Layout::ByBidId,
+            entries: entries.collect(),
+            pending: BTreeMap::from(held),
+            consumers: BTreeMap::new(),
+            cursor: Some(id(5)),
+            last_generated: Some(id(7)),
+            dead: Vec::new(),
+            rows: BTreeMap::from([("b1".to_owned(), row()), ("b3".to_owned(), row())]),
+            effects: BTreeSet::new(),
+            rejected: BTreeSet::new(),
+            time_ms: 1_000,
+        }
+    }
+
+    /// Everything as it should be: 2 inserted, 2 and 3 acknowledged.
+    fn repaired() -> StreamWorld {
+        let mut after = before();
+        after.rows.insert("b2".into(), row());
+        after.pending.remove(&id(2));
+        after.pending.remove(&id(3));
+        after
+    }
+
+    fn view() -> StreamView {
+        StreamView {
+            live: BTreeSet::from([LIVE.to_owned()]),
+            ..StreamView::new("bids", Layout::ByBidId)
+        }
+    }
+
+    fn complaints(after: &StreamWorld) -> Vec<String> {
+        after.check_after_repair(&before(), &view(), &[], &[])
+    }
+
+    type Damage = fn(&mut StreamWorld);
+
+    #[test]
+    fn every_way_to_settle_is_right() {
+        let ways: [Damage; 5] = [
+            |_| {},
+            |after| {
+                after.rows.remove("b2");
+                after.rejected.insert("b2".into());
+            },
+            |after| {
+                after.rows.remove("b2");
+                let mut dead = entry("b2");
+                dead.fields.insert("original_id".into(), "2-0".into());
+                after.dead.push(dead);
+            },
+            |after| {
+                after.rows.remove("b2");
+                after.entries.remove(&id(2));
+                let mut moved = entry("b2");
+                moved.fields.insert("requeued_from".into(), "2-0".into());
+                after.entries.insert(id(8), moved);
+                after.last_generated = Some(id(8));
+            },
+            |after| {
+                after.rows.remove("b2");
+                after.pending.insert(id(2), held(LIVE));
+            },
+        ];
+        for (number, way) in ways.into_iter().enumerate() {
+            let mut after = repaired();
+            way(&mut after);
+            assert_eq!(complaints(&after), Vec::<String>::new(), "way {number}");
+        }
+    }
+
+    #[test]
+    fn every_damage_is_complained_of() {
+        let damages: [(&str, Damage); 15] = [
+            ("entry 1-0 is gone", |a| drop(a.entries.remove(&id(1)))),
+            ("still pending: orphan", |a| *a = before()),
+            ("acknowledged without its effect", |a| {
+                drop(a.rows.remove("b2"))
+            }),
+            ("waits nowhere", |a| drop(a.rows.remove("b2"))),
+            ("still pending: unacked", |a| {
+                drop(a.pending.insert(id(3), held(GONE)))
+            }),
+            ("who is alive", |a| {
+                drop(a.pending.insert(id(4), held("thief")))
+            }),
+            ("4-0 was acknowledged without", |a| {
+                drop(a.pending.remove(&id(4)))
+            }),
+            ("nobody's, was acknowledged", |a| {
+                drop(a.pending.remove(&id(5)))
+            }),
+            ("nobody's, is gone", |a| drop(a.entries.remove(&id(7)))),
+            ("passed over", |a| a.cursor = Some(id(7))),
+            ("the group went back", |a| a.cursor = Some(id(1))),
+            ("there is no group", |a| a.cursor = None),
+            ("the last id went back", |a| a.last_generated = Some(id(6))),
+            ("from the future", |a| a.last_generated = Some(id(100_000))),
+            ("is Some([])", |a| a.rows.get_mut("b1").unwrap().clear()),
+        ];
+        for (complaint, damage) in damages {
+            let mut after = repaired();
+            damage(&mut after);
+            let all = complaints(&after);
+            assert!(
+                all.iter().any(|c| c.contains(complaint)),
+                "{complaint}: {all:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bid_is_moved_once_and_not_also_kept() {
+        let mut moved = entry("b2");
+        moved.fields.insert("requeued_from".into(), "2-0".into());
+        let mut after = repaired();
+        after.entries.insert(id(8), moved.clone());
+        after.entries.insert(id(9), moved.clone());
+        assert!(complaints(&after)[0].contains("more than once"));
+
+        moved.fields.insert("original_id".into(), "2-0".into());
+        let mut after = repaired();
+        after.dead = vec![moved.clone(), moved];
+        assert!(complaints(&after)[0].contains("twice"));
+    }
+
+    #[test]
+    fn what_the_application_did_itself_is_its_own_affair() {
+        let mut after = repaired();
+        after.rows.insert("b4".into(), row());
+        after.pending.remove(&id(4));
+        after.pending.remove(&id(5));
+        let event = StreamEvent {
+            layout: Layout::ByBidId,
+            act: StreamAct::Ack,
+            actor: LIVE.into(),
+            id: "5-0".into(),
+            bid_id: String::new(),
+            is_acknowledged: true,
+            port: None,
+            at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let events = [event];
+        let complaints = after.check_after_repair(&before(), &view(), &events, &[]);
+        assert_eq!(complaints, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_job_only_reports_may_stay() {
+        let left = ["orphan-pending", "unacked-persisted"];
+        let complaints = before().check_after_repair(&before(), &view(), &[], &left);
+        assert_eq!(complaints, Vec::<String>::new());
     }
 }
