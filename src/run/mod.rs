@@ -18,6 +18,7 @@ mod open;
 mod pace;
 mod record;
 mod repairing;
+mod report;
 pub mod request;
 mod rounds;
 mod scope;
