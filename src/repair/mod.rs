@@ -16,6 +16,7 @@ mod spell;
 mod undo;
 mod undoer;
 mod write;
+mod writing;
 
 pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
 pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
