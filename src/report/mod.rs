@@ -12,6 +12,7 @@ mod findings_read;
 mod folder;
 mod journal;
 mod journal_read;
+mod journal_settlement;
 mod merge;
 mod money;
 mod prune;
@@ -30,6 +31,7 @@ pub use findings_read::{EarlierFinding, FindingsReader};
 pub use folder::RunFolder;
 pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, digest_of_value};
 pub use journal_read::{JournalReader, UndoEntry};
+pub use journal_settlement::{SettlementPlace, SettlementRecord};
 pub use merge::{
     MergeRecord, MergedRun, merge, newest_runs, one_job, runs_named, write_merge_json,
     write_merge_text,
