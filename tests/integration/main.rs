@@ -13,4 +13,5 @@ mod promises;
 mod races;
 mod source_store;
 mod stream_scan;
+mod stream_store;
 mod support;
