@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod compensations;
 mod control;
 #[cfg(feature = "lab")]
 mod demo;
@@ -17,6 +18,7 @@ mod open;
 mod pace;
 mod record;
 mod repairing;
+mod report;
 pub mod request;
 mod rounds;
 mod scope;

@@ -13,4 +13,6 @@ mod lab_streams;
 mod promises;
 mod races;
 mod source_store;
+mod stream_scan;
+mod stream_store;
 mod support;
