@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::RunError;
 use super::audit::Scope;
 use super::check::{CheckRun, check_runs, judge_context};
+use super::ground::Shared;
 use super::ledger::Ledger;
 use super::mend::Mending;
 use super::open::{Opened, bind_checks, open_stores};
@@ -126,7 +127,8 @@ async fn run_with(
     };
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);
-    let runs = check_runs(&job, &opened, &mappings, window, &stop, console);
+    let shared = Shared::new(&job, &opened, window, &stop, console);
+    let runs = check_runs(&shared, &mappings);
     let mut ledger = Ledger::default();
     let earlier = earlier_run(request, &job)?;
     if earlier
@@ -320,8 +322,8 @@ fn plans_of(
     let mut plans = Vec::new();
     for check in runs {
         let scope = match &request.scope {
-            Asked::Window(_) => scope_of(&check.mapping, &check.timing, window, false),
-            Asked::Full(_) => scope_of(&check.mapping, &check.timing, window, true),
+            Asked::Window(_) => scope_of(&check.mapping, &check.ground.timing, window, false),
+            Asked::Full(_) => scope_of(&check.mapping, &check.ground.timing, window, true),
             Asked::One(target, _) => match one_target(&check.mapping, target)? {
                 Some(target) => Ok(Scope::Targets(vec![target])),
                 None => continue,

@@ -8,8 +8,11 @@ mod demo;
 #[cfg(feature = "lab")]
 mod demo_proof;
 mod dispatch;
+mod examine;
 mod execute;
 mod findings;
+mod ground;
+mod keys;
 mod keyspace;
 mod ledger;
 mod mend;

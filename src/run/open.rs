@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::RunError;
-use super::check::Stores;
+use super::ground::Stores;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Source};
 use crate::model::mapping::Mapping;

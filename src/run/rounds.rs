@@ -8,9 +8,10 @@ use tokio::sync::Mutex;
 
 use super::RunError;
 use super::audit::{Scope, audit_check};
-use super::check::{CheckRun, Stores, judge_context};
+use super::check::{CheckRun, judge_context};
 use super::control::{Control, control_sample};
 use super::execute::Plan;
+use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::open_cache;
@@ -121,7 +122,7 @@ impl Rounds<'_> {
     /// Another node may evict otherwise, so the judges are made anew too.
     fn refit(&self, plans: &mut [Plan], stores: &Stores) {
         for plan in plans {
-            plan.check.stores = stores.clone();
+            plan.check.ground.stores = stores.clone();
             plan.check.judge = Judge::new(Arc::clone(&plan.check.mapping), self.context);
         }
     }
@@ -161,10 +162,13 @@ impl Rounds<'_> {
         ledger: &mut CheckLedger,
     ) -> Result<Coverage, RunError> {
         if let Some(selection) = control_selection(scope) {
-            check.progress.begin(check.name(), "control sample", None);
+            check
+                .ground
+                .progress
+                .begin(check.name(), "control sample", None);
             let wanted = self.job.limits.control_sample as usize;
             let control = control_sample(check, selection, wanted).await?;
-            check.progress.done();
+            check.ground.progress.done();
             ledger.control = Some(control);
             if self.refuses(control) {
                 ledger.is_control_refused = true;
@@ -179,10 +183,11 @@ impl Rounds<'_> {
             }
         }
         check
+            .ground
             .progress
             .begin(check.name(), "sweep", Some(check.mapping.rows_estimated));
         let counts = audit_check(check, scope, attempt, self.mending, self.sink).await;
-        check.progress.done();
+        check.ground.progress.done();
         counts
     }
 
@@ -226,7 +231,7 @@ impl Rounds<'_> {
     /// A check that is not finished: what it had read by then, and why there is no more.
     fn leave(&mut self, plan: &Plan, why: &str) {
         let name = plan.check.name();
-        let observed = plan.check.observed.load(Ordering::Relaxed);
+        let observed = plan.check.ground.observed.load(Ordering::Relaxed);
         let entry = self.ledger.check(name);
         entry.coverage = Coverage {
             observed,

@@ -37,7 +37,7 @@ struct Line {
 }
 
 impl Shown {
-    pub(super) fn of(check: &CheckRun, settled: &Settled, findings: &[Finding]) -> Self {
+    pub(super) fn of(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> Self {
         let subject = &settled.target.subject;
         let look = settled.look.as_ref();
         Self {
@@ -173,7 +173,7 @@ fn lines(check: &CheckRun, look: &Look) -> Vec<Line> {
     version.into_iter().chain(fields).collect()
 }
 
-fn said(check: &CheckRun, settled: &Settled, findings: &[Finding]) -> Vec<String> {
+fn said(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> Vec<String> {
     match settled.verdict {
         _ if !findings.is_empty() => findings.iter().map(|f| sentence(check, f)).collect(),
         Verdict::Transient => vec!["no rule objects; nothing to do".to_owned()],
