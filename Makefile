@@ -2,26 +2,29 @@
 
 SEEDS ?= 60
 
-.PHONY: help setup build demo test torture bench
+.PHONY: help setup servers build demo test torture bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-setup: ## install the servers that are missing (Debian, Ubuntu)
+setup: ## install the servers that are missing (Debian, Ubuntu), unpack the newest ones
+	@.ci/setup.sh --with-newest
+
+# What the demo needs, and no more.
+servers:
 	@.ci/setup.sh
 
 build: ## build the program, target/release/auditor
 	cargo build --release
 
-demo: setup build ## a real failover on this machine, from loss to report
+demo: servers build ## a real failover on this machine, from loss to report
 	target/release/auditor demo
 
-test: ## formatting, lints and every test, on MariaDB and on a current MySQL
-	@.ci/setup.sh --with-mysql
+test: setup ## formatting, lints and every test, on every server that is there
 	@.ci/test.sh
 
-torture: setup ## many more seeds of the races (SEEDS=60: a quarter of an hour)
+torture: servers ## many more seeds of the races (SEEDS=60: a quarter of an hour)
 	AUDITOR_SEEDS=$(SEEDS) cargo test --release --test integration torture -- --nocapture
 
-bench: setup ## a million rows, beside the floor of the servers' own clients
+bench: servers ## a million rows, beside the floor of the servers' own clients
 	cargo bench --bench sweep

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the servers that the demo and the tests start, where they are missing.
 #
-#     .ci/setup.sh              redis-server, redis-sentinel and MariaDB (or MySQL), from this system's packages
-#     .ci/setup.sh --with-mysql the same, and a current MySQL unpacked below .cache/servers
+#     .ci/setup.sh               redis-server, redis-sentinel and MariaDB (or MySQL), from this system's packages
+#     .ci/setup.sh --with-newest the same, and a current MySQL, Redis and Valkey unpacked below .cache/servers
 #
 # No system service is started or left running, no package is removed, and the data of a server that
 # is already installed is not touched: the lab only ever starts servers of its own in temporary folders.
@@ -101,6 +101,6 @@ if [ -n "$packages" ]; then
     # shellcheck disable=SC2086
     install_packages $packages
 fi
-if [ "${1:-}" = --with-mysql ]; then
-    .ci/mysql.sh
+if [ "${1:-}" = --with-newest ]; then
+    .ci/servers.sh
 fi

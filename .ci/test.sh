@@ -33,8 +33,25 @@ mysql_line() {
             *) echo "MySQL: $(echo "$version" | sed 's/^.*Ver //')"; return ;;
         esac
     done
-    reason=$(cat .cache/servers/mysql.reason 2>/dev/null)
-    echo "MySQL: NOT TESTED TODAY because ${reason:-no MySQL server was found; run make setup}"
+    not_tested MySQL mysql
+}
+
+# The title of a server that answers as Redis does, its name below .cache/servers, and where its program may be.
+redis_line() {
+    title=$1 name=$2
+    shift 2
+    for candidate in "$@"; do
+        [ -n "$candidate" ] && [ -x "$candidate" ] || continue
+        version=$("$candidate" --version 2>/dev/null) || continue
+        echo "$title: $(echo "$version" | sed 's/^.* v=\([^ ]*\).*/\1/')"
+        return
+    done
+    not_tested "$title" "$name"
+}
+
+not_tested() {
+    reason=$(cat ".cache/servers/$2.reason" 2>/dev/null)
+    echo "$1: NOT TESTED TODAY because ${reason:-none was found; run make setup}"
 }
 
 count() {
@@ -48,7 +65,9 @@ step tests run_tests
 passed=$(count passed)
 failed=$(count failed)
 printf '\nservers used:\n'
-echo "Redis: $(redis-server --version 2>&1 | sed 's/^.* v=\([^ ]*\).*/\1/')"
+redis_line Redis installed-redis "$(command -v redis-server)"
+redis_line "current Redis" redis .cache/servers/redis/redis-server
+redis_line Valkey valkey .cache/servers/valkey/valkey-server "$(command -v valkey-server)"
 echo "MariaDB: $(mariadbd --no-defaults --version 2>&1 | sed 's/^.*Ver //')"
 mysql_line
 [ -z "$failed_steps" ] || echo "FAILED:$failed_steps"

@@ -1,4 +1,4 @@
-//! Redis, Sentinel, MariaDB and MySQL on free loopback ports; every one dies with the process that
+//! Redis, Valkey, Sentinel, MariaDB and MySQL on free loopback ports; every one dies with the process that
 //! started it.
 
 mod certificates;
@@ -9,6 +9,7 @@ mod ports;
 mod process;
 mod program;
 mod redis;
+mod redis_program;
 mod sentinel;
 
 pub use self::certificates::Certificates;
@@ -16,4 +17,5 @@ pub use self::mysql::{Flavor, MysqlOptions, MysqlServer};
 pub use self::mysql_program::MysqlProgram;
 pub use self::ports::free_port;
 pub use self::redis::{RedisOptions, RedisServer};
+pub use self::redis_program::{RedisFlavor, RedisProgram};
 pub use self::sentinel::SentinelGroup;

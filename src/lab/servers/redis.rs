@@ -32,7 +32,7 @@ pub struct RedisOptions {
     /// TLS only; the certificate is made on the spot, see [`RedisServer::certificates`].
     pub tls: bool,
     pub password: Option<String>,
-    /// Another `redis-server` or `valkey-server` than the one on PATH.
+    /// Another `redis-server` or `valkey-server` than the one on PATH, see [`super::RedisProgram`].
     pub program: Option<PathBuf>,
 }
 

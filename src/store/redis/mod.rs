@@ -4,9 +4,11 @@
 
 mod batch;
 mod connect;
+mod entries;
 mod error;
 mod expiry;
 mod info;
+mod pending;
 mod read;
 mod reader;
 mod reply;
@@ -14,7 +16,9 @@ mod scan;
 mod scripts;
 mod sentinel;
 mod settlement;
+mod settling;
 mod shape;
+mod stream;
 mod tls;
 mod write;
 mod writer;

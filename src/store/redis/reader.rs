@@ -20,6 +20,8 @@ use crate::model::time::Micros;
 pub struct Redis {
     pub(super) link: Link,
     pub(super) pace: Arc<Pace>,
+    /// Entries of streams weigh something else than values.
+    pub(super) entry_pace: Arc<Pace>,
     pub(super) expiries: Arc<ExpiryReader>,
     is_no_touch: bool,
 }
@@ -41,6 +43,7 @@ impl Redis {
         Ok(Self {
             link,
             pace: Arc::new(Pace::new()),
+            entry_pace: Arc::new(Pace::new()),
             expiries: Arc::new(ExpiryReader::default()),
             is_no_touch,
         })

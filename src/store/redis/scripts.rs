@@ -1,4 +1,5 @@
 //! The scripts of `lua/`, and how a write becomes a call of one.
+//! How a step of a settlement does is said beside, in `settling`.
 
 use std::sync::LazyLock;
 
@@ -15,51 +16,65 @@ pub(super) struct Guarded {
 }
 
 macro_rules! guarded {
-    ($($name:ident = $file:literal;)*) => {
-        $(static $name: Guarded = {
-            const TEXT: &str = concat!(include_str!("lua/fence.lua"), "\n", include_str!($file));
+    ($($chunks:tt: { $($name:ident = $file:literal;)* })*) => {
+        $($(pub(super) static $name: Guarded = {
+            const TEXT: &str = guarded!(@text $chunks $file);
             Guarded {
                 text: TEXT,
                 digest: LazyLock::new(|| Script::new(TEXT).get_hash().to_owned()),
             }
-        };)*
+        };)*)*
         /// Every script, for loading them before the first is called.
-        pub(super) static ALL: &[&Guarded] = &[$(&$name),*];
+        pub(super) static ALL: &[&Guarded] = &[$($(&$name),*),*];
+    };
+    (@text [$($chunk:literal),*] $file:literal) => {
+        concat!($(include_str!($chunk), "\n",)* include_str!($file))
     };
 }
 
 guarded! {
-    REPLACE_STRING = "lua/replace_string.lua";
-    CREATE_STRING = "lua/create_string.lua";
-    DELETE_STRING = "lua/delete_string.lua";
-    ADD_TO_STRING = "lua/add_to_string.lua";
-    SET_HASH_FIELDS = "lua/set_hash_fields.lua";
-    DELETE_HASH = "lua/delete_hash.lua";
-    ADD_TO_HASH_FIELD = "lua/add_to_hash_field.lua";
-    SET_SCORE = "lua/set_score.lua";
-    REMOVE_SCORE = "lua/remove_score.lua";
-    SET_MEMBER = "lua/set_member.lua";
-    SET_EXPIRY = "lua/set_expiry.lua";
-    RESTORE_STRING = "lua/restore_string.lua";
-    RESTORE_HASH = "lua/restore_hash.lua";
-    PERSIST = "lua/persist.lua";
+    ["lua/fence.lua"]: {
+        REPLACE_STRING = "lua/replace_string.lua";
+        CREATE_STRING = "lua/create_string.lua";
+        DELETE_STRING = "lua/delete_string.lua";
+        ADD_TO_STRING = "lua/add_to_string.lua";
+        SET_HASH_FIELDS = "lua/set_hash_fields.lua";
+        DELETE_HASH = "lua/delete_hash.lua";
+        ADD_TO_HASH_FIELD = "lua/add_to_hash_field.lua";
+        SET_SCORE = "lua/set_score.lua";
+        REMOVE_SCORE = "lua/remove_score.lua";
+        SET_MEMBER = "lua/set_member.lua";
+        SET_EXPIRY = "lua/set_expiry.lua";
+        RESTORE_STRING = "lua/restore_string.lua";
+        RESTORE_HASH = "lua/restore_hash.lua";
+        PERSIST = "lua/persist.lua";
+    }
+    ["lua/fence.lua", "lua/stream.lua"]: {
+        ACKNOWLEDGE = "lua/acknowledge.lua";
+        CLAIM = "lua/claim.lua";
+        REQUEUE = "lua/requeue.lua";
+        DEAD_LETTER = "lua/dead_letter.lua";
+        RECREATE_GROUP = "lua/recreate_group.lua";
+        ADVANCE = "lua/advance.lua";
+        RAISE_LAST_ID = "lua/raise_last_id.lua";
+    }
 }
 
-/// One call of one script: the key and every argument.
+/// One call of one script: the keys and every argument.
 pub(super) struct Call<'a> {
     script: &'static Guarded,
-    key: &'a [u8],
+    keys: Vec<&'a [u8]>,
     arguments: Vec<Argument<'a>>,
 }
 
-enum Argument<'a> {
+pub(super) enum Argument<'a> {
     Bytes(&'a [u8]),
     Text(String),
 }
 
-const YES: Argument<'static> = Argument::Bytes(b"1");
-const NO: Argument<'static> = Argument::Bytes(b"0");
-const NOTHING: Argument<'static> = Argument::Bytes(b"");
+pub(super) const YES: Argument<'static> = Argument::Bytes(b"1");
+pub(super) const NO: Argument<'static> = Argument::Bytes(b"0");
+pub(super) const NOTHING: Argument<'static> = Argument::Bytes(b"");
 
 impl<'a> Call<'a> {
     /// The call for `write`; an error says why it must not even be sent: it would be unguarded, or mean
@@ -67,6 +82,16 @@ impl<'a> Call<'a> {
     pub(super) fn of(write: &'a Write, fence: &'a Fence) -> Result<Self, &'static str> {
         check(write)?;
         let (script, key, own) = parts(write);
+        Ok(Self::new(script, vec![key], fence, own))
+    }
+
+    /// A call of `script` on `keys`, the fence before its `own` arguments.
+    pub(super) fn new(
+        script: &'static Guarded,
+        keys: Vec<&'a [u8]>,
+        fence: &'a Fence,
+        own: Vec<Argument<'a>>,
+    ) -> Self {
         let micros = fence.deadline.0;
         let mut arguments = vec![
             Argument::Bytes(fence.replication_id.as_bytes()),
@@ -76,11 +101,11 @@ impl<'a> Call<'a> {
             Argument::Text(micros.rem_euclid(1_000_000).to_string()),
         ];
         arguments.extend(own);
-        Ok(Self {
+        Self {
             script,
-            key,
+            keys,
             arguments,
-        })
+        }
     }
 
     /// By digest: the server must know the script.
@@ -95,7 +120,7 @@ impl<'a> Call<'a> {
 
     fn command(&self, name: &str, script: &str) -> Cmd {
         let mut command = ::redis::cmd(name);
-        command.arg(script).arg(1).arg(self.key);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys);
         for argument in &self.arguments {
             match argument {
                 Argument::Bytes(bytes) => command.arg(*bytes),

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::connect::{self, Link};
 use super::error::{RedisError, spoken};
 use super::scripts::{ALL, Call};
+use super::settlement::Settlement;
 use super::write::{Fence, Write, WriteReply};
 use super::{info, reply};
 use crate::job::RedisSpec;
@@ -62,7 +63,36 @@ impl Writer {
     /// leaves unanswered is `Unknown`; no write is ever sent twice. Two writes of one key in one call
     /// may change places.
     pub async fn apply(&mut self, fence: &Fence, writes: &[Write]) -> Vec<WriteReply> {
-        let calls: Vec<_> = writes.iter().map(|write| Call::of(write, fence)).collect();
+        let calls = writes.iter().map(|write| Call::of(write, fence));
+        self.call(calls.collect()).await
+    }
+
+    /// All steps pipelined, one script call each, replies in order, answered as `apply` does. Two steps of
+    /// one call may change places, so none may count on another.
+    pub async fn settle(&mut self, fence: &Fence, settlements: &[Settlement]) -> Vec<WriteReply> {
+        let calls = settlements.iter().map(|step| Call::settling(step, fence));
+        self.call(calls.collect()).await
+    }
+
+    /// `WAIT replicas timeout` on this very connection: how many replicas have everything written on it.
+    pub async fn wait(&mut self, replicas: u32, timeout: Duration) -> Result<u32, RedisError> {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let mut command = ::redis::cmd("WAIT");
+        // A timeout of 0 would wait for ever.
+        command.arg(replicas).arg(millis.max(1));
+        let mut link = self.link.clone();
+        let limit = timeout
+            .saturating_mul(WAIT_SLACK)
+            .saturating_add(RESPONSE_LIMIT);
+        link.connection.set_response_timeout(limit);
+        let answer = reply::one(&link, &command).await?;
+        reply::integer(&answer)
+            .and_then(|count| u32::try_from(count).ok())
+            .ok_or_else(|| RedisError::unexpected(&link.address, "WAIT"))
+    }
+
+    /// Sends every call that may be sent, and says what each answer means.
+    async fn call(&self, calls: Vec<Result<Call<'_>, &'static str>>) -> Vec<WriteReply> {
         let by_digest = calls
             .iter()
             .map(|call| self.send(call.as_ref().ok().map(Call::by_digest)));
@@ -89,23 +119,6 @@ impl Writer {
                 (None, Ok(_)) => WriteReply::Unknown("it was not answered".to_owned()),
             });
         outcomes.collect()
-    }
-
-    /// `WAIT replicas timeout` on this very connection: how many replicas have everything written on it.
-    pub async fn wait(&mut self, replicas: u32, timeout: Duration) -> Result<u32, RedisError> {
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut command = ::redis::cmd("WAIT");
-        // A timeout of 0 would wait for ever.
-        command.arg(replicas).arg(millis.max(1));
-        let mut link = self.link.clone();
-        let limit = timeout
-            .saturating_mul(WAIT_SLACK)
-            .saturating_add(RESPONSE_LIMIT);
-        link.connection.set_response_timeout(limit);
-        let answer = reply::one(&link, &command).await?;
-        reply::integer(&answer)
-            .and_then(|count| u32::try_from(count).ok())
-            .ok_or_else(|| RedisError::unexpected(&link.address, "WAIT"))
     }
 
     /// Each command is a request of its own, so that a connection lost in the middle loses only what was
@@ -152,6 +165,9 @@ fn refused(error: &ServerError) -> WriteReply {
         }
         "WRONGTYPE" => "the key has another type now",
         "BUSY" => "another script blocks the server",
+        "CROSSSLOT" => "in a Cluster dead_letter must share the stream's slot: {bid-stream}:dead",
+        // The script's own word.
+        "REFUSED" => return WriteReply::Refused(error.details().unwrap_or_default().to_owned()),
         _ => return WriteReply::Refused(said),
     };
     WriteReply::Refused(format!("{said} ({hint})"))

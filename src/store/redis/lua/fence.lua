@@ -1,6 +1,7 @@
 -- Stands before every script of this folder, as one chunk with it.
 --
--- KEYS  exactly one: the key that is written.
+-- KEYS  1 the key that is written
+--       2 only for a dead letter: the stream that takes it
 -- ARGV  1 replication id   the history that was judged
 --       2 replicas         how many must be online and fresh
 --       3 lag              in whole seconds, at most, to count as fresh
