@@ -1,12 +1,14 @@
 //! The source's store against real servers, the same scenes on MariaDB and on MySQL.
 
 mod access;
+mod evidence;
 mod fixture;
 mod keys;
 mod locks;
 mod refusals;
 mod schemas;
 mod sql_sources;
+mod streams;
 mod windows;
 
 /// Runs an async scene on both families of servers, each a test of its own.

@@ -13,6 +13,11 @@ pub(super) fn text(value: &str) -> String {
     format!("_utf8mb4 X'{}'", hex::encode(value))
 }
 
+/// The same of bytes; `None` where they are no UTF-8.
+pub(super) fn text_bytes(value: &[u8]) -> Option<String> {
+    utf8_hex(value)
+}
+
 /// Whether ids of this type can be written down and compared exactly. FLOAT prints less than it
 /// holds; JSON, BIT and geometry have no order to page by.
 pub(super) fn can_be_id(kind: ColumnType) -> bool {

@@ -7,7 +7,9 @@
 mod changed_ids;
 mod closed_ranges;
 mod connect;
+mod equality;
 mod error;
+mod evidence;
 mod instant;
 mod lease;
 mod literal;
@@ -23,6 +25,7 @@ mod statement;
 mod witness;
 
 pub use error::MysqlError;
+pub use evidence::WitnessedEvidence;
 pub use lease::Lease;
 pub use locks::RowLock;
 pub use pool::{Mysql, STATEMENT_LIMIT};

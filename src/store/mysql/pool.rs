@@ -27,6 +27,20 @@ const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// A page above this is refused, because memory must not grow with the data.
 const PAGE_BYTES_MAX: usize = 1 << 30;
 
+/// How many cells the rows of a statement must have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Width {
+    Exactly(usize),
+    /// Cells beyond these are a person's, and are dropped.
+    AtLeast(usize),
+}
+
+impl From<usize> for Width {
+    fn from(cells: usize) -> Self {
+        Width::Exactly(cells)
+    }
+}
+
 /// A bounded set of plain connections to one server, sessions in UTC, statements limited in time.
 /// Clones share the connections.
 #[derive(Clone)]
@@ -135,7 +149,12 @@ impl Mysql {
     }
 
     /// Runs one SELECT and gives its rows, `width` cells each.
-    pub(super) async fn fetch(&self, sql: &str, width: usize) -> Result<Rows, MysqlError> {
+    pub(super) async fn fetch(
+        &self,
+        sql: &str,
+        width: impl Into<Width>,
+    ) -> Result<Rows, MysqlError> {
+        let width = width.into();
         let mut lent = self.lend().await?;
         let mut outcome = lent.fetch(sql, width).await;
         // A session that lay idle may have been closed by the server meanwhile. Reading once more on a
@@ -181,7 +200,11 @@ impl Lent {
 
     /// Runs statements (one, or several parted by `;`) and gives the rows of all of them, `width`
     /// cells each; rows of another width are an error.
-    pub(super) async fn fetch(&mut self, sql: &str, width: usize) -> Result<Rows, MysqlError> {
+    pub(super) async fn fetch(
+        &mut self,
+        sql: &str,
+        width: impl Into<Width>,
+    ) -> Result<Rows, MysqlError> {
         let limit = self.shared.limit;
         self.fetch_within(sql, width, limit + GRACE).await
     }
@@ -190,10 +213,11 @@ impl Lent {
     pub(super) async fn fetch_within(
         &mut self,
         sql: &str,
-        width: usize,
+        width: impl Into<Width>,
         patience: Duration,
     ) -> Result<Rows, MysqlError> {
         let limit = self.shared.limit;
+        let width = width.into();
         match tokio::time::timeout(patience, collect(&mut self.session, sql, width, limit)).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -270,15 +294,19 @@ impl Shared {
 async fn collect(
     session: &mut Session,
     sql: &str,
-    width: usize,
+    width: Width,
     limit: Duration,
 ) -> Result<Rows, MysqlError> {
     let driver = |e| MysqlError::from_driver(e, limit);
+    let (width, may_be_wider) = match width {
+        Width::Exactly(width) => (width, false),
+        Width::AtLeast(width) => (width, true),
+    };
     let mut rows = Rows::with_width(width);
     let mut bytes = 0_usize;
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch(&mut session.connection);
     while let Some(row) = stream.try_next().await.map_err(driver)? {
-        if row.len() != width {
+        if row.len() < width || (row.len() > width && !may_be_wider) {
             return Err(MysqlError::Statement(format!(
                 "it gives {} columns where {width} were expected",
                 row.len()

@@ -126,7 +126,7 @@ fn sample_key(mapping: &Mapping) -> SweepKey {
         .collect()
 }
 
-fn at_setting(setting: &str, error: MysqlError) -> MysqlError {
+pub(super) fn at_setting(setting: &str, error: MysqlError) -> MysqlError {
     match error {
         MysqlError::Statement(text) if !text.starts_with('`') => {
             MysqlError::Statement(format!("`{setting}`: {text}"))
