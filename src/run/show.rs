@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::check::CheckRun;
 use super::findings::digest;
 use super::settle::Settled;
+use crate::model::check::FieldSpec;
 use crate::model::finding::{Direction, Finding, Verdict};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::{Cached, Look};
@@ -18,22 +19,22 @@ const TEXT_MAX: usize = 160;
 /// One key or member as both sides have it, already spelled. Only mapped fields; redacted ones as digests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
-    check: String,
-    key: String,
-    member: Option<String>,
-    id: String,
-    redis: String,
-    mysql: String,
-    lines: Vec<Line>,
+    pub(super) check: String,
+    pub(super) key: String,
+    pub(super) member: Option<String>,
+    pub(super) id: String,
+    pub(super) redis: String,
+    pub(super) mysql: String,
+    pub(super) lines: Vec<Line>,
     /// Each a sentence: a finding, or that both agree.
-    said: Vec<String>,
+    pub(super) said: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    field: String,
-    redis: String,
-    mysql: String,
+pub(super) struct Line {
+    pub(super) field: String,
+    pub(super) redis: String,
+    pub(super) mysql: String,
 }
 
 impl Shown {
@@ -175,16 +176,20 @@ fn lines(check: &CheckRun, look: &Look) -> Vec<Line> {
 
 fn said(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> Vec<String> {
     match settled.verdict {
-        _ if !findings.is_empty() => findings.iter().map(|f| sentence(check, f)).collect(),
+        _ if !findings.is_empty() => {
+            let fields = &check.mapping.check.fields;
+            findings.iter().map(|f| sentence(fields, f)).collect()
+        },
         Verdict::Transient => vec!["no rule objects; nothing to do".to_owned()],
         verdict => vec![format!("{}: {}", verdict.name(), settled.reason)],
     }
 }
 
-fn sentence(check: &CheckRun, finding: &Finding) -> String {
+/// A finding as a sentence; `fields` are those of its check.
+pub(super) fn sentence(fields: &[FieldSpec], finding: &Finding) -> String {
     let suspect = &finding.suspect;
     let place = suspect.field.map_or_else(String::new, |at| {
-        format!(" of {}", check.mapping.check.fields[at].cache)
+        format!(" of {}", fields[at].cache)
     });
     let direction = match suspect.direction {
         Direction::Behind => ", Redis is behind",
@@ -208,7 +213,7 @@ fn sentence(check: &CheckRun, finding: &Finding) -> String {
 }
 
 /// Printable, and short enough for a line.
-fn cut(bytes: &[u8]) -> String {
+pub(super) fn cut(bytes: &[u8]) -> String {
     match bytes {
         [] => "\"\"".to_owned(),
         _ if bytes.len() <= TEXT_MAX => escape(bytes),

@@ -12,4 +12,5 @@ mod lab_servers;
 mod promises;
 mod races;
 mod source_store;
+mod streams;
 mod support;
