@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use super::cache;
 use super::case::Case;
+use super::stream;
+use super::stream::{EntryCase, GroupCase};
 use crate::model::finding::{Direction, Remedy, RuleId, Severity, Suspect};
 
 /// A rule as it is known outside: `source` is its own file, whose module doc explains it.
@@ -16,7 +18,20 @@ pub struct Rule {
     /// What may be done about it, the preferred first.
     pub remedies: &'static [Remedy],
     pub(super) source: &'static str,
-    pub(super) check: fn(&Case<'_>) -> Vec<Suspect>,
+    pub(super) check: Check,
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Check {
+    /// One key or member of a cache.
+    Cache(fn(&Case<'_>) -> Vec<Suspect>),
+    /// One entry id of a stream.
+    Entry(fn(&EntryCase<'_>) -> Option<Suspect>),
+    /// A group and its place in the stream.
+    Group(fn(&GroupCase<'_>) -> Option<Suspect>),
+    /// Two entries, or two rows, which the scan has brought together.
+    Duplicate,
 }
 
 /// Every rule about a cache, the most specific first: where two object to one key or field, the earlier
@@ -37,31 +52,69 @@ pub const CACHE_RULES: &[Rule] = &[
     cache::lost_expiry::RULE,
 ];
 
+/// Every rule about a stream, in the order in which they are asked. An entry that cannot be read is
+/// `undecodable-value`, a key of another type `wrong-type`, as in caches.
+pub const STREAM_RULES: &[Rule] = &[
+    stream::trimmed_pending::RULE,
+    stream::payload_conflict::RULE,
+    stream::unacked_persisted::RULE,
+    stream::poison_pending::RULE,
+    stream::orphan_pending::RULE,
+    stream::acked_unpersisted::RULE,
+    stream::group_missing::RULE,
+    stream::group_rewound::RULE,
+    stream::lost_entry::RULE,
+    stream::duplicate_entry::RULE,
+    stream::duplicate_row::RULE,
+];
+
+/// Every rule there is.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    CACHE_RULES.iter().chain(STREAM_RULES)
+}
+
 /// The rule of this id.
 pub fn rule(id: &str) -> Option<&'static Rule> {
-    CACHE_RULES.iter().find(|r| r.id.0 == id)
+    rules().find(|r| r.id.0 == id)
 }
 
 /// What a rule is about, as `auditor explain` prints it: Markdown with the four headings.
 pub fn explain(id: &str) -> Option<&'static str> {
-    static TEXTS: LazyLock<BTreeMap<&'static str, String>> = LazyLock::new(|| {
-        CACHE_RULES
-            .iter()
-            .map(|r| (r.id.0, module_doc(r.source)))
-            .collect()
-    });
+    static TEXTS: LazyLock<BTreeMap<&'static str, String>> =
+        LazyLock::new(|| rules().map(|r| (r.id.0, module_doc(r.source))).collect());
     TEXTS.get(id).map(String::as_str)
 }
 
 /// Asks every rule, and keeps one objection for the key and one for each field.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Suspect> {
     let mut kept: Vec<Suspect> = Vec::new();
-    for suspect in CACHE_RULES.iter().flat_map(|rule| (rule.check)(case)) {
+    let asked = CACHE_RULES.iter().filter_map(|rule| match rule.check {
+        Check::Cache(check) => Some(check),
+        _ => None,
+    });
+    for suspect in asked.flat_map(|check| check(case)) {
         if kept.iter().all(|earlier| earlier.field != suspect.field) {
             kept.push(suspect);
         }
     }
     kept
+}
+
+/// The first rule that objects to an entry.
+pub(super) fn judge_entry(case: &EntryCase<'_>) -> Option<Suspect> {
+    STREAM_RULES.iter().find_map(|rule| match rule.check {
+        Check::Entry(check) => check(case),
+        _ => None,
+    })
+}
+
+/// What the rules object to about a group.
+pub(super) fn judge_group(case: &GroupCase<'_>) -> Vec<Suspect> {
+    let asked = STREAM_RULES.iter().filter_map(|rule| match rule.check {
+        Check::Group(check) => Some(check),
+        _ => None,
+    });
+    asked.filter_map(|check| check(case)).collect()
 }
 
 impl Rule {
@@ -73,6 +126,18 @@ impl Rule {
             direction,
             field: None,
             detail: None,
+        }
+    }
+
+    /// An objection of this rule to an entry, a row or a group as a whole, with what it has to say.
+    pub(super) fn suspect_saying(
+        &self,
+        direction: Direction,
+        detail: impl Into<String>,
+    ) -> Suspect {
+        Suspect {
+            detail: Some(detail.into()),
+            ..self.suspect_key(direction)
         }
     }
 
@@ -102,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_rule_explains_itself() {
-        for rule in CACHE_RULES {
+        for rule in rules() {
             let text = explain(rule.id.0).unwrap();
             for heading in [
                 "# Detects",
@@ -123,16 +188,16 @@ mod tests {
             }
             assert!(!rule.remedies.is_empty());
         }
-        assert_eq!(CACHE_RULES.len(), 13);
+        assert_eq!((CACHE_RULES.len(), STREAM_RULES.len()), (13, 11));
         assert!(explain("no-such-rule").is_none());
     }
 
     #[test]
     fn ids_are_unique() {
-        let mut ids: Vec<_> = CACHE_RULES.iter().map(|r| r.id).collect();
+        let mut ids: Vec<_> = rules().map(|r| r.id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), CACHE_RULES.len());
+        assert_eq!(ids.len(), rules().count());
         assert_eq!(rule("orphan-key").unwrap().severity, Severity::Low);
     }
 }

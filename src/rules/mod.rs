@@ -1,7 +1,8 @@
 //! What counts as wrong: pure rules, one file each. No I/O, no clock, no async.
 //!
 //! A `Judge` compares one row with one cached value into a `Case`; every rule of the catalog looks at
-//! the case; `confirm` decides over several looks what the objections are worth.
+//! the case; `confirm` decides over several looks what the objections are worth. [`stream`] does the same
+//! for entries and groups.
 
 pub mod cache;
 mod case;
@@ -15,6 +16,7 @@ mod encode;
 mod form;
 mod judge;
 mod shown;
+pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -25,3 +27,4 @@ pub use confirm::{ConfirmTiming, Decision, changed_at, decide, fingerprint};
 pub use encode::{CannotEncode, EncodedField};
 pub use form::check_form;
 pub use judge::{Judge, JudgeContext};
+pub use stream::{Proof, StreamJudge, decide_entry, decide_group};

@@ -25,7 +25,7 @@ fn explain(rule: &str, console: &mut Console) -> Ending {
     match catalog::explain(rule) {
         Some(text) => print(console, text),
         None => {
-            let known: Vec<&str> = catalog::CACHE_RULES.iter().map(|r| r.id.0).collect();
+            let known: Vec<&str> = catalog::rules().map(|r| r.id.0).collect();
             Ending::BadRequest(format!(
                 "there is no rule `{rule}`; there are {}",
                 known.join(", ")

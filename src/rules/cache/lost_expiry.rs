@@ -20,14 +20,14 @@ use crate::model::finding::Direction;
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::model::observation::KeyExpiry;
 use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 
 pub const RULE: Rule = Rule {
     id: RuleId("lost-expiry"),
     severity: Severity::Low,
     remedies: &[Remedy::SetTtl],
     source: include_str!("lost_expiry.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 /// Whether a key with this expiry should have one; what was not read is not judged.

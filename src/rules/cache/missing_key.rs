@@ -22,7 +22,7 @@ use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::model::mapping::RowMeaning;
 use crate::rules::case::Case;
 use crate::rules::case::Presence;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 use crate::rules::judge::JudgeContext;
 
 pub const RULE: Rule = Rule {
@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
     severity: Severity::Medium,
     remedies: &[Remedy::Overwrite],
     source: include_str!("missing_key.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 /// Whether the absence of a live row's key or member is wrong. `key_exists`: the key is there, and what

@@ -18,7 +18,7 @@
 
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 use crate::rules::compare::Comparison;
 
 pub const RULE: Rule = Rule {
@@ -26,7 +26,7 @@ pub const RULE: Rule = Rule {
     severity: Severity::High,
     remedies: &[Remedy::Overwrite, Remedy::Invalidate, Remedy::None],
     source: include_str!("negative_balance.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {

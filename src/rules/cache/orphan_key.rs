@@ -21,14 +21,14 @@ use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::model::mapping::RowMeaning;
 use crate::rules::case::Case;
 use crate::rules::case::Presence;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 
 pub const RULE: Rule = Rule {
     id: RuleId("orphan-key"),
     severity: Severity::Low,
     remedies: &[Remedy::Invalidate],
     source: include_str!("orphan_key.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {

@@ -17,7 +17,7 @@
 
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 use crate::rules::compare::Comparison;
 
 pub const RULE: Rule = Rule {
@@ -25,7 +25,7 @@ pub const RULE: Rule = Rule {
     severity: Severity::Medium,
     remedies: &[Remedy::Overwrite, Remedy::Invalidate],
     source: include_str!("out_of_bounds.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {

@@ -20,7 +20,7 @@ use crate::model::finding::Direction;
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::rules::case::Case;
 use crate::rules::case::Presence;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 use crate::rules::compare::Comparison;
 
 pub const RULE: Rule = Rule {
@@ -28,7 +28,7 @@ pub const RULE: Rule = Rule {
     severity: Severity::Medium,
     remedies: &[Remedy::Invalidate, Remedy::Overwrite],
     source: include_str!("undecodable_value.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {

@@ -19,7 +19,7 @@
 
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::rules::case::Case;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 use crate::rules::compare::Comparison;
 
 pub const RULE: Rule = Rule {
@@ -27,7 +27,7 @@ pub const RULE: Rule = Rule {
     severity: Severity::High,
     remedies: &[Remedy::Overwrite, Remedy::Invalidate],
     source: include_str!("version_regression.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {

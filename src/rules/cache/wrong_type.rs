@@ -19,14 +19,14 @@ use crate::model::finding::Direction;
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};
 use crate::rules::case::Case;
 use crate::rules::case::Presence;
-use crate::rules::catalog::Rule;
+use crate::rules::catalog::{Check, Rule};
 
 pub const RULE: Rule = Rule {
     id: RuleId("wrong-type"),
     severity: Severity::Medium,
     remedies: &[Remedy::None],
     source: include_str!("wrong_type.rs"),
-    check,
+    check: Check::Cache(check),
 };
 
 fn check(case: &Case<'_>) -> Vec<Suspect> {

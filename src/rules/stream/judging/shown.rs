@@ -1,0 +1,54 @@
+//! What a report shows of an entry: the text of mapped fields, whom it concerns, what it is worth.
+
+use super::judge::StreamJudge;
+use crate::model::rows::RowRef;
+use crate::model::stream::Entry;
+use crate::model::value::Number;
+use crate::model::value::number::difference;
+use crate::rules::compare::CacheToken;
+
+impl StreamJudge {
+    /// The text of field `index` of `check.rows.fields` as the entry has it; `None` where it has none.
+    pub fn shown_field(&self, index: usize, entry: &Entry) -> Option<Vec<u8>> {
+        match self.token(index, entry) {
+            CacheToken::Raw(bytes) => Some(bytes.to_vec()),
+            CacheToken::Missing | CacheToken::Json(_) => None,
+        }
+    }
+
+    /// The same as the row has it; `None` is SQL NULL.
+    pub fn shown_cell(&self, index: usize, row: RowRef<'_>) -> Option<Vec<u8>> {
+        row.cell(self.fields[index].cell).map(<[u8]>::to_vec)
+    }
+
+    /// What the entry says it is worth; `None` without `money`.
+    pub fn shown_money(&self, entry: &Entry) -> Option<Vec<u8>> {
+        self.shown_field(self.check().money?, entry)
+    }
+
+    /// What the row says it is worth; `None` without `money`.
+    pub fn shown_row_money(&self, row: RowRef<'_>) -> Option<Vec<u8>> {
+        self.shown_cell(self.check().money?, row)
+    }
+
+    /// Row − entry, exact decimal text; a missing row counts as 0. `None` without `money`, without the entry, and
+    /// where either is no number.
+    pub fn money_delta(&self, entry: Option<&Entry>, row: Option<RowRef<'_>>) -> Option<String> {
+        let served = self.shown_money(entry?)?;
+        let kept = match row {
+            Some(row) => self.shown_row_money(row)?,
+            None => b"0".to_vec(),
+        };
+        difference(&Number::parse(&kept)?, &Number::parse(&served)?)
+    }
+
+    /// Whom it concerns: the subject column of the row, else what the entry says for that column.
+    pub fn compensated(&self, entry: Option<&Entry>, row: Option<RowRef<'_>>) -> Option<Vec<u8>> {
+        let cell = self.mapping().rows.subject_cell?;
+        if let Some(row) = row {
+            return row.cell(cell).map(<[u8]>::to_vec);
+        }
+        let index = self.fields.iter().position(|field| field.cell == cell)?;
+        self.shown_field(index, entry?)
+    }
+}

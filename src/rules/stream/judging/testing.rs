@@ -1,0 +1,1 @@
+//! Streams, groups and looks for the tables of the stream rules' tests.
