@@ -3,6 +3,7 @@
 mod access;
 mod evidence;
 mod fixture;
+mod inserts;
 mod keys;
 mod locks;
 mod refusals;

@@ -2,14 +2,16 @@
 //!
 //! Everything goes through the text protocol: a cell is what the `mysql` client would print, and
 //! only BIT and binary columns are raw bytes. Sessions are in UTC, READ COMMITTED and READ ONLY,
-//! and limited in time; only [`Mysql::lock_rows`] opens a transaction.
+//! and limited in time; only [`Mysql::lock_rows`] opens a transaction, and only an [`Inserter`] writes.
 
+mod cell_literal;
 mod changed_ids;
 mod closed_ranges;
 mod connect;
 mod equality;
 mod error;
 mod evidence;
+mod insert;
 mod instant;
 mod lease;
 mod literal;
@@ -26,6 +28,7 @@ mod witness;
 
 pub use error::MysqlError;
 pub use evidence::WitnessedEvidence;
+pub use insert::{Inserted, Inserter};
 pub use lease::Lease;
 pub use locks::RowLock;
 pub use pool::{Mysql, STATEMENT_LIMIT};

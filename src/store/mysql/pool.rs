@@ -269,7 +269,7 @@ impl Lent {
 
     /// Ends this session's statement from a second connection. Best effort: the statement's own limit
     /// ends it too, and the session is dropped in any case.
-    async fn kill(&self) {
+    pub(super) async fn kill(&self) {
         let kill = format!("KILL QUERY {}", self.session.id);
         let killing = async {
             let mut other = self.shared.connector.open().await.ok()?;
