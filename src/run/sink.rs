@@ -217,7 +217,10 @@ fn digest(reported: &Reported<'_>) -> [u8; 16] {
         entry.as_deref().map(str::as_bytes),
         Some(reported.aspect.as_bytes()),
     ];
-    for part in parts.into_iter().flatten() {
+    // Of a stream everything lies under one key; the id of a cache's row is in its key.
+    let ids = subject.id.iter().map(Vec::as_slice);
+    let ids = ids.filter(|_| !reported.aspect.is_empty());
+    for part in parts.into_iter().flatten().chain(ids) {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, mpsc};
 
 use super::check::StreamRun;
-use super::duplicates::{Wanted, audit_duplicates};
+use super::duplicates::Aftermath;
 use super::entries::EntryTarget;
 use super::group::audit_group;
+use super::rows::Wanted;
 use super::scope::StreamScope;
 use super::sweep::{Pass, Sweep};
 use crate::model::finding::Verdict;
@@ -33,11 +34,13 @@ pub(in crate::run) async fn audit(
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     let mut counts = Coverage::default();
+    let mut wanted = Wanted::of(run, scope, left_out);
+    wanted.read_rows(run).await?;
     // Before anything else is settled: entries of a group that is gone belong to nobody.
     if scope.is_about_the_group() {
-        counts.suspect += audit_group(run, first_slice, mending, sink).await?;
+        let carried = wanted.carried();
+        counts.suspect += audit_group(run, carried, first_slice, mending, sink).await?;
     }
-    let mut wanted = Wanted::of(run, scope, left_out)?;
     let (batches, inbox) = mpsc::channel(1);
     let sweeping = async {
         // Moved in, so that the channel closes when the sweep ends.
@@ -49,10 +52,8 @@ pub(in crate::run) async fn audit(
     let (swept, ()) = tokio::try_join!(sweeping, settling)?;
     add(&mut counts, &swept);
     let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
-    add(
-        &mut counts,
-        &audit_duplicates(run, wanted, last_slice, sink, left_out).await?,
-    );
+    let aftermath = Aftermath::new(run, last_slice - 1, sink, left_out);
+    add(&mut counts, &aftermath.judge(wanted, scope).await?);
     if matches!(mending, Mending::Apply(_)) {
         verify_clean(run, last_slice, mending, sink).await?;
     }
@@ -116,8 +117,10 @@ async fn sweep(
                 last: bounds.last,
             };
             let estimated = bounds.entries_in(range);
+            let keeps_looks = wanted.needs_looks();
+            let pass = Pass::Entries { keeps_looks };
             let entries = sweep(next)
-                .pass(Pass::Entries, range, estimated, |marks| wanted.mark(marks))
+                .pass(pass, range, estimated, |looks| wanted.take(run, &looks))
                 .await?;
             add(&mut counts, &entries.0);
             Ok(counts)

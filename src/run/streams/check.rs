@@ -9,7 +9,7 @@ use crate::model::stream::{StreamCheck, StreamId, StreamMapping};
 use crate::plan::timing_of;
 use crate::rules::stream::StreamJudge;
 use crate::run::ground::{Ground, Shared, Stores};
-use crate::scan::{Claimant, DeadLetters};
+use crate::scan::streams::{Claimant, DeadLetters};
 
 /// One check of a run.
 #[derive(Clone)]

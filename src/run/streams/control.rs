@@ -15,7 +15,7 @@ use crate::model::stream::{EntryLook, IdRange, StreamId};
 use crate::run::RunError;
 use crate::run::control::Control;
 use crate::run::settle::settle;
-use crate::scan::entry_page;
+use crate::scan::streams::entry_page;
 
 /// Places of the stream the sample is drawn from; each gives an equal share of neighbours.
 const PLACES: usize = 40;
@@ -97,7 +97,7 @@ impl Sample {
             return Ok(None);
         }
         let stores = &run.ground.stores;
-        let (judge, dead) = (&run.judge, &run.dead);
+        let (judge, dead) = (&*run.judge, &*run.dead);
         let page = entry_page(&stores.source, &stores.cache, judge, dead, range, limit).await?;
         let read = page.entries_read + page.pending_read;
         self.reads_left = self.reads_left.saturating_sub(read.max(1));

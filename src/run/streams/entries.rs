@@ -17,7 +17,8 @@ use crate::run::ground::Ground;
 use crate::run::mend::Mended;
 use crate::run::settle::Settled;
 use crate::run::sink::{Reported, Sink};
-use crate::scan::{ScanError, look_at_entries};
+use crate::scan::ScanError;
+use crate::scan::streams::look_at_entries;
 
 /// An entry id, pending or not, whether or not the stream still holds it.
 #[derive(Debug, Clone)]

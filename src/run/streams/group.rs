@@ -22,7 +22,8 @@ use crate::run::ground::Ground;
 use crate::run::mend::{Mended, Mending, mend};
 use crate::run::settle::{Settled, settle};
 use crate::run::sink::{Reported, Sink};
-use crate::scan::{ScanError, look_at_group};
+use crate::scan::ScanError;
+use crate::scan::streams::look_at_group;
 
 /// The rules that speak about a group and not about one check's entries.
 const ABOUT_THE_GROUP: [&str; 3] = ["group-missing", "group-rewound", "wrong-type"];

@@ -8,6 +8,7 @@ mod entries;
 mod findings;
 mod group;
 mod money;
+mod rows;
 mod scope;
 mod show;
 mod sweep;

@@ -8,16 +8,16 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
 use super::check::StreamRun;
-use super::duplicates::{Marks, marks_of};
 use super::entries::EntryTarget;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
-use crate::model::stream::{IdRange, StreamId};
+use crate::model::stream::{EntryLook, IdRange, StreamId};
 use crate::plan::cut_ids;
 use crate::run::RunError;
 use crate::run::sweep::{Batch, add, send_full};
 use crate::run::task::Task;
-use crate::scan::{EntryPage, PageReads, ScanError, read_entries, read_pending};
+use crate::scan::ScanError;
+use crate::scan::streams::{EntryPage, PageReads, read_entries, read_pending};
 
 /// Entries of a page at most: some hundred kilobytes, and one statement of as many literals.
 const PAGE_ENTRIES: usize = 1_000;
@@ -30,7 +30,10 @@ const CLEAN_SAMPLE: usize = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
     /// All entries, and pending ids without one.
-    Entries,
+    Entries {
+        /// Whether somebody wants to see them besides.
+        keeps_looks: bool,
+    },
     /// Pending ids, and the entries of those.
     Pending,
 }
@@ -50,7 +53,7 @@ struct PartDone {
     ordinal: u64,
     counts: Coverage,
     targets: Vec<EntryTarget>,
-    marks: Vec<Marks>,
+    looks: Vec<EntryLook>,
     next: Option<Part>,
 }
 
@@ -62,14 +65,14 @@ pub(super) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Looks at the ids of `range`, of which there are about `estimated`; what could be a duplicate goes to
-    /// `mark`. Returns what was counted, also when it was stopped early, and the number of the next slice.
+    /// Looks at the ids of `range`, of which there are about `estimated`; what was looked at
+    /// goes to `take` page by page. Returns what was counted, also when it was stopped early, and the number of the next slice.
     pub(super) async fn pass(
         &self,
         pass: Pass,
         range: IdRange,
         estimated: u64,
-        mut mark: impl FnMut(Vec<Marks>) -> Result<(), RunError>,
+        mut take: impl FnMut(Vec<EntryLook>) -> Result<(), RunError>,
     ) -> Result<(Coverage, u32), RunError> {
         let run = self.run;
         let ranges = cut_ids(range, estimated);
@@ -100,7 +103,7 @@ impl Sweep<'_> {
                 .progress
                 .advance(done.counts.observed + done.counts.foreign);
             batch.targets.extend(done.targets);
-            mark(done.marks)?;
+            take(done.looks)?;
             match done.next {
                 Some(next) if !run.ground.stop.is_requested() => {
                     running.push_front(spawn(run, pass, next));
@@ -162,16 +165,16 @@ async fn one_page(run: &StreamRun, pass: Pass, part: Part) -> Result<PartDone, R
         ordinal: part.ordinal,
     };
     let (counts, targets) = judge_page(run, place, &page);
-    let marks = match pass {
-        Pass::Entries => marks_of(run, &page.looks),
-        Pass::Pending => Vec::new(),
+    let looks = match pass {
+        Pass::Entries { keeps_looks: true } => page.looks,
+        Pass::Entries { .. } | Pass::Pending => Vec::new(),
     };
     Ok(PartDone {
         slice: part.slice,
         ordinal,
         counts,
         targets,
-        marks,
+        looks,
         next: rest.map(|range| Part {
             slice: part.slice,
             ordinal,
@@ -184,7 +187,7 @@ async fn one_page(run: &StreamRun, pass: Pass, part: Part) -> Result<PartDone, R
 async fn read(run: &StreamRun, pass: Pass, range: IdRange) -> Result<PageReads, ScanError> {
     let cache = &run.ground.stores.cache;
     match pass {
-        Pass::Entries => read_entries(cache, &run.judge, range, PAGE_ENTRIES).await,
+        Pass::Entries { .. } => read_entries(cache, &run.judge, range, PAGE_ENTRIES).await,
         Pass::Pending => read_pending(cache, &run.judge, range, PAGE_ENTRIES).await,
     }
 }
