@@ -1,10 +1,11 @@
-//! What both sides say: pages of rows paired with what Redis holds, keys that SCAN brings up, and looks.
-//! Reads only, and judges nothing.
+//! What both sides say: pages of rows paired with what Redis holds, keys that SCAN brings up, streams, and
+//! looks. Reads only, and judges nothing.
 
 mod keys;
 mod keyspace;
 mod look;
 mod pages;
+pub mod streams;
 mod tally;
 
 use crate::store::mysql::MysqlError;
@@ -23,4 +24,18 @@ pub enum ScanError {
     Source(#[from] MysqlError),
     #[error(transparent)]
     Cache(#[from] RedisError),
+    #[error(
+        "the key {key} is no stream but of type {kind}; check the key of the [[stream]] in the job file"
+    )]
+    NotAStream { key: String, kind: String },
+    #[error(
+        "the dead letters {key} are more than {max}, and are not read whole; trim the ones that are dealt with"
+    )]
+    TooManyDeadLetters { key: String, max: usize },
+    #[error("asked to stop before everything was read")]
+    Stopped,
+    #[error(
+        "digests could not be spilled to disk: {0}; make room in, or name another, temporary folder"
+    )]
+    Spill(#[from] std::io::Error),
 }
