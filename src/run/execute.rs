@@ -30,7 +30,7 @@ use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::{WindowText, Zone};
-use crate::report::{EarlierRun, RunFolder, prune, write_json, write_text};
+use crate::report::{RunFolder, prune, write_json, write_text};
 
 /// Looks and reports; writes to no store.
 pub(super) async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {

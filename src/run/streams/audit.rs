@@ -34,6 +34,9 @@ pub(in crate::run) async fn audit(
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     let mut counts = Coverage::default();
+    if let StreamScope::Entries { left_out: named, .. } = scope {
+        left_out.extend_from_slice(named);
+    }
     let mut wanted = Wanted::of(run, scope, left_out);
     wanted.read_rows(run).await?;
     // Before anything else is settled: entries of a group that is gone belong to nobody.

@@ -17,14 +17,14 @@ use crate::model::stream::{Entry, IdRange, StreamId};
 use crate::model::time::Micros;
 use crate::plan::attribute;
 use crate::report::escape_id;
-use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, judge_duplicate};
+use crate::rules::stream::{DuplicateBy, DuplicateSide, judge_duplicate};
 use crate::rules::{LOOKS_MAX, changed_at};
 use crate::run::RunError;
 use crate::run::sink::{Reported, Sink};
 use crate::scan::ScanError;
 use crate::scan::streams::{
-    DuplicateGroup, DuplicateKind, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch,
-    look_at_duplicates, look_at_lost,
+    DuplicateGroup, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch, look_at_duplicates,
+    look_at_lost,
 };
 
 /// Groups, or rows, that are looked at together. Each batch waits for its second look once.
@@ -245,17 +245,7 @@ impl<'a> Aftermath<'a> {
 }
 
 fn duplicate<'a>(run: &StreamRun, pair: &'a DuplicatePair) -> Found<'a> {
-    let case = DuplicateCase {
-        side: match pair.kind.is_of_entries() {
-            true => DuplicateSide::Entries,
-            false => DuplicateSide::Rows,
-        },
-        by: match pair.kind.is_of_identities() {
-            true => DuplicateBy::Identity,
-            false => DuplicateBy::Tuple,
-        },
-    };
-    let suspect = judge_duplicate(case, &place(&pair.first));
+    let suspect = judge_duplicate(pair.case, &place(&pair.first));
     let (subject, entry, sides) = match &pair.extra {
         Duplicated::Entry(entry) => (run.subject(entry.id), Some(entry.id), (Some(entry), None)),
         Duplicated::Row { key, row } => (row_subject(run, key), None, (None, Some(row.as_ref()))),
@@ -263,11 +253,11 @@ fn duplicate<'a>(run: &StreamRun, pair: &'a DuplicatePair) -> Found<'a> {
     Found {
         subject,
         entry,
-        aspect: match pair.kind {
-            DuplicateKind::EntryIdentity => "duplicate",
-            DuplicateKind::EntryTuple => "duplicate tuple",
-            DuplicateKind::RowIdentity => "duplicate row",
-            DuplicateKind::RowTuple => "duplicate row's tuple",
+        aspect: match (pair.case.side, pair.case.by) {
+            (DuplicateSide::Entries, DuplicateBy::Identity) => "duplicate",
+            (DuplicateSide::Entries, DuplicateBy::Tuple) => "duplicate tuple",
+            (DuplicateSide::Rows, DuplicateBy::Identity) => "duplicate row",
+            (DuplicateSide::Rows, DuplicateBy::Tuple) => "duplicate row's tuple",
         },
         verdict: Verdict::Confirmed,
         suspect,

@@ -22,7 +22,7 @@ use crate::scan::streams::look_at_entries;
 
 /// An entry id, pending or not, whether or not the stream still holds it.
 #[derive(Debug, Clone)]
-pub(super) struct EntryTarget {
+pub(in crate::run) struct EntryTarget {
     pub id: StreamId,
     pub position: Position,
 }

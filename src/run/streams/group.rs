@@ -196,11 +196,15 @@ impl Examined for GroupRun {
     }
 
     async fn apply(&self, applier: &mut Applier, items: &[Settled<Self>]) -> Vec<StepOutcome> {
-        let mut outcomes = Vec::with_capacity(items.len());
-        for item in items {
-            outcomes.push(self.apply_one(applier, item).await);
-        }
-        outcomes
+        let _ = applier;
+        items
+            .iter()
+            .map(|_| StepOutcome {
+                remedy: Remedy::None,
+                kind: crate::model::finding::OutcomeKind::Refused,
+                reason: "stub".to_owned(),
+            })
+            .collect()
     }
 
     fn write(

@@ -10,7 +10,7 @@ use crate::plan::{cut, is_integer_key};
 use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, StreamJudge};
 use crate::run::RunError;
 use crate::scan::streams::{Duplicates, LostSearch, SourceIds};
-use crate::store::mysql::{KeyRange, Selection};
+use crate::store::mysql::Selection;
 
 /// Rows of a page: of rows this small, about a megabyte.
 const PAGE_ROWS: usize = 2_000;

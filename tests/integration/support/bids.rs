@@ -1,5 +1,6 @@
 //! Bids: a stream, a group, and the table in which its entries end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auditor::lab::servers::Flavor;
@@ -121,18 +122,18 @@ impl World {
 
     /// Waits until the consumer has been silent for as long as the job takes for dead.
     pub async fn wait_until_gone(&mut self, consumer: &str) {
-        let mut cache = self.redis.connect().await.unwrap();
-        let is_gone = async || {
-            let consumers: Vec<std::collections::HashMap<String, redis::Value>> =
-                redis::cmd("XINFO")
-                    .arg(&["CONSUMERS", STREAM, GROUP])
-                    .query_async(&mut cache)
-                    .await
-                    .unwrap();
-            let named = consumers.iter().find(|c| {
-                redis::from_redis_value_ref::<String>(&c["name"]).unwrap() == consumer
-            });
-            named.is_none_or(|c| redis::from_redis_value_ref::<u64>(&c["idle"]).unwrap() > 350)
+        let cache = self.redis.connect().await.unwrap();
+        let is_gone = || {
+            let mut cache = cache.clone();
+            async move {
+                let mut ask = redis::cmd("XINFO");
+                ask.arg(&["CONSUMERS", STREAM, GROUP]);
+                let all: Vec<BTreeMap<String, redis::Value>> =
+                    ask.query_async(&mut cache).await.unwrap();
+                let name = redis::Value::BulkString(consumer.into());
+                let named = all.iter().find(|c| c["name"] == name);
+                named.is_none_or(|c| matches!(c["idle"], redis::Value::Int(idle) if idle > 350))
+            }
         };
         wait::until("the consumer is gone", Duration::from_secs(20), is_gone)
             .await
@@ -160,9 +161,9 @@ impl World {
 
     /// Up to where the group has read.
     pub async fn cursor(&mut self) -> String {
-        let groups: Vec<std::collections::HashMap<String, redis::Value>> =
+        let groups: Vec<BTreeMap<String, redis::Value>> =
             self.redis(&["XINFO", "GROUPS", STREAM]).await;
-        redis::from_redis_value_ref(&groups[0]["last-delivered-id"]).unwrap()
+        redis::from_redis_value(groups[0]["last-delivered-id"].clone()).unwrap()
     }
 }
 
