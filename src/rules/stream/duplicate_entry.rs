@@ -27,3 +27,71 @@ pub const RULE: Rule = Rule {
     source: include_str!("duplicate_entry.rs"),
     check: Check::Duplicate,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+    use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, judge_duplicate};
+
+    fn case(by: DuplicateBy) -> DuplicateCase {
+        DuplicateCase {
+            side: DuplicateSide::Entries,
+            by,
+        }
+    }
+
+    #[test]
+    fn names_the_first_entry_and_what_is_twice() {
+        for (by, expected) in [
+            (
+                DuplicateBy::Identity,
+                "it carries the identity of entry 5-0",
+            ),
+            (
+                DuplicateBy::Tuple,
+                "it says the same as entry 5-0 under another identity",
+            ),
+        ] {
+            let suspect = judge_duplicate(case(by), "5-0");
+            assert_eq!(suspect.rule, RULE.id);
+            assert_eq!(suspect.detail.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn an_entry_id_is_never_given_twice() {
+        let by_id = StreamCheck {
+            identity: Identity::EntryId,
+            unique: vec![AMOUNT],
+            ..bids()
+        };
+        assert!(!judge_of(by_id.clone()).can_duplicate(case(DuplicateBy::Identity)));
+        assert!(judge_of(by_id).can_duplicate(case(DuplicateBy::Tuple)));
+        assert!(judge_of(bids()).can_duplicate(case(DuplicateBy::Identity)));
+        assert!(
+            !judge_of(bids()).can_duplicate(case(DuplicateBy::Tuple)),
+            "none declared"
+        );
+    }
+
+    #[test]
+    fn a_requeued_entry_does_not_repeat_the_one_it_was() {
+        let judge = judge_of(bids());
+        let original = bid("10.50");
+        let mut again = bid("10.50");
+        again.id = id(3000);
+        assert!(!judge.is_requeue(&original, &again));
+        again
+            .fields
+            .push((b"requeued_from"[..].into(), b"1000-0"[..].into()));
+        assert!(judge.is_requeue(&original, &again) && judge.is_requeue(&again, &original));
+        let mut other = original;
+        other.id = id(999);
+        assert!(
+            !judge.is_requeue(&other, &again),
+            "requeued from another one"
+        );
+    }
+}

@@ -26,3 +26,61 @@ pub const RULE: Rule = Rule {
     source: include_str!("duplicate_row.rs"),
     check: Check::Duplicate,
 };
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+    use crate::rules::stream::{
+        DuplicateBy, DuplicateCase, DuplicateSide, StreamJudge, judge_duplicate,
+    };
+
+    #[test]
+    fn names_the_first_row_and_what_is_twice() {
+        for (by, expected) in [
+            (DuplicateBy::Identity, "it carries the identity of row 17"),
+            (
+                DuplicateBy::Tuple,
+                "it says the same as row 17 under another identity",
+            ),
+        ] {
+            let case = DuplicateCase {
+                side: DuplicateSide::Rows,
+                by,
+            };
+            let suspect = judge_duplicate(case, "17");
+            assert_eq!(suspect.rule, RULE.id);
+            assert_eq!(suspect.detail.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn unique_keys_of_the_table_exclude_it() {
+        let check = StreamCheck {
+            unique: vec![AMOUNT, BIDDER],
+            ..bids()
+        };
+        let open = StreamMapping::clone(judge_of(check).mapping());
+        for (identity_is_unique, tuple_is_unique) in [(false, true), (true, false)] {
+            let judge = StreamJudge::new(Arc::new(StreamMapping {
+                identity_is_unique,
+                tuple_is_unique,
+                ..open.clone()
+            }));
+            let side = DuplicateSide::Rows;
+            let by_identity = DuplicateCase {
+                side,
+                by: DuplicateBy::Identity,
+            };
+            let by_tuple = DuplicateCase {
+                side,
+                by: DuplicateBy::Tuple,
+            };
+            assert_eq!(judge.can_duplicate(by_identity), !identity_is_unique);
+            assert_eq!(judge.can_duplicate(by_tuple), !tuple_is_unique);
+        }
+    }
+}

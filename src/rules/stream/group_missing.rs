@@ -42,3 +42,62 @@ fn check(case: &GroupCase<'_>) -> Option<Suspect> {
     };
     Some(RULE.suspect_saying(Direction::Behind, detail))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn objects_where_there_is_no_group_or_no_stream() {
+        let missing = || GroupLook {
+            cursor_before: None,
+            cursor_after: None,
+            proven_to: Some(id(1000)),
+            ..group_look()
+        };
+        let no_stream = GroupLook {
+            stream: StreamState::Missing,
+            ..missing()
+        };
+        let empty = GroupLook {
+            proven_to: Some(StreamId::MIN),
+            ..missing()
+        };
+        for (look, expected) in [
+            (missing(), vec![RULE.id.0]),
+            (no_stream, vec![RULE.id.0]),
+            (empty, vec![RULE.id.0]),
+            (group_look(), vec![]),
+        ] {
+            assert_eq!(group_objections(&bids(), &look), expected);
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_no_missing_group() {
+        let look = GroupLook {
+            stream: StreamState::WrongType("list".into()),
+            cursor_before: None,
+            cursor_after: None,
+            ..group_look()
+        };
+        assert_eq!(group_objections(&bids(), &look), ["wrong-type"]);
+    }
+
+    #[test]
+    fn it_says_how_far_everything_is_proven() {
+        let look = GroupLook {
+            cursor_before: None,
+            cursor_after: None,
+            proven_to: Some(id(1000)),
+            ..group_look()
+        };
+        let suspects = judge_of(bids()).judge_group(&look);
+        assert_eq!(
+            suspects[0].detail.as_deref(),
+            Some("everything up to 1000-0 is proven")
+        );
+    }
+}

@@ -38,3 +38,30 @@ fn check(case: &GroupCase<'_>) -> Option<Suspect> {
         RULE.suspect_saying(Direction::Behind, detail)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn objects_to_proven_entries_after_the_cursor() {
+        let look = |cursor, proven_to, proven_count| GroupLook {
+            cursor_before: Some(id(cursor)),
+            cursor_after: Some(id(cursor)),
+            proven_to,
+            proven_count,
+            ..group_look()
+        };
+        for (look, expected) in [
+            (look(1000, Some(id(2000)), 3), vec![RULE.id.0]),
+            (look(1000, Some(id(1001)), 1), vec![RULE.id.0]),
+            (look(1000, Some(id(1000)), 0), vec![]),
+            (look(1000, Some(id(999)), 1), vec![]),
+            (look(1000, None, 0), vec![]),
+        ] {
+            assert_eq!(group_objections(&bids(), &look), expected, "{look:?}");
+        }
+    }
+}

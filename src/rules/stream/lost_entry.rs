@@ -57,3 +57,93 @@ pub(super) fn suspect(check: &StreamCheck, case: &LostCase) -> Option<Suspect> {
 fn check(case: &GroupCase<'_>) -> Option<Suspect> {
     suspect(case.check, &case.above_last()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    fn by_id() -> StreamCheck {
+        StreamCheck {
+            identity: Identity::EntryId,
+            ..bids()
+        }
+    }
+
+    #[test]
+    fn objects_to_rows_with_ids_above_the_last_one() {
+        let look = |highest, future: &[u64]| GroupLook {
+            highest_in_source: highest,
+            future_in_source: future.iter().map(|millis| id(*millis)).collect(),
+            ..group_look()
+        };
+        for (what, look, expected) in [
+            ("above", look(Some(id(2001)), &[]), true),
+            (
+                "above by its sequence",
+                look(Some(StreamId::new(2000, 1)), &[]),
+                true,
+            ),
+            ("the last one itself", look(Some(id(2000)), &[]), false),
+            ("below", look(Some(id(1999)), &[]), false),
+            ("none", look(None, &[]), false),
+            ("from the future only", look(None, &[9000]), true),
+            (
+                "the stream's last id lies in the future, too",
+                look(None, &[2000]),
+                false,
+            ),
+        ] {
+            let found = group_objections(&by_id(), &look);
+            assert_eq!(found == [RULE.id.0], expected, "{what}: {found:?}");
+            assert!(
+                group_objections(&bids(), &look).is_empty(),
+                "no entry ids: {what}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_server_has_lost_every_id() {
+        let look = GroupLook {
+            stream: StreamState::Missing,
+            cursor_before: None,
+            cursor_after: None,
+            highest_in_source: Some(id(5)),
+            ..group_look()
+        };
+        assert_eq!(
+            group_objections(&by_id(), &look),
+            ["group-missing", RULE.id.0]
+        );
+    }
+
+    #[test]
+    fn it_names_the_ids() {
+        let look = GroupLook {
+            highest_in_source: Some(id(3000)),
+            future_in_source: vec![id(9000), id(8000)],
+            ..group_look()
+        };
+        let suspects = judge_of(by_id()).judge_group(&look);
+        assert_eq!(
+            suspects[0].detail.as_deref(),
+            Some(
+                "the stream's last id is 2000-0; rows carry ids up to 3000-0; 2 rows carry ids from the future, \
+                 up to 9000-0, to which it is never raised"
+            )
+        );
+    }
+
+    #[test]
+    fn a_row_without_an_entry_is_judged_only_where_entries_are_kept() {
+        for keeps_entries in [true, false] {
+            let judge = judge_of(StreamCheck {
+                keeps_entries,
+                ..bids()
+            });
+            assert_eq!(judge.judge_lost_row().is_some(), keeps_entries);
+        }
+    }
+}

@@ -44,3 +44,82 @@ fn check(case: &EntryCase<'_>) -> Option<Suspect> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    fn found(pending: Pending) -> Option<&'static str> {
+        objection(&bids(), &held(without_row(settled_look()), pending))
+    }
+
+    #[test]
+    fn objects_where_the_consumer_and_the_message_have_waited_long_enough() {
+        let minute = 60_000;
+        for (idle, inactive, expected) in [
+            (minute, None, true),
+            (minute, Some(minute), true),
+            (minute - 1, None, false),
+            (minute - 1, Some(10 * minute), false),
+            // It asks for entries and gets none: alive, as long as it asked a moment ago.
+            (20, Some(10 * minute), false),
+            // Redis 8 keeps the last success apart from the last attempt.
+            (10 * minute, Some(minute - 1), false),
+        ] {
+            let found = found(pending(Some(consumer(idle, inactive))));
+            assert_eq!(
+                found == Some(RULE.id.0),
+                expected,
+                "{idle} {inactive:?}: {found:?}"
+            );
+        }
+        assert_eq!(
+            found(orphan()),
+            Some(RULE.id.0),
+            "the group lists it no more"
+        );
+        let mut fresh = orphan();
+        fresh.row.idle_millis = minute - 1;
+        assert_eq!(
+            found(fresh),
+            None,
+            "the message itself was delivered lately"
+        );
+    }
+
+    #[test]
+    fn what_is_in_the_table_is_no_orphan() {
+        assert_eq!(
+            objection(&bids(), &held(settled_look(), orphan())),
+            Some("unacked-persisted")
+        );
+        // With no group the pending list is gone, too.
+        assert_eq!(
+            objection(&bids(), &undelivered(without_row(settled_look()))),
+            None
+        );
+    }
+
+    #[test]
+    fn a_missing_row_that_means_nothing_still_leaves_an_orphan() {
+        let check = StreamCheck {
+            may_leave_no_row: true,
+            ..bids()
+        };
+        let look = held(without_row(settled_look()), orphan());
+        assert_eq!(objection(&check, &look), Some(RULE.id.0));
+    }
+
+    #[test]
+    fn it_says_where_the_dead_letters_hold_it() {
+        let mut look = held(without_row(settled_look()), orphan());
+        look.is_dead_lettered = true;
+        let suspect = judge_of(bids()).judge_entry(&look);
+        assert_eq!(
+            suspect.and_then(|s| s.detail).as_deref(),
+            Some("the dead letters hold it already")
+        );
+    }
+}

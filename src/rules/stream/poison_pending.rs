@@ -47,3 +47,50 @@ fn check(case: &EntryCase<'_>) -> Option<Suspect> {
         RULE.suspect_saying(Direction::Undirected, detail)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    fn delivered(times: u64, pending: Pending) -> Pending {
+        let mut pending = pending;
+        pending.row.deliveries = times;
+        pending
+    }
+
+    #[test]
+    fn objects_above_the_allowed_deliveries_whoever_holds_it() {
+        let lost = || without_row(settled_look());
+        for (look, expected) in [
+            (held(lost(), delivered(11, orphan())), Some(RULE.id.0)),
+            (held(lost(), delivered(11, in_hand())), Some(RULE.id.0)),
+            (
+                held(lost(), delivered(10, orphan())),
+                Some("orphan-pending"),
+            ),
+            (held(lost(), delivered(10, in_hand())), None),
+            (
+                held(settled_look(), delivered(11, orphan())),
+                Some("unacked-persisted"),
+            ),
+            (
+                without_entry(held(lost(), delivered(11, orphan()))),
+                Some("trimmed-pending"),
+            ),
+        ] {
+            assert_eq!(objection(&bids(), &look), expected, "{:?}", look.before);
+        }
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_poison() {
+        let check = StreamCheck {
+            max_deliveries: None,
+            ..bids()
+        };
+        let look = held(without_row(settled_look()), delivered(u64::MAX, orphan()));
+        assert_eq!(objection(&check, &look), Some("orphan-pending"));
+    }
+}

@@ -42,3 +42,52 @@ fn check(case: &EntryCase<'_>) -> Option<Suspect> {
         RULE.suspect_saying(Direction::Undirected, detail)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn objects_where_the_consumer_is_gone_or_the_id_proves_it() {
+        let by_id = StreamCheck {
+            identity: Identity::EntryId,
+            ..bids()
+        };
+        let gone = |pending, has_row: bool| {
+            let look = without_entry(held(settled_look(), pending));
+            if has_row { look } else { without_row(look) }
+        };
+        for (check, look, expected) in [
+            (bids(), gone(orphan(), false), Some(RULE.id.0)),
+            (bids(), gone(in_hand(), false), None),
+            (by_id.clone(), gone(in_hand(), true), Some(RULE.id.0)),
+            (by_id.clone(), gone(in_hand(), false), None),
+            (by_id, gone(orphan(), false), Some(RULE.id.0)),
+            // A row of some identity says nothing of an entry whose identity nobody knows.
+            (bids(), gone(in_hand(), true), None),
+            (bids(), without_entry(settled_look()), None),
+        ] {
+            assert_eq!(
+                objection(&check, &look),
+                expected,
+                "{:?} {look:?}",
+                check.identity
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_without_its_second_effect_proves_nothing() {
+        let by_id = StreamCheck {
+            identity: Identity::EntryId,
+            ..bids()
+        };
+        let mut look = without_entry(held(settled_look(), in_hand()));
+        look.evidence.is_proven = Some(false);
+        assert_eq!(objection(&by_id, &look), None);
+        look.evidence.is_rejected = true;
+        assert_eq!(objection(&by_id, &look), Some(RULE.id.0));
+    }
+}

@@ -39,3 +39,68 @@ fn check(case: &EntryCase<'_>) -> Option<Suspect> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RULE;
+    use crate::model::stream::*;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn objects_to_what_is_pending_and_done() {
+        let evidence = |is_proven, is_rejected, has_row: bool| Evidence {
+            is_proven,
+            is_rejected,
+            ..rows_of(has_row.then(|| bid_row("10.50")))
+        };
+        for (what, evidence, expected) in [
+            ("an equal row", evidence(None, false, true), true),
+            (
+                "named by proof_sql",
+                evidence(Some(true), false, true),
+                true,
+            ),
+            (
+                "named, without a row of its own",
+                evidence(Some(true), false, false),
+                true,
+            ),
+            ("rejected", evidence(None, true, false), true),
+            (
+                "rejected, not proven",
+                evidence(Some(false), true, false),
+                true,
+            ),
+            (
+                "a row without its second effect",
+                evidence(Some(false), false, true),
+                false,
+            ),
+            ("nothing", evidence(None, false, false), false),
+        ] {
+            for pending in [orphan(), in_hand()] {
+                let look = held(settled_look(), pending);
+                let look = EntryLook {
+                    evidence: evidence.clone(),
+                    ..look
+                };
+                let found = objection(&bids(), &look);
+                assert_eq!(found == Some(RULE.id.0), expected, "{what}: {found:?}");
+            }
+        }
+        assert_eq!(objection(&bids(), &settled_look()), None, "not pending");
+    }
+
+    #[test]
+    fn one_equal_row_among_several_is_the_proof() {
+        let look = |rows: &[&str]| EntryLook {
+            evidence: rows_of(rows.iter().map(|amount| bid_row(amount))),
+            ..held(settled_look(), orphan())
+        };
+        assert_eq!(objection(&bids(), &look(&["9", "10.5"])), Some(RULE.id.0));
+        assert_eq!(
+            objection(&bids(), &look(&["9", "11"])),
+            Some("payload-conflict")
+        );
+    }
+}
