@@ -12,5 +12,6 @@ mod lab_servers;
 mod promises;
 mod races;
 mod source_store;
+mod stream_store;
 mod streams;
 mod support;
