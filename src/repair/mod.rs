@@ -11,6 +11,7 @@ mod planner;
 mod prepare;
 mod record;
 mod replace;
+pub mod settlement;
 mod spell;
 mod undo;
 mod undoer;
@@ -19,4 +20,7 @@ mod write;
 pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
 pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
 pub use prepare::prepare;
+pub use settlement::{
+    PlannedSettlement, SettlementRefusal, SettlementStep, plan_entry, plan_group,
+};
 pub use undoer::Undoer;

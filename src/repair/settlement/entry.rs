@@ -1,0 +1,274 @@
+//! The steps that settle an entry.
+
+use super::plan::SettlementRefusal as Refusal;
+use super::plan::{PlannedSettlement, SettlementStep, report_only};
+use crate::model::finding::Remedy;
+use crate::model::stream::{
+    Entry, EntryLook, Identity, OnPersisted, OnSkipped, OnTrimmed, OnUnpersisted, Pending,
+    StreamCheck,
+};
+use crate::rules::{Proof, StreamJudge};
+use crate::store::redis::{Delivery, Held, Settlement};
+
+/// One look at an entry and what it proves.
+pub(super) struct EntryPlanner<'a> {
+    judge: &'a StreamJudge,
+    check: &'a StreamCheck,
+    look: &'a EntryLook,
+    proof: Proof,
+}
+
+impl<'a> EntryPlanner<'a> {
+    pub(super) fn new(judge: &'a StreamJudge, look: &'a EntryLook) -> Self {
+        Self {
+            judge,
+            check: &judge.mapping().check,
+            look,
+            proof: judge.proof(look.id, look.entry.as_ref(), &look.evidence),
+        }
+    }
+
+    pub(super) fn acknowledge_proven(&self) -> Result<PlannedSettlement, Refusal> {
+        let pending = self.pending()?;
+        if !self.proof.settles() || self.look.entry.is_none() {
+            return Err(Refusal::NotAsJudged);
+        }
+        match self.check.on_persisted {
+            OnPersisted::Report => Err(report_only("on_persisted")),
+            // Whoever owns it: there is nothing left to be done for it.
+            OnPersisted::Ack => Ok(PlannedSettlement::write(
+                Remedy::Ack,
+                self.ack(pending, OwnerMay::BeAlive, false),
+            )),
+        }
+    }
+
+    pub(super) fn acknowledge_trimmed(&self) -> Result<PlannedSettlement, Refusal> {
+        let pending = self.pending()?;
+        if self.look.entry.is_some() {
+            return Err(Refusal::NotAsJudged);
+        }
+        if self.proof.settles() && self.check.on_persisted == OnPersisted::Ack {
+            let ack = self.ack(pending, OwnerMay::BeAlive, true);
+            return Ok(PlannedSettlement::write(Remedy::Ack, ack));
+        }
+        match self.check.on_trimmed {
+            OnTrimmed::Report => Err(report_only("on_trimmed")),
+            OnTrimmed::Ack => {
+                let pending = self.orphan()?;
+                Ok(PlannedSettlement::write(
+                    Remedy::Ack,
+                    self.ack(pending, OwnerMay::BeGoneOnly, true),
+                ))
+            }
+        }
+    }
+
+    pub(super) fn dead_letter(&self) -> Result<PlannedSettlement, Refusal> {
+        let entry = self.unproven_entry()?;
+        let dead_letter = self.check.dead_letter.as_ref();
+        let dead_letter = dead_letter.ok_or(Refusal::NoDeadLetter)?;
+        self.is_nowhere_else()?;
+        let settlement = Settlement::DeadLetter {
+            key: self.check.key.clone(),
+            group: self.check.group.clone(),
+            held: self.held(self.orphan()?, OwnerMay::BeGoneOnly),
+            dead_letter: dead_letter.clone(),
+            fields: entry.fields.clone(),
+        };
+        Ok(PlannedSettlement::write(Remedy::DeadLetter, settlement))
+    }
+
+    pub(super) fn settle_orphan(&self) -> Result<PlannedSettlement, Refusal> {
+        let entry = self.unproven_entry()?;
+        if self.check.on_unpersisted == OnUnpersisted::Report {
+            return Err(report_only("on_unpersisted"));
+        }
+        let pending = self.orphan()?;
+        self.is_nowhere_else()?;
+        match &self.check.on_unpersisted {
+            OnUnpersisted::Report => Err(report_only("on_unpersisted")),
+            OnUnpersisted::Insert => {
+                let ack = self.ack(pending, OwnerMay::BeGoneOnly, false);
+                self.insert(entry, Some(ack))
+            }
+            OnUnpersisted::Requeue => {
+                let held = self.held(pending, OwnerMay::BeGoneOnly);
+                self.requeue(entry, Delivery::Pending(held))
+            }
+            OnUnpersisted::Claim(consumer) if *consumer == pending.row.consumer => {
+                Err(Refusal::ClaimedAlready)
+            }
+            OnUnpersisted::Claim(consumer) => {
+                let settlement = Settlement::Claim {
+                    key: self.check.key.clone(),
+                    group: self.check.group.clone(),
+                    held: self.held(pending, OwnerMay::BeGoneOnly),
+                    consumer: consumer.clone(),
+                };
+                Ok(PlannedSettlement::write(Remedy::Claim, settlement))
+            }
+        }
+    }
+
+    pub(super) fn settle_skipped(&self) -> Result<PlannedSettlement, Refusal> {
+        let entry = self.unproven_entry()?;
+        self.is_not_pending()?;
+        if self.proof == Proof::Unprovable {
+            return Err(Refusal::MayBeRejected);
+        }
+        if !self.is_delivered() {
+            return Err(Refusal::NotAsJudged);
+        }
+        self.is_nowhere_else()?;
+        match self.check.on_skipped {
+            OnSkipped::Report => Err(report_only("on_skipped")),
+            OnSkipped::Insert => self.insert(entry, None),
+            OnSkipped::Requeue => self.requeue(entry, Delivery::Settled),
+        }
+    }
+
+    /// An id that was given twice: the entry gets another one, and its effect with it.
+    pub(super) fn requeue_reused(&self) -> Result<PlannedSettlement, Refusal> {
+        let entry = self.look.entry.as_ref().ok_or(Refusal::NotAsJudged)?;
+        if !matches!(self.proof, Proof::Conflict { .. }) {
+            return Err(Refusal::NotAsJudged);
+        }
+        if self.check.identity != Identity::EntryId {
+            return Err(Refusal::IdentityStays);
+        }
+        if self.check.on_unpersisted != OnUnpersisted::Requeue {
+            let setting = "on_unpersisted";
+            return Err(match self.check.on_unpersisted {
+                OnUnpersisted::Report => report_only(setting),
+                _ => Refusal::NoRemedy,
+            });
+        }
+        if self.look.cursor_after.is_none() {
+            return Err(Refusal::NoGroup);
+        }
+        self.is_nowhere_else()?;
+        let delivery = match (&self.look.before, &self.look.after) {
+            (None, None) if self.is_delivered() => Delivery::Settled,
+            (None, None) => Delivery::Undelivered,
+            _ => Delivery::Pending(self.held(self.orphan()?, OwnerMay::BeGoneOnly)),
+        };
+        self.requeue(entry, delivery)
+    }
+
+    fn insert(
+        &self,
+        entry: &Entry,
+        then: Option<Settlement>,
+    ) -> Result<PlannedSettlement, Refusal> {
+        let mapping = self.judge.mapping();
+        if !mapping.identity_is_unique {
+            return Err(Refusal::NotUnique {
+                column: self.check.identity_column.text.clone(),
+            });
+        }
+        if self.check.may_leave_no_row || self.proof == Proof::Unprovable {
+            return Err(Refusal::MayBeRejected);
+        }
+        if !self.look.evidence.rows.is_empty() {
+            return Err(Refusal::RowIsThere);
+        }
+        let row = self
+            .judge
+            .new_row(self.look.id, entry)
+            .map_err(Refusal::NoRow)?;
+        Ok(PlannedSettlement {
+            remedy: Remedy::Insert,
+            step: SettlementStep::Insert { row, then },
+        })
+    }
+
+    fn requeue(&self, entry: &Entry, delivery: Delivery) -> Result<PlannedSettlement, Refusal> {
+        let settlement = Settlement::Requeue {
+            key: self.check.key.clone(),
+            group: self.check.group.clone(),
+            id: self.look.id,
+            delivery,
+            fields: entry.fields.clone(),
+        };
+        Ok(PlannedSettlement::write(Remedy::Requeue, settlement))
+    }
+
+    fn ack(&self, pending: &Pending, owner: OwnerMay, is_trimmed: bool) -> Settlement {
+        Settlement::Ack {
+            key: self.check.key.clone(),
+            group: self.check.group.clone(),
+            held: self.held(pending, owner),
+            is_trimmed,
+        }
+    }
+
+    fn held(&self, pending: &Pending, owner: OwnerMay) -> Held {
+        let orphan_after = u64::try_from(self.check.orphan_after.as_millis()).unwrap_or(u64::MAX);
+        Held {
+            id: self.look.id,
+            consumer: pending.row.consumer.clone(),
+            deliveries: pending.row.deliveries,
+            idle_millis: pending.row.idle_millis,
+            owner_idle_min_millis: match owner {
+                OwnerMay::BeAlive => None,
+                OwnerMay::BeGoneOnly => Some(orphan_after),
+            },
+        }
+    }
+
+    /// An entry of this check whose effect is not in the table.
+    fn unproven_entry(&self) -> Result<&Entry, Refusal> {
+        let entry = self.look.entry.as_ref();
+        let entry = entry.filter(|entry| self.judge.belongs(entry));
+        match self.proof {
+            Proof::Absent | Proof::Unprovable => entry.ok_or(Refusal::NotAsJudged),
+            _ => Err(Refusal::NotAsJudged),
+        }
+    }
+
+    /// The message as it was seen last, if nobody touched it during the look.
+    fn pending(&self) -> Result<&Pending, Refusal> {
+        match &self.look.after {
+            Some(pending) if self.look.counts() => Ok(pending),
+            _ => Err(Refusal::NotAsJudged),
+        }
+    }
+
+    /// The same, if its owner was gone from the look's beginning to its end.
+    fn orphan(&self) -> Result<&Pending, Refusal> {
+        let pending = self.pending()?;
+        let mut both = self.look.before.iter().chain(&self.look.after);
+        match both.all(|pending| self.judge.owner_is_gone(pending)) {
+            true => Ok(pending),
+            false => Err(Refusal::OwnerAlive),
+        }
+    }
+
+    fn is_not_pending(&self) -> Result<(), Refusal> {
+        match (&self.look.before, &self.look.after) {
+            (None, None) => Ok(()),
+            _ => Err(Refusal::NotAsJudged),
+        }
+    }
+
+    /// Whether the cursor had reached it before the list was read.
+    fn is_delivered(&self) -> bool {
+        self.look.cursor_before.is_some_and(|at| at >= self.look.id)
+    }
+
+    /// What somebody put among the dead letters is not done a second time.
+    fn is_nowhere_else(&self) -> Result<(), Refusal> {
+        match self.look.is_dead_lettered {
+            true => Err(Refusal::DeadLettered),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether a step may be done while the owner works.
+#[derive(Clone, Copy)]
+enum OwnerMay {
+    BeAlive,
+    BeGoneOnly,
+}
