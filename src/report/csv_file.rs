@@ -1,5 +1,6 @@
 //! A CSV file that has its name only once it is whole.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -27,11 +28,8 @@ impl CsvFile {
             .create_new(true)
             .open(&partial)
             .map_err(not_writable(&partial))?;
-        let writer = csv::WriterBuilder::new()
-            .terminator(csv::Terminator::CRLF)
-            .from_writer(BufWriter::new(file));
         let mut file = Self {
-            writer,
+            writer: writer_to(file),
             partial,
             whole,
         };
@@ -50,6 +48,35 @@ impl CsvFile {
         self.writer.flush().map_err(not_writable(&self.partial))
     }
 
+    /// Makes the file whole without the rows of these numbers, the first below the header being 0.
+    pub(super) fn finish_without(mut self, rows: &BTreeSet<u64>) -> Result<PathBuf, ReportError> {
+        if rows.is_empty() {
+            return self.finish();
+        }
+        self.flush()?;
+        let rewritten = self.partial.with_extension("rewritten");
+        let fault = not_writable(&rewritten);
+        let file = File::create(&rewritten).map_err(&fault)?;
+        let mut writer = writer_to(file);
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_path(&self.partial)
+            .map_err(|fault| unreadable(&self.partial)(fault.into()))?;
+        let header_and_rows = [None].into_iter().chain((0..).map(Some));
+        for (number, record) in header_and_rows.zip(reader.byte_records()) {
+            let record = record.map_err(|fault| unreadable(&self.partial)(fault.into()))?;
+            if number.is_none_or(|number| !rows.contains(&number)) {
+                writer
+                    .write_byte_record(&record)
+                    .map_err(|cause| fault(cause.into()))?;
+            }
+        }
+        writer.flush().map_err(&fault)?;
+        std::fs::rename(&rewritten, &self.partial).map_err(&fault)?;
+        self.writer = writer;
+        self.finish()
+    }
+
     /// Makes the file whole: on disk, under its final name.
     pub(super) fn finish(mut self) -> Result<PathBuf, ReportError> {
         self.flush()?;
@@ -61,6 +88,12 @@ impl CsvFile {
         }
         Ok(self.whole)
     }
+}
+
+fn writer_to(file: File) -> csv::Writer<BufWriter<File>> {
+    csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(BufWriter::new(file))
 }
 
 /// Makes names created or renamed in `folder` survive a power cut.

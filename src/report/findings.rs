@@ -122,7 +122,7 @@ fn field(finding: &Finding, check: &CacheCheck) -> String {
 }
 
 /// Empty for "nothing there", which an empty value (`\e`) is not.
-fn value(bytes: Option<&[u8]>) -> String {
+pub(super) fn value(bytes: Option<&[u8]>) -> String {
     let Some(bytes) = bytes else {
         return String::new();
     };
@@ -324,7 +324,10 @@ pub(super) mod tests {
     #[test]
     fn every_column_is_explained() {
         let manual = include_str!("../../output/README.md");
-        let columns = COLUMNS.iter().chain(&super::super::ranges::COLUMNS);
+        let columns = COLUMNS
+            .iter()
+            .chain(&super::super::ranges::COLUMNS)
+            .chain(&super::super::compensation::COLUMNS);
         let missing: Vec<_> = columns
             .filter(|name| !manual.contains(&format!("`{name}`")))
             .collect();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::compensation::{self, CompensationWriter};
 use super::csv_file::{not_writable, sync_folder};
 use super::findings::FindingsWriter;
 use super::journal::Journal;
@@ -61,6 +62,11 @@ impl RunFolder {
         RangesWriter::create(&self.path, &self.job, self.run_id, promoted_at)
     }
 
+    /// Opens `compensation.csv.partial`.
+    pub fn compensation(&self) -> Result<CompensationWriter, ReportError> {
+        CompensationWriter::create(&self.path, self.run_id)
+    }
+
     /// The journal; `undo.jsonl` appears with its first record.
     pub fn journal(&self, config_hash: &str) -> Journal {
         Journal::new(&self.path, &self.job, self.run_id, config_hash)
@@ -108,7 +114,7 @@ pub(super) fn is_ours(name: &str) -> bool {
         findings::FILE_NAME,
         super::ranges::FILE_NAME,
         FILE_NAME,
-        "compensation.csv",
+        compensation::FILE_NAME,
         "report.html",
         "auditor.prom",
     ]

@@ -5,12 +5,14 @@
 //! `undo.jsonl` has its final name from its first record on. Nothing earlier is ever overwritten.
 
 mod cell;
+mod compensation;
 mod csv_file;
 mod findings;
 mod findings_read;
 mod folder;
 mod journal;
 mod journal_read;
+mod money;
 mod prune;
 mod range_row;
 mod ranges;
@@ -21,6 +23,7 @@ mod summary;
 use std::path::PathBuf;
 
 pub use cell::{CellError, escape, escape_id, unescape, unescape_id};
+pub use compensation::CompensationWriter;
 pub use findings::FindingsWriter;
 pub use findings_read::{EarlierFinding, FindingsReader};
 pub use folder::RunFolder;

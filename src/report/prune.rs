@@ -9,7 +9,7 @@ use super::csv_file::{not_writable, unreadable};
 use super::folder::{is_ours, job_folder};
 use super::run_json::FILE_NAME;
 use super::run_read::EarlierRun;
-use super::{ReportError, findings, journal};
+use super::{ReportError, compensation, findings, journal};
 
 /// What [`prune`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ fn says_nothing(folder: &Path, job_name: &str, id: Uuid) -> bool {
         && run.undo_records == 0
         && !folder.join(journal::FILE_NAME).exists()
         && has_no_rows(&folder.join(findings::FILE_NAME))
-        && has_no_rows(&folder.join("compensation.csv"))
+        && has_no_rows(&folder.join(compensation::FILE_NAME))
         && entries.into_iter().all(|entry| {
             entry.is_ok_and(|e| {
                 e.file_type().is_ok_and(|t| t.is_file())

@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
-use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::cell::escape_id;
+use super::money::Money;
 use crate::model::finding::{Finding, Severity};
+use crate::model::stream::StreamId;
 use crate::model::time::Micros;
 
 /// An unbroken run of confirmed findings of one rule of one check.
@@ -15,6 +16,8 @@ pub(super) struct OpenRange {
     severity: Severity,
     first_id: Vec<Vec<u8>>,
     last_id: Vec<Vec<u8>>,
+    first_stream_id: Option<StreamId>,
+    last_stream_id: Option<StreamId>,
     /// Place of the first and the last key among all ids observed by the check.
     first_place: u64,
     pub(super) last_place: u64,
@@ -32,25 +35,14 @@ pub(super) struct OpenRange {
     attribution: &'static str,
 }
 
-/// A sum that is exact or not given at all.
-#[derive(Debug, Clone)]
-enum Money {
-    None,
-    Sum(BigDecimal),
-    /// A delta was no number, or had more digits than [`DIGITS_MAX`].
-    Unsummable,
-}
-
-/// DECIMAL holds 65 digits and a JSON number any exponent: adding `1` to `1e2000000000` would
-/// fill the memory with zeros. No currency needs more than this.
-const DIGITS_MAX: i64 = 1_000;
-
 impl OpenRange {
     pub(super) fn begin(finding: &Finding, place: u64, promoted_at: Option<Micros>) -> Self {
         let mut range = Self {
             severity: finding.suspect.severity,
             first_id: finding.subject.id.clone(),
             last_id: finding.subject.id.clone(),
+            first_stream_id: finding.stream_id,
+            last_stream_id: finding.stream_id,
             first_place: place,
             last_place: place,
             keys_whole: 0,
@@ -75,6 +67,7 @@ impl OpenRange {
             self.last_is_repaired = true;
             self.last_place = place;
             self.last_id.clone_from(&finding.subject.id);
+            self.last_stream_id = finding.stream_id;
         }
         self.absorb(finding, promoted_at);
     }
@@ -84,6 +77,7 @@ impl OpenRange {
         let keys = self.keys_whole + 1;
         let repaired = self.keys_repaired + u64::from(self.last_is_repaired);
         let time = |t: Option<Micros>| t.map(Micros::to_rfc3339).unwrap_or_default();
+        let entry = |id: Option<StreamId>| id.map(|id| id.to_string()).unwrap_or_default();
         [
             self.severity.name().to_owned(),
             escape_id(&self.first_id),
@@ -92,8 +86,8 @@ impl OpenRange {
             (self.last_place - self.first_place + 1).to_string(),
             time(self.changed.map(|c| c.0)),
             time(self.changed.map(|c| c.1)),
-            String::new(),
-            String::new(),
+            entry(self.first_stream_id),
+            entry(self.last_stream_id),
             self.gaps
                 .as_ref()
                 .map(|g| g.0.to_string())
@@ -142,27 +136,6 @@ impl OpenRange {
 
 /// Attribution of a range whose findings differ in it.
 const MIXED: &str = "mixed";
-
-impl Money {
-    fn add(&mut self, delta: &str) {
-        let number = BigDecimal::from_str(delta).ok().filter(|n| {
-            let (digits, scale) = n.as_bigint_and_exponent();
-            scale.abs() <= DIGITS_MAX && digits.bits() <= DIGITS_MAX.unsigned_abs() * 4
-        });
-        *self = match (std::mem::replace(self, Money::Unsummable), number) {
-            (Money::None, Some(number)) => Money::Sum(number),
-            (Money::Sum(sum), Some(number)) => Money::Sum(sum + number),
-            _ => Money::Unsummable,
-        };
-    }
-
-    fn cell(&self) -> String {
-        match self {
-            Money::Sum(sum) => sum.to_plain_string(),
-            Money::None | Money::Unsummable => String::new(),
-        }
-    }
-}
 
 /// source − cache, where both versions are whole numbers.
 fn version_gap(finding: &Finding) -> Option<BigInt> {

@@ -170,6 +170,7 @@ mod tests {
     use super::super::findings::tests::finding;
     use super::*;
     use crate::model::finding::{Attribution, OutcomeKind, RuleId, Severity};
+    use crate::model::stream::StreamId;
 
     enum Step {
         Finding(Box<Finding>),
@@ -304,6 +305,24 @@ mod tests {
         insta::with_settings!({snapshot_path => "../../tests/fixtures/report", prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::assert_debug_snapshot!("affected_ranges_row", row);
         });
+    }
+
+    #[test]
+    fn entries_of_a_stream_are_at_both_ends() {
+        let entry = |ordinal, millis| {
+            let mut finding = at(0, ordinal);
+            let id = StreamId::new(millis, u64::MAX);
+            finding.stream_id = Some(id);
+            finding.subject.id = vec![id.to_string().into_bytes()];
+            Step::Finding(Box::new(finding))
+        };
+        let range = rows(&[entry(0, 7), entry(1, 8), entry(2, 19)]).remove(0);
+        for column in ["first_id", "first_stream_id"] {
+            assert_eq!(range[column], "7-18446744073709551615", "{column}");
+        }
+        for column in ["last_id", "last_stream_id"] {
+            assert_eq!(range[column], "19-18446744073709551615", "{column}");
+        }
     }
 
     #[test]

@@ -156,6 +156,7 @@ async fn run_with(
     let sink = Sink::new(
         folder.findings().map_err(report)?,
         folder.ranges(None).map_err(report)?,
+        folder.compensation().map_err(report)?,
     );
     let sink = match request.scope {
         super::request::Scope::One(..) => sink.showing(),

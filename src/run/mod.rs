@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod compensations;
 mod control;
 #[cfg(feature = "lab")]
 mod demo;

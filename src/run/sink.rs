@@ -1,4 +1,4 @@
-//! Where findings go as they are made: the two CSV files and the totals, one subject counted once.
+//! Where findings go as they are made: the CSV files and the totals, one subject counted once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
 use crate::model::outcome::Coverage;
 use crate::model::stream::StreamId;
-use crate::report::{FindingsWriter, RangesWriter};
+use crate::report::{CompensationWriter, FindingsWriter, RangesWriter};
 
 /// What was settled: whose verdict it is.
 pub(super) struct Reported<'a> {
@@ -53,6 +53,7 @@ enum Standing {
 pub(super) struct Sink {
     findings: FindingsWriter,
     ranges: RangesWriter,
+    compensation: CompensationWriter,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
     /// change must not report them twice, nor believe what it verified before. Seventeen bytes for each
     /// finding, nothing for each key.
@@ -67,10 +68,15 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn new(findings: FindingsWriter, ranges: RangesWriter) -> Self {
+    pub(super) fn new(
+        findings: FindingsWriter,
+        ranges: RangesWriter,
+        compensation: CompensationWriter,
+    ) -> Self {
         Self {
             findings,
             ranges,
+            compensation,
             seen: HashMap::new(),
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
@@ -121,7 +127,8 @@ impl Sink {
         let check = reported.check;
         let name = &check.name.text;
         let now = standing(reported.verdict, findings);
-        let before = self.seen.insert(digest(reported), now);
+        let subject = digest(reported);
+        let before = self.seen.insert(subject, now);
         self.unresolved += u64::from(now == Standing::Wrong);
         if let Some(before) = before {
             self.unresolved -= u64::from(before == Standing::Wrong);
@@ -162,11 +169,15 @@ impl Sink {
             }
             self.findings.write(finding, check).map_err(report)?;
         }
-        Ok(())
+        let first = self.findings.rows() - findings.len() as u64;
+        self.compensation
+            .write(subject, findings, first)
+            .map_err(report)
     }
 
     pub(super) fn flush(&mut self) -> Result<(), RunError> {
-        self.findings.flush().map_err(report)
+        self.findings.flush().map_err(report)?;
+        self.compensation.flush().map_err(report)
     }
 
     /// Verdicts and outcomes of one check so far.
@@ -182,10 +193,11 @@ impl Sink {
         self.unresolved
     }
 
-    /// Makes both files whole.
+    /// Makes the files whole.
     pub(super) fn finish(self) -> Result<(), RunError> {
         self.findings.finish().map_err(report)?;
         self.ranges.finish().map_err(report)?;
+        self.compensation.finish().map_err(report)?;
         Ok(())
     }
 }
