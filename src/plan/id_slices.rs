@@ -10,7 +10,10 @@ const SLICES_MAX: u64 = 4_096;
 /// Cuts `range` into ranges of equal time, in order, about one for each 20,000 of the `entries` in it. Only
 /// milliseconds are cut: what was added within one stays together.
 pub fn cut_ids(range: IdRange, entries: u64) -> Vec<IdRange> {
-    let (first, last) = (u128::from(range.first.millis), u128::from(range.last.millis));
+    let (first, last) = (
+        u128::from(range.first.millis),
+        u128::from(range.last.millis),
+    );
     let wanted = entries.div_ceil(SLICE_ENTRIES).clamp(1, SLICES_MAX);
     let Some(span) = last.checked_sub(first) else {
         return Vec::new();
@@ -21,7 +24,10 @@ pub fn cut_ids(range: IdRange, entries: u64) -> Vec<IdRange> {
     let count = u128::from(wanted).min(span.max(1));
     let cut_at = |i: u128| {
         let millis = first + span * i / count;
-        StreamId::new(u64::try_from(millis).expect("it lies between two of 64 bits"), 0)
+        StreamId::new(
+            u64::try_from(millis).expect("it lies between two of 64 bits"),
+            0,
+        )
     };
     (0..count)
         .map(|i| IdRange {

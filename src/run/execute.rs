@@ -284,9 +284,7 @@ fn resolve(text: &WindowText, zone: Zone) -> Result<TimeWindow, RunError> {
 /// The rows of every check: a cache's, and those in which a stream's entries end.
 fn rows_of(caches: &[CheckRun], streams: &[StreamRun]) -> Vec<Arc<Mapping>> {
     let of_caches = caches.iter().map(|c| Arc::clone(&c.mapping));
-    let of_streams = streams
-        .iter()
-        .map(|s| Arc::clone(&s.judge.mapping().rows));
+    let of_streams = streams.iter().map(|s| Arc::clone(&s.judge.mapping().rows));
     of_caches.chain(of_streams).collect()
 }
 

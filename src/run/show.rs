@@ -179,7 +179,7 @@ fn said(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> 
         _ if !findings.is_empty() => {
             let fields = &check.mapping.check.fields;
             findings.iter().map(|f| sentence(fields, f)).collect()
-        },
+        }
         Verdict::Transient => vec!["no rule objects; nothing to do".to_owned()],
         verdict => vec![format!("{}: {}", verdict.name(), settled.reason)],
     }
@@ -188,9 +188,9 @@ fn said(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> 
 /// A finding as a sentence; `fields` are those of its check.
 pub(super) fn sentence(fields: &[FieldSpec], finding: &Finding) -> String {
     let suspect = &finding.suspect;
-    let place = suspect.field.map_or_else(String::new, |at| {
-        format!(" of {}", fields[at].cache)
-    });
+    let place = suspect
+        .field
+        .map_or_else(String::new, |at| format!(" of {}", fields[at].cache));
     let direction = match suspect.direction {
         Direction::Behind => ", Redis is behind",
         Direction::Ahead => ", Redis is ahead",

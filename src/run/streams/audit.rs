@@ -34,7 +34,10 @@ pub(in crate::run) async fn audit(
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     let mut counts = Coverage::default();
-    if let StreamScope::Entries { left_out: named, .. } = scope {
+    if let StreamScope::Entries {
+        left_out: named, ..
+    } = scope
+    {
         left_out.extend_from_slice(named);
     }
     let mut wanted = Wanted::of(run, scope, left_out);
@@ -42,7 +45,7 @@ pub(in crate::run) async fn audit(
     // Before anything else is settled: entries of a group that is gone belong to nobody.
     if scope.is_about_the_group() {
         let carried = wanted.carried();
-        counts.suspect += audit_group(run, carried, first_slice, mending, sink).await?;
+        counts.suspect += audit_group(run, scope, carried, first_slice, mending, sink).await?;
     }
     let (batches, inbox) = mpsc::channel(1);
     let sweeping = async {

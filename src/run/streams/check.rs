@@ -73,7 +73,11 @@ impl StreamRun {
         let mut other = self.clone();
         other.ground.stores = stores.clone();
         other.dead = dead_letters(&other.judge);
-        other.siblings = self.siblings.iter().map(|s| Sibling::of(&s.judge)).collect();
+        other.siblings = self
+            .siblings
+            .iter()
+            .map(|s| Sibling::of(&s.judge))
+            .collect();
         other
     }
 }

@@ -37,7 +37,12 @@ pub(in crate::run) async fn control_sample(
     if run.check().may_leave_no_row {
         return Ok(None);
     }
-    let state = run.ground.stores.cache.stream_state(&run.check().key).await?;
+    let state = run
+        .ground
+        .stores
+        .cache
+        .stream_state(&run.check().key)
+        .await?;
     let Some(first) = state.facts().and_then(|facts| facts.first) else {
         return Ok(None);
     };
@@ -104,7 +109,7 @@ impl Sample {
         let cost = usize::try_from(read).unwrap_or(usize::MAX);
         run.ground.pacer.take(cost).await;
         for look in page.looks.iter().filter(|look| is_done_with(look)) {
-            if self.drawn.insert(look.id) && judge.judge_entry(look).is_some() {
+            if self.drawn.insert(look.id) && run.objection(look).is_some() {
                 self.suspects.push(EntryTarget {
                     id: look.id,
                     position: Position::default(),

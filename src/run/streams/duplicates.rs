@@ -23,8 +23,8 @@ use crate::run::RunError;
 use crate::run::sink::{Reported, Sink};
 use crate::scan::ScanError;
 use crate::scan::streams::{
-    DuplicateGroup, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch, look_at_duplicates,
-    look_at_lost,
+    DuplicateGroup, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch,
+    look_at_duplicates, look_at_lost,
 };
 
 /// Groups, or rows, that are looked at together. Each batch waits for its second look once.
@@ -313,6 +313,12 @@ fn finding(run: &StreamRun, found: &Found<'_>, position: Position) -> Finding {
         changed_at,
         attribution: attribute(since, run.ground.window, &run.ground.timing),
         observed_at: Micros::now(),
-        ..bare(run, found.subject.clone(), position, &found.suspect, found.verdict)
+        ..bare(
+            run,
+            found.subject.clone(),
+            position,
+            &found.suspect,
+            found.verdict,
+        )
     }
 }

@@ -64,7 +64,7 @@ impl Examined for StreamRun {
     }
 
     fn objections(&self, look: &EntryLook) -> Vec<Suspect> {
-        self.judge.judge_entry(look).into_iter().collect()
+        self.objection(look).into_iter().collect()
     }
 
     fn counts(&self, look: &EntryLook) -> bool {
@@ -122,6 +122,16 @@ impl Examined for StreamRun {
 }
 
 impl StreamRun {
+    /// What this check says to one look. Whose a message was whose entry is gone, nobody can tell: unless a row
+    /// says so, the first check of its group speaks for it.
+    pub(super) fn objection(&self, look: &EntryLook) -> Option<Suspect> {
+        let is_nobodys = look.entry.is_none() && look.evidence.rows.is_empty();
+        if is_nobodys && !self.speaks_for_group {
+            return None;
+        }
+        self.judge.judge_entry(look)
+    }
+
     /// What repair needs to look and judge again.
     pub(super) fn stream_ground(&self) -> StreamGround<'_> {
         StreamGround {

@@ -7,13 +7,14 @@ use tokio::sync::Mutex;
 
 use super::check::StreamRun;
 use super::findings::group_finding;
+use super::scope::StreamScope;
 use super::show::shown_group;
 use crate::model::finding::{Remedy, RuleId, Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
 use crate::model::observation::{Position, Subject};
 use crate::model::stream::{GroupLook, StreamId};
 use crate::model::time::Micros;
-use crate::repair::{Applier, StepOutcome, plan_group};
+use crate::repair::{Applier, GroupGround, GroupItem, StepOutcome, plan_group};
 use crate::rules::Decision;
 use crate::rules::stream::decide_group;
 use crate::run::RunError;
@@ -57,6 +58,7 @@ impl Placed for GroupTarget {
 /// Looks at the group, and mends it; gives how many objections there were.
 pub(super) async fn audit_group(
     run: &Arc<StreamRun>,
+    scope: &StreamScope,
     carried: Vec<StreamId>,
     slice: u32,
     mending: &Mending,
@@ -66,21 +68,22 @@ pub(super) async fn audit_group(
         run: Arc::clone(run),
         carried,
     });
+    let is_asked_for = matches!(scope, StreamScope::Pending);
     let whole = GroupTarget {
         rule: None,
         position: Position { slice, ordinal: 0 },
     };
     let mut each = Vec::new();
     for settled in settle(&group, vec![whole]).await? {
-        each.extend(one_by_one(settled));
+        each.extend(one_by_one(settled, is_asked_for));
     }
     let objections = each.len() as u64;
     mend(&group, each, &[(slice, objections)], mending, sink).await?;
     Ok(objections)
 }
 
-/// What several rules say is mended and written apart.
-fn one_by_one(settled: Settled<GroupRun>) -> Vec<Settled<GroupRun>> {
+/// What several rules say is mended and written apart; a group that is right is only told of where it was asked for.
+fn one_by_one(settled: Settled<GroupRun>, is_asked_for: bool) -> Vec<Settled<GroupRun>> {
     let alone = |rule: Option<RuleId>, ordinal: usize, suspects: Vec<Suspect>| Settled {
         target: GroupTarget {
             rule,
@@ -94,7 +97,7 @@ fn one_by_one(settled: Settled<GroupRun>) -> Vec<Settled<GroupRun>> {
         look: settled.look.clone(),
         reason: settled.reason.clone(),
     };
-    if settled.suspects.is_empty() && settled.verdict != Verdict::Transient {
+    if settled.suspects.is_empty() && (is_asked_for || settled.verdict != Verdict::Transient) {
         return vec![alone(None, 0, Vec::new())];
     }
     let suspects = settled.suspects.iter().enumerate();
@@ -196,15 +199,28 @@ impl Examined for GroupRun {
     }
 
     async fn apply(&self, applier: &mut Applier, items: &[Settled<Self>]) -> Vec<StepOutcome> {
-        let _ = applier;
-        items
-            .iter()
-            .map(|_| StepOutcome {
-                remedy: Remedy::None,
-                kind: crate::model::finding::OutcomeKind::Refused,
-                reason: "stub".to_owned(),
-            })
-            .collect()
+        let run = &self.run;
+        let stop = || run.ground.stop.is_requested();
+        let ground = GroupGround {
+            claimants: &run.claimants(),
+            carried: &self.carried,
+            skew: run.skew,
+            pinned: &run.ground.stores.source_identity,
+            should_stop: &stop,
+        };
+        let mut outcomes = Vec::with_capacity(items.len());
+        for item in items {
+            let look = item.look.clone();
+            let item = GroupItem {
+                look: look.expect("what is applied was looked at"),
+                suspect: self
+                    .suspect(item)
+                    .cloned()
+                    .expect("what was confirmed has a rule"),
+            };
+            outcomes.push(applier.settle_group(&ground, &item).await);
+        }
+        outcomes
     }
 
     fn write(

@@ -101,7 +101,10 @@ fn held(run: &StreamRun, pending: &Pending) -> String {
 
 fn in_mysql(run: &StreamRun, look: &EntryLook) -> String {
     let evidence = &look.evidence;
-    let rows = match (evidence.rows.len(), run.judge.identity_of(look.id, look.entry.as_ref())) {
+    let rows = match (
+        evidence.rows.len(),
+        run.judge.identity_of(look.id, look.entry.as_ref()),
+    ) {
         (_, None) => "no identity to look for".to_owned(),
         (0, Some(identity)) => format!("no row of identity {}", escape(&identity)),
         (1, Some(identity)) => format!("the row of identity {}", escape(&identity)),

@@ -197,11 +197,7 @@ fn cost(entries: u64, pending: u64) -> usize {
     usize::try_from(entries + pending).unwrap_or(usize::MAX)
 }
 
-fn judge_page(
-    run: &StreamRun,
-    first: Position,
-    page: &EntryPage,
-) -> (Coverage, Vec<EntryTarget>) {
+fn judge_page(run: &StreamRun, first: Position, page: &EntryPage) -> (Coverage, Vec<EntryTarget>) {
     let mut counts = Coverage {
         observed: page.looks.len() as u64,
         foreign: page.foreign,
@@ -210,7 +206,7 @@ fn judge_page(
     let mut targets = Vec::new();
     let mut clean: Option<StreamId> = None;
     for (look, ordinal) in page.looks.iter().zip(first.ordinal..) {
-        if run.judge.judge_entry(look).is_none() {
+        if run.objection(look).is_none() {
             counts.matched += 1;
             clean.get_or_insert(look.id);
             continue;

@@ -8,8 +8,19 @@ const TUPLE: &str = "unique = [\"auction_id\", \"bidder_id\", \"amount\"]\n";
 async fn again(world: &mut World, number: u32, bid: &str, amount: &str) {
     let id = id(number);
     let words = [
-        "XADD", STREAM, &id, "type", "BID_SAVE", "bidId", bid, "auctionId", "7", "bidderId", "11",
-        "amount", amount,
+        "XADD",
+        STREAM,
+        &id,
+        "type",
+        "BID_SAVE",
+        "bidId",
+        bid,
+        "auctionId",
+        "7",
+        "bidderId",
+        "11",
+        "amount",
+        amount,
     ];
     world.redis::<String>(&words).await;
 }
@@ -25,7 +36,10 @@ async fn one_identity_in_two_entries() {
     world.ack(4).await;
     let repair = world.repair_full().expect(1);
     let report = repair.report();
-    assert_eq!(report.settled(), [format!("duplicate-entry {} none", id(4))]);
+    assert_eq!(
+        report.settled(),
+        [format!("duplicate-entry {} none", id(4))]
+    );
     assert!(report.findings[0]["reason"].contains(&id(1)), "{report:?}");
 }
 
@@ -45,7 +59,11 @@ async fn one_bid_under_two_identities() {
     let mut rules: Vec<&str> = report.findings.iter().map(|f| f["rule"].as_str()).collect();
     rules.sort_unstable();
     assert_eq!(rules, ["duplicate-entry", "duplicate-row"], "{report:?}");
-    let row = report.findings.iter().find(|f| f["rule"] == "duplicate-row").unwrap();
+    let row = report
+        .findings
+        .iter()
+        .find(|f| f["rule"] == "duplicate-row")
+        .unwrap();
     assert_eq!(row["severity"], "critical");
     assert_eq!(row["subject"], "11");
 }

@@ -26,12 +26,18 @@ async fn a_lost_acknowledgement_is_given_again() {
     world.read(ALIVE, 1).await;
     world.save(6).await;
     let scan = world.scan_full().expect(1);
-    assert_eq!(scan.report().settled(), [line("unacked-persisted", 6, "ack")]);
+    assert_eq!(
+        scan.report().settled(),
+        [line("unacked-persisted", 6, "ack")]
+    );
     assert_eq!(world.pending().await.len(), 1, "a scan settles nothing");
     let dry = world
         .auditor(&["repair", "job.toml", "--full", "--dry-run"])
         .expect(1);
-    assert_eq!(dry.report().settled(), [line("unacked-persisted", 6, "ack")]);
+    assert_eq!(
+        dry.report().settled(),
+        [line("unacked-persisted", 6, "ack")]
+    );
     assert_eq!(world.pending().await.len(), 1, "nor does a dry run");
     let repair = world.repair_full().expect(0);
     let settled = line("unacked-persisted", 6, "ack applied");
@@ -52,20 +58,40 @@ async fn a_message_of_a_dead_consumer_is_inserted_and_acknowledged() {
     world.add(8).await;
     world.wait_until_gone(GONE).await;
     let scan = world.scan_full().expect(1);
-    assert_eq!(scan.report().settled(), [line("orphan-pending", 6, "insert")]);
+    assert_eq!(
+        scan.report().settled(),
+        [line("orphan-pending", 6, "insert")]
+    );
     let repair = world.repair_full().expect(0);
     let settled = line("orphan-pending", 6, "insert applied");
     assert_eq!(repair.report().settled(), [settled]);
     assert!(world.pending().await.is_empty());
     let amount = world
-        .sql_text("SELECT CONCAT(auction_id, '/', bidder_id, '/', amount) FROM bid WHERE bid_id = 'b6'")
+        .sql_text(
+            "SELECT CONCAT(auction_id, '/', bidder_id, '/', amount) FROM bid WHERE bid_id = 'b6'",
+        )
         .await;
     assert_eq!(amount.as_deref(), Some("7/10/77.25"));
-    assert_eq!(world.cursor().await, id(6), "what waits is still to be read");
+    assert_eq!(
+        world.cursor().await,
+        id(6),
+        "what waits is still to be read"
+    );
     let exposed = crate::support::report::rows(&repair.report().folder.join("compensation.csv"));
     let exposed: Vec<String> = exposed
         .iter()
-        .map(|c| ["subject", "rule", "served_value", "true_value", "delta", "currency"].map(|k| c[k].as_str()).join("|"))
+        .map(|c| {
+            [
+                "subject",
+                "rule",
+                "served_value",
+                "true_value",
+                "delta",
+                "currency",
+            ]
+            .map(|k| c[k].as_str())
+            .join("|")
+        })
         .collect();
     assert_eq!(exposed, ["10|orphan-pending|77.25||-77.25|KRW"]);
     world.scan_full().expect(0);
@@ -103,7 +129,10 @@ async fn a_message_is_requeued_once() {
     assert_eq!(entries.len(), 6);
     let (new, fields) = &entries[5];
     assert_ne!(*new, id(6));
-    assert_eq!(fields[fields.len() - 2..], ["requeued_from".to_owned(), id(6)]);
+    assert_eq!(
+        fields[fields.len() - 2..],
+        ["requeued_from".to_owned(), id(6)]
+    );
     world.scan_full().expect(0);
 }
 
@@ -132,7 +161,10 @@ async fn what_was_skipped_is_inserted() {
     world.read(GONE, 1).await;
     world.ack(6).await;
     let scan = world.scan_full().expect(1);
-    assert_eq!(scan.report().settled(), [line("acked-unpersisted", 6, "insert")]);
+    assert_eq!(
+        scan.report().settled(),
+        [line("acked-unpersisted", 6, "insert")]
+    );
     let repair = world.repair_full().expect(0);
     let settled = line("acked-unpersisted", 6, "insert applied");
     assert_eq!(repair.report().settled(), [settled]);
@@ -198,7 +230,10 @@ async fn poison_goes_to_the_dead_letters_once() {
     let letters = world.entries(DEAD).await;
     assert_eq!(letters.len(), 1);
     let fields = &letters[0].1;
-    assert_eq!(fields[fields.len() - 2..], ["original_id".to_owned(), id(6)]);
+    assert_eq!(
+        fields[fields.len() - 2..],
+        ["original_id".to_owned(), id(6)]
+    );
     world.repair_full().expect(0);
     assert_eq!(world.entries(DEAD).await.len(), 1);
 }
@@ -208,7 +243,15 @@ async fn entries_of_other_types_are_left_alone_and_counted() {
     let mut world = World::open_bids(SETTLE).await;
     world.group().await;
     world.done(1..=5).await;
-    let words = ["XADD", STREAM, &id(6), "type", "AUCTION_VIEW", "bidId", "v6"];
+    let words = [
+        "XADD",
+        STREAM,
+        &id(6),
+        "type",
+        "AUCTION_VIEW",
+        "bidId",
+        "v6",
+    ];
     world.redis::<String>(&words).await;
     world.read(GONE, 1).await;
     world.wait_until_gone(GONE).await;
@@ -251,7 +294,11 @@ async fn caches_and_streams_go_in_one_run() {
     world.bids_job(SETTLE);
     let streams = std::fs::read_to_string(world.folder.path().join("job.toml")).unwrap();
     let stream = &streams[streams.find("[[stream]]").unwrap()..];
-    std::fs::write(world.folder.path().join("job.toml"), format!("{caches}{stream}")).unwrap();
+    std::fs::write(
+        world.folder.path().join("job.toml"),
+        format!("{caches}{stream}"),
+    )
+    .unwrap();
     world.group().await;
     world.done(1..=5).await;
     world.add(6).await;

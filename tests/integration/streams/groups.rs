@@ -110,10 +110,21 @@ async fn ids_that_rows_carry_are_not_given_out_again() {
     let scan = world.scan_full().expect(0);
     let report = scan.report();
     assert!(!report.findings.is_empty());
-    assert!(report.findings.iter().all(|f| f["rule"] == "lost-entry"), "{report:?}");
+    assert!(
+        report.findings.iter().all(|f| f["rule"] == "lost-entry"),
+        "{report:?}"
+    );
     let repair = world.repair_full().expect(0);
-    let applied: Vec<String> = repair.report().findings.iter().map(|f| format!("{} {}", f["remedy"], f["outcome"])).collect();
-    assert!(applied.contains(&"raise-last-id applied".to_owned()), "{applied:?}");
+    let applied: Vec<String> = repair
+        .report()
+        .findings
+        .iter()
+        .map(|f| format!("{} {}", f["remedy"], f["outcome"]))
+        .collect();
+    assert!(
+        applied.contains(&"raise-last-id applied".to_owned()),
+        "{applied:?}"
+    );
     let last: Vec<redis::Value> = world.redis(&["XINFO", "STREAM", STREAM]).await;
     assert!(format!("{last:?}").contains(&id(5)), "{last:?}");
     assert!(!format!("{last:?}").contains(far), "{last:?}");

@@ -24,13 +24,30 @@ async fn looking_at_a_stream_changes_nothing() {
         .sql("GRANT SELECT ON shop.* TO 'looker'@'127.0.0.1' IDENTIFIED BY 'looker-secret'")
         .await;
     let rule = [
-        "ACL", "SETUSER", "looker", "on", ">looker-secret", "resetkeys", "%R~*", "-@all", "+@read",
-        "+@connection", "+info", "+time", "+role",
+        "ACL",
+        "SETUSER",
+        "looker",
+        "on",
+        ">looker-secret",
+        "resetkeys",
+        "%R~*",
+        "-@all",
+        "+@read",
+        "+@connection",
+        "+info",
+        "+time",
+        "+role",
     ];
     world.redis::<()>(&rule).await;
     let (mysql, redis) = (
-        format!("mysql://looker:looker-secret@127.0.0.1:{}/shop", world.mysql.port()),
-        format!("redis://looker:looker-secret@127.0.0.1:{}", world.redis.port()),
+        format!(
+            "mysql://looker:looker-secret@127.0.0.1:{}/shop",
+            world.mysql.port()
+        ),
+        format!(
+            "redis://looker:looker-secret@127.0.0.1:{}",
+            world.redis.port()
+        ),
     );
     let listed: Vec<String> = world
         .redis(&["COMMAND", "LIST", "FILTERBY", "ACLCAT", "write"])
@@ -38,7 +55,9 @@ async fn looking_at_a_stream_changes_nothing() {
     assert!(listed.iter().any(|c| c == "xack"));
     let others = ["eval", "evalsha", "fcall", "multi"].map(str::to_owned);
     let writes: BTreeSet<String> = listed.into_iter().chain(others).collect();
-    let before: redis::Value = world.redis(&["XINFO", "STREAM", STREAM, "FULL", "COUNT", "0"]).await;
+    let before: redis::Value = world
+        .redis(&["XINFO", "STREAM", STREAM, "FULL", "COUNT", "0"])
+        .await;
     let monitor = Monitor::start(world.redis.port());
     for arguments in [
         &["scan", "job.toml", "--full"][..],
@@ -50,13 +69,22 @@ async fn looking_at_a_stream_changes_nothing() {
         let mut command = world.command(arguments);
         command.env("MYSQL_URL", &mysql).env("REDIS_URL", &redis);
         let run = crate::support::Run::of(command.output().unwrap(), world.folder.path()).expect(1);
-        assert!(!run.report().findings.is_empty(), "{arguments:?}\n{}", run.stdout);
+        assert!(
+            !run.report().findings.is_empty(),
+            "{arguments:?}\n{}",
+            run.stdout
+        );
     }
     let said = monitor.commands();
-    assert!(said.contains("xpending") && said.contains("xrange"), "{said:?}");
+    assert!(
+        said.contains("xpending") && said.contains("xrange"),
+        "{said:?}"
+    );
     let written: Vec<&String> = said.intersection(&writes).collect();
     assert!(written.is_empty(), "{written:?}");
-    let after: redis::Value = world.redis(&["XINFO", "STREAM", STREAM, "FULL", "COUNT", "0"]).await;
+    let after: redis::Value = world
+        .redis(&["XINFO", "STREAM", STREAM, "FULL", "COUNT", "0"])
+        .await;
     assert_eq!(shape(&before), shape(&after));
     let rows = world.sql_text("SELECT COUNT(*) FROM bid").await;
     assert_eq!(rows.as_deref(), Some("6"));

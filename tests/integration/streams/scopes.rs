@@ -26,7 +26,21 @@ async fn damaged(settings: &str) -> World {
 #[tokio::test]
 async fn a_window_finds_everything_pending_and_only_its_own_entries() {
     let mut world = damaged(SETTLE).await;
-    let now = ["XADD", STREAM, "*", "type", "BID_SAVE", "bidId", "b8", "auctionId", "7", "bidderId", "12", "amount", "3"];
+    let now = [
+        "XADD",
+        STREAM,
+        "*",
+        "type",
+        "BID_SAVE",
+        "bidId",
+        "b8",
+        "auctionId",
+        "7",
+        "bidderId",
+        "12",
+        "amount",
+        "3",
+    ];
     let new: String = world.redis(&now).await;
     world.read(GONE, 1).await;
     let acked: i64 = world.redis(&["XACK", STREAM, "bid-group", &new]).await;
@@ -51,8 +65,18 @@ async fn one_entry_is_shown_from_both_sides() {
     let shown = world
         .auditor(&["scan", "job.toml", "--only", "bids", "--id", &id(6)])
         .expect(1);
-    for part in [id(6).as_str(), "100.50", "unacked-persisted", "pending", ALIVE] {
-        assert!(shown.stdout.contains(part), "no {part} in\n{}", shown.stdout);
+    for part in [
+        id(6).as_str(),
+        "100.50",
+        "unacked-persisted",
+        "pending",
+        ALIVE,
+    ] {
+        assert!(
+            shown.stdout.contains(part),
+            "no {part} in\n{}",
+            shown.stdout
+        );
     }
     let right = world
         .auditor(&["scan", "job.toml", "--only", "bids", "--id", &id(3)])
@@ -61,7 +85,11 @@ async fn one_entry_is_shown_from_both_sides() {
     let wrong = world
         .auditor(&["scan", "job.toml", "--only", "bids", "--id", "b6"])
         .expect(2);
-    assert!(wrong.stderr.contains("1526919030474-55"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("1526919030474-55"),
+        "{}",
+        wrong.stderr
+    );
     let pending = world
         .auditor(&["scan", "job.toml", "--key", STREAM])
         .expect(1);
@@ -75,7 +103,13 @@ async fn an_earlier_run_s_findings_are_settled() {
     let scan = world.scan_full().expect(1);
     let run = scan.report().folder;
     let repair = world
-        .auditor(&["repair", "job.toml", "--from", run.to_str().unwrap(), "--yes"])
+        .auditor(&[
+            "repair",
+            "job.toml",
+            "--from",
+            run.to_str().unwrap(),
+            "--yes",
+        ])
         .expect(0);
     assert_eq!(
         repair.report().settled(),
@@ -104,7 +138,10 @@ async fn a_wrong_mapping_is_no_failover() {
         .expect(4);
     let report = run.report();
     assert!(report.findings.is_empty());
-    assert_eq!(report.run["checks"][0]["control"]["mismatched"], 40, "{report:?}");
+    assert_eq!(
+        report.run["checks"][0]["control"]["mismatched"], 40,
+        "{report:?}"
+    );
     assert!(world.rows_of(1).await == "1");
 }
 
@@ -117,13 +154,21 @@ async fn a_second_repair_is_turned_away() {
         .auditor(&["repair", "job.toml", "--full", "--yes"])
         .expect(5);
     let first = first.wait_with_output().unwrap();
-    assert_eq!(first.status.code(), Some(0), "{}", String::from_utf8_lossy(&first.stderr));
+    assert_eq!(
+        first.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&first.stderr)
+    );
     assert_eq!(world.rows_of(7).await, "1");
 }
 
 #[tokio::test]
 async fn faults_against_the_schema_are_told_together() {
-    let world = World::open_bids("on_persisted = \"ack\"\nproof_sql = \"SELECT nothing FROM bid WHERE bid_id IN (:ids)\"\n").await;
+    let world = World::open_bids(
+        "on_persisted = \"ack\"\nproof_sql = \"SELECT nothing FROM bid WHERE bid_id IN (:ids)\"\n",
+    )
+    .await;
     let run = world.scan_full().expect(2);
     assert!(run.stderr.contains("nothing"), "{}", run.stderr);
     assert!(!world.folder.path().join("output").exists());

@@ -76,8 +76,19 @@ impl World {
         let id = id(number);
         let (bid, bidder) = (format!("b{number}"), (10 + number % 3).to_string());
         let words = [
-            "XADD", STREAM, &id, "type", "BID_SAVE", "bidId", &bid, "auctionId", "7", "bidderId",
-            &bidder, "amount", amount,
+            "XADD",
+            STREAM,
+            &id,
+            "type",
+            "BID_SAVE",
+            "bidId",
+            &bid,
+            "auctionId",
+            "7",
+            "bidderId",
+            &bidder,
+            "amount",
+            amount,
         ];
         self.redis(&words).await
     }
@@ -100,7 +111,15 @@ impl World {
     pub async fn read(&mut self, consumer: &str, count: u32) {
         let count = count.to_string();
         let words = [
-            "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", &count, "STREAMS", STREAM, ">",
+            "XREADGROUP",
+            "GROUP",
+            GROUP,
+            consumer,
+            "COUNT",
+            &count,
+            "STREAMS",
+            STREAM,
+            ">",
         ];
         self.redis::<redis::Value>(&words).await;
     }
@@ -145,7 +164,9 @@ impl World {
         let rows: Vec<(String, String, u64, u64)> = self
             .redis(&["XPENDING", STREAM, GROUP, "-", "+", "1000"])
             .await;
-        rows.into_iter().map(|(id, owner, ..)| (id, owner)).collect()
+        rows.into_iter()
+            .map(|(id, owner, ..)| (id, owner))
+            .collect()
     }
 
     /// Ids and fields of what a stream holds.
