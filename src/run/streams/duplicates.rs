@@ -1,5 +1,6 @@
 //! What occurs twice, and rows that no entry carries: judged once both the stream and the table were read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -117,8 +118,13 @@ impl<'a> Aftermath<'a> {
         let Some(second) = self.duplicate_look(groups).await? else {
             return Ok(());
         };
+        // Pushed twice, a row stands beside itself, and beside another one twice.
+        let mut met = HashSet::new();
+        let named = |pair: &DuplicatePair| (pair.case, place(&pair.first), place(&pair.extra));
+        let before: HashSet<_> = first.pairs.iter().map(named).collect();
         for pair in &second.pairs {
-            if first.pairs.iter().any(|before| before.is_same(pair)) {
+            let name = named(pair);
+            if name.1 != name.2 && before.contains(&name) && met.insert(name) {
                 self.write(duplicate(self.run, pair)).await?;
             }
         }

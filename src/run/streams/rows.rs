@@ -44,7 +44,7 @@ impl Wanted {
         }
         let has_rows = needs_rows && rows.is_some();
         let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
-            || (has_rows && can_duplicate(judge, DuplicateSide::Rows));
+            || can_duplicate(judge, DuplicateSide::Rows);
         Self {
             duplicates: has_duplicates.then(|| Duplicates::create(&run.scratch)),
             lost: (has_rows && keeps_entries).then(|| LostSearch::create(&run.scratch)),
@@ -76,6 +76,7 @@ impl Wanted {
             if let Some(lost) = &mut self.lost {
                 lost.push_look(&run.judge, look)?;
             }
+            self.take_twins(run, look)?;
         }
         Ok(())
     }
@@ -111,6 +112,20 @@ impl Wanted {
 }
 
 impl Wanted {
+    /// Several rows of one entry are no less so where the window selects only one of them, or none. A row that the pass
+    /// over the rows brings too is then there twice; it is no twin of itself.
+    fn take_twins(&mut self, run: &StreamRun, look: &EntryLook) -> Result<(), RunError> {
+        let rows = &look.evidence.rows;
+        if let Some(duplicates) = &mut self.duplicates
+            && rows.len() > 1
+        {
+            for row in rows {
+                duplicates.push_row(&run.judge, row.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
     fn take_rows(&mut self, run: &StreamRun, rows: &Rows, now: Micros) -> Result<(), RunError> {
         for row in rows.iter() {
             self.carried.note(&run.judge, row, now, run.skew);
