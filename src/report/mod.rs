@@ -12,6 +12,7 @@ mod findings_read;
 mod folder;
 mod journal;
 mod journal_read;
+mod journal_settlement;
 mod money;
 mod prune;
 mod range_row;
@@ -29,6 +30,7 @@ pub use findings_read::{EarlierFinding, FindingsReader};
 pub use folder::RunFolder;
 pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, digest_of_value};
 pub use journal_read::{JournalReader, UndoEntry};
+pub use journal_settlement::{SettlementPlace, SettlementRecord};
 pub use prune::{Pruned, prune};
 pub use ranges::RangesWriter;
 pub use run_json::{
