@@ -1,7 +1,8 @@
 //! # Detects
 //!
 //! A value that is not readable as the check declares it: no JSON, half a surrogate pair, a member twice, text where a number is
-//! declared, a document without the version that the check maps.
+//! declared, a document without the version that the check maps. In a stream: an entry without the field that names its
+//! effect, or one that a row of its identity cannot be compared with.
 //!
 //! # How it comes about
 //!
@@ -14,7 +15,8 @@
 //! # Repair and its safety
 //!
 //! Invalidated, where the application refills on a miss; a plain value that is mapped whole is overwritten from the row
-//! instead. Only if it still is exactly what was judged, and under a row lock, since nothing in it tells its age.
+//! instead. Only if it still is exactly what was judged, and under a row lock, since nothing in it tells its age. An entry of a
+//! stream is only reported: without its identity nothing is proven, so it is neither acknowledged nor moved.
 
 use crate::model::finding::Direction;
 use crate::model::finding::{Remedy, RuleId, Severity, Suspect};

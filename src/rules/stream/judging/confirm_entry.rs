@@ -171,3 +171,245 @@ pub(super) fn is_alike(one: &Suspect, other: &Suspect) -> bool {
 pub(super) fn since(earlier: Micros, later: Micros) -> Duration {
     Duration::from_micros(u64::try_from(later.0.saturating_sub(earlier.0)).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::stream::{EntryLook, Evidence, StreamCheck};
+    use crate::rules::stream::testing::*;
+
+    const TIMING: ConfirmTiming = ConfirmTiming {
+        settle: Duration::from_secs(2),
+        cache_delay: Duration::from_secs(5),
+        commit_margin: Duration::from_secs(60),
+    };
+
+    fn at(seconds: i64, look: EntryLook) -> EntryLook {
+        let moved = |time: Micros| Micros(time.0 + seconds * 1_000_000);
+        let aged = |pending: Option<crate::model::stream::Pending>| {
+            pending.map(|mut pending| {
+                pending.row.idle_millis += u64::try_from(seconds * 1_000).unwrap_or(0);
+                pending
+            })
+        };
+        EntryLook {
+            source_time: moved(look.source_time),
+            cache_time: moved(look.cache_time),
+            at: moved(look.at),
+            before: aged(look.before.clone()),
+            after: aged(look.after.clone()),
+            ..look
+        }
+    }
+
+    fn decide(looks: &[EntryLook]) -> Decision {
+        decide_entry(&judge_of(bids()), looks, &primary(), TIMING)
+    }
+
+    fn verdict(looks: &[EntryLook]) -> Option<(Verdict, Vec<&'static str>, usize)> {
+        match decide(looks) {
+            Decision::Settled {
+                verdict,
+                suspects,
+                look,
+            } => Some((verdict, suspects.iter().map(|s| s.rule.0).collect(), look)),
+            Decision::LookAgain { .. } => None,
+        }
+    }
+
+    fn wait(looks: &[EntryLook]) -> Option<u64> {
+        match decide(looks) {
+            Decision::LookAgain { after } => Some(after.as_secs()),
+            Decision::Settled { .. } => None,
+        }
+    }
+
+    fn unacked() -> EntryLook {
+        held(settled_look(), in_hand())
+    }
+
+    fn orphaned() -> EntryLook {
+        held(without_row(settled_look()), orphan())
+    }
+
+    #[test]
+    fn two_looks_at_a_row_at_rest_take_the_short_wait() {
+        assert_eq!(wait(&[]), Some(0));
+        assert_eq!(wait(&[at(0, unacked())]), Some(2));
+        assert_eq!(wait(&[at(0, unacked()), at(1, unacked())]), Some(1));
+        assert_eq!(
+            verdict(&[at(0, unacked()), at(2, unacked())]),
+            Some((Verdict::Confirmed, vec!["unacked-persisted"], 1))
+        );
+    }
+
+    #[test]
+    fn a_row_that_moved_lately_and_no_row_take_the_whole_delay() {
+        let fresh = |seconds| {
+            let look = at(seconds, unacked());
+            EntryLook {
+                source_time: Micros((CHANGED + 64 + seconds) * 1_000_000),
+                ..look
+            }
+        };
+        assert_eq!(wait(&[fresh(0)]), Some(5));
+        assert_eq!(verdict(&[fresh(0), fresh(4)]), None);
+        assert!(verdict(&[fresh(0), fresh(5)]).is_some());
+        assert_eq!(wait(&[at(0, orphaned())]), Some(5));
+        assert_eq!(verdict(&[at(0, orphaned()), at(4, orphaned())]), None);
+        assert_eq!(
+            verdict(&[at(0, orphaned()), at(5, orphaned())]),
+            Some((Verdict::Confirmed, vec!["orphan-pending"], 1))
+        );
+    }
+
+    #[test]
+    fn one_clean_look_is_enough() {
+        for clean in [settled_look(), held(without_row(settled_look()), in_hand())] {
+            let looks = [at(0, orphaned()), at(1, clean)];
+            // Acknowledged meanwhile, or its consumer is back.
+            assert_eq!(verdict(&looks), Some((Verdict::Transient, vec![], 1)));
+        }
+    }
+
+    #[test]
+    fn a_message_that_changes_hands_starts_anew() {
+        let redelivered = |seconds| {
+            let mut look = at(seconds, orphaned());
+            for pending in [&mut look.before, &mut look.after].into_iter().flatten() {
+                pending.row.deliveries = 2;
+            }
+            look
+        };
+        let looks = [at(0, orphaned()), redelivered(5), redelivered(9)];
+        assert_eq!(verdict(&looks), None);
+        assert_eq!(wait(&looks), Some(1), "five seconds after the second look");
+        let looks = [at(0, orphaned()), redelivered(5), redelivered(10)];
+        assert_eq!(verdict(&looks).map(|v| v.2), Some(2));
+        // The same count, but delivered in between: its idle time went down.
+        let mut claimed = at(5, orphaned());
+        for pending in [&mut claimed.before, &mut claimed.after]
+            .into_iter()
+            .flatten()
+        {
+            pending.row.idle_millis = 70_000;
+        }
+        assert_eq!(verdict(&[at(0, orphaned()), claimed]), None);
+    }
+
+    #[test]
+    fn a_look_in_which_it_moved_does_not_count() {
+        let mut torn = at(5, orphaned());
+        torn.after = None;
+        assert_eq!(verdict(&[at(0, orphaned()), torn.clone()]), None);
+        assert_eq!(verdict(&[at(0, orphaned()), torn, at(6, orphaned())]), None);
+        // The consumer came back while we looked, without touching the message.
+        let mut back = at(5, orphaned());
+        back.after = back.after.map(|mut pending| {
+            pending.owner = Some(consumer(3, None));
+            pending
+        });
+        assert_eq!(verdict(&[at(0, orphaned()), back]), None);
+    }
+
+    #[test]
+    fn another_entry_under_the_same_id_starts_anew() {
+        let mut other = at(5, orphaned());
+        other.entry = Some(bid("99"));
+        assert_eq!(verdict(&[at(0, orphaned()), other]), None);
+    }
+
+    #[test]
+    fn only_what_both_looks_object_to_is_confirmed() {
+        // The row came between the looks: another rule now.
+        let looks = [at(0, orphaned()), at(5, held(settled_look(), orphan()))];
+        assert_eq!(verdict(&looks), None);
+        let looks = [
+            at(0, orphaned()),
+            at(5, held(settled_look(), orphan())),
+            at(7, held(settled_look(), orphan())),
+        ];
+        assert_eq!(
+            verdict(&looks),
+            Some((Verdict::Confirmed, vec!["unacked-persisted"], 2))
+        );
+    }
+
+    #[test]
+    fn another_server_proves_nothing() {
+        let elsewhere = |seconds, look: EntryLook| {
+            let mut look = at(seconds, look);
+            look.source.name = "other".into();
+            look
+        };
+        assert_eq!(verdict(&[elsewhere(0, settled_look())]), None);
+        assert_eq!(
+            verdict(&[at(0, orphaned()), elsewhere(5, orphaned())]),
+            None
+        );
+        let looks = [
+            at(0, orphaned()),
+            elsewhere(3, orphaned()),
+            at(6, orphaned()),
+        ];
+        assert_eq!(
+            verdict(&looks).map(|v| (v.0, v.2)),
+            Some((Verdict::Confirmed, 2))
+        );
+        let looks: Vec<_> = (0..5).map(|i| elsewhere(i * 6, orphaned())).collect();
+        assert_eq!(verdict(&looks), Some((Verdict::Unknown, vec![], 4)));
+    }
+
+    #[test]
+    fn what_keeps_changing_hands_is_hot() {
+        let looks: Vec<_> = (0..5u64)
+            .map(|turn| {
+                let mut look = at(i64::try_from(turn).unwrap_or(0) * 6, orphaned());
+                for pending in [&mut look.before, &mut look.after].into_iter().flatten() {
+                    pending.row.deliveries = turn + 1;
+                }
+                look
+            })
+            .collect();
+        assert_eq!(verdict(&looks[..4]), None);
+        assert_eq!(
+            verdict(&looks),
+            Some((Verdict::Hot, vec!["orphan-pending"], 4))
+        );
+    }
+
+    #[test]
+    fn a_cursor_that_moves_on_disturbs_nobody() {
+        let lost = without_row(settled_look());
+        let mut later = at(5, lost.clone());
+        later.cursor_before = Some(id(3000));
+        later.cursor_after = Some(id(3001));
+        assert_eq!(
+            verdict(&[at(0, lost.clone()), later]),
+            Some((Verdict::Confirmed, vec!["acked-unpersisted"], 1))
+        );
+        // It was delivered while we looked: not judged by this look.
+        let mut crossing = undelivered(at(0, lost.clone()));
+        crossing.cursor_after = Some(id(1000));
+        let conflict = EntryLook {
+            evidence: Evidence::default(),
+            ..crossing
+        };
+        assert_eq!(verdict(&[conflict]), Some((Verdict::Transient, vec![], 0)));
+    }
+
+    #[test]
+    fn a_check_without_times_waits_the_whole_delay() {
+        let mut check = bids();
+        let rows = std::sync::Arc::make_mut(&mut check.rows);
+        rows.window = None;
+        let judge = judge_of(StreamCheck { ..check });
+        let decision = decide_entry(&judge, &[at(0, unacked())], &primary(), TIMING);
+        assert_eq!(
+            decision,
+            Decision::LookAgain {
+                after: TIMING.cache_delay
+            }
+        );
+    }
+}

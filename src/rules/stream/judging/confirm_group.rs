@@ -148,3 +148,161 @@ fn give_up(judge: &StreamJudge, looks: &[GroupLook], pinned_source: &SourceIdent
 fn is_about_cursor(suspect: &Suspect) -> bool {
     suspect.rule != lost_entry::RULE.id
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::stream::{Identity, StreamCheck, StreamId, StreamState};
+    use crate::model::time::Micros;
+    use crate::rules::stream::testing::*;
+
+    const TIMING: ConfirmTiming = ConfirmTiming {
+        settle: Duration::from_secs(2),
+        cache_delay: Duration::from_secs(5),
+        commit_margin: Duration::from_secs(60),
+    };
+
+    fn at(seconds: i64, look: GroupLook) -> GroupLook {
+        GroupLook {
+            at: Micros(look.at.0 + seconds * 1_000_000),
+            ..look
+        }
+    }
+
+    fn verdict(looks: &[GroupLook]) -> Option<(Verdict, Vec<&'static str>, usize)> {
+        let judge = judge_of(StreamCheck {
+            identity: Identity::EntryId,
+            ..bids()
+        });
+        match decide_group(&judge, looks, &primary(), TIMING) {
+            Decision::Settled {
+                verdict,
+                suspects,
+                look,
+            } => Some((verdict, suspects.iter().map(|s| s.rule.0).collect(), look)),
+            Decision::LookAgain { after } => {
+                assert!(after > Duration::ZERO || looks.is_empty());
+                None
+            }
+        }
+    }
+
+    fn missing() -> GroupLook {
+        GroupLook {
+            cursor_before: None,
+            cursor_after: None,
+            proven_to: Some(id(1000)),
+            ..group_look()
+        }
+    }
+
+    fn rewound(cursor: u64) -> GroupLook {
+        GroupLook {
+            cursor_before: Some(id(cursor)),
+            cursor_after: Some(id(cursor)),
+            proven_to: Some(id(1500)),
+            proven_count: 2,
+            ..group_look()
+        }
+    }
+
+    fn above(last: u64, highest: u64) -> GroupLook {
+        let mut look = group_look();
+        if let StreamState::Stream(facts) = &mut look.stream {
+            facts.last_generated = id(last);
+        }
+        GroupLook {
+            highest_in_source: Some(id(highest)),
+            ..look
+        }
+    }
+
+    #[test]
+    fn two_looks_alike_confirm() {
+        assert_eq!(verdict(&[]), None);
+        for (look, rule) in [
+            (missing(), "group-missing"),
+            (rewound(1000), "group-rewound"),
+            (above(2000, 3000), "lost-entry"),
+        ] {
+            assert_eq!(verdict(&[at(0, look.clone())]), None);
+            assert_eq!(verdict(&[at(0, look.clone()), at(4, look.clone())]), None);
+            assert_eq!(
+                verdict(&[at(0, look.clone()), at(5, look)]),
+                Some((Verdict::Confirmed, vec![rule], 1))
+            );
+        }
+    }
+
+    #[test]
+    fn a_group_that_came_or_moved_on_is_no_finding() {
+        for first in [missing(), rewound(1000)] {
+            assert_eq!(
+                verdict(&[at(0, first), at(5, group_look())]),
+                Some((Verdict::Transient, vec![], 1))
+            );
+        }
+        // Recreated, and behind what is proven: that is another finding.
+        assert_eq!(verdict(&[at(0, missing()), at(5, rewound(1000))]), None);
+    }
+
+    #[test]
+    fn a_cursor_that_moved_starts_anew() {
+        let looks = [
+            at(0, rewound(1000)),
+            at(5, rewound(1001)),
+            at(9, rewound(1001)),
+        ];
+        assert_eq!(verdict(&looks), None);
+        let looks = [
+            at(0, rewound(1000)),
+            at(5, rewound(1001)),
+            at(10, rewound(1001)),
+        ];
+        assert_eq!(verdict(&looks).map(|v| v.2), Some(2));
+        let mut torn = at(5, rewound(1000));
+        torn.cursor_after = Some(id(1001));
+        let looks = [at(0, rewound(1000)), torn.clone(), at(6, rewound(1000))];
+        assert_eq!(verdict(&looks), None, "it went on and came back");
+        assert_eq!(verdict(&[at(0, rewound(1000)), torn]), None);
+        let hot: Vec<_> = (0..5)
+            .map(|i| at(i * 6, rewound(1000 + i as u64)))
+            .collect();
+        assert_eq!(
+            verdict(&hot),
+            Some((Verdict::Hot, vec!["group-rewound"], 4))
+        );
+    }
+
+    #[test]
+    fn an_id_that_is_only_newer_than_the_look_is_no_loss() {
+        // Entries are added and processed all the time: each look sees one above the last id it read.
+        let busy = [at(0, above(2000, 2001)), at(5, above(3000, 3001))];
+        assert_eq!(verdict(&busy), None);
+        let lost = [at(0, above(2000, 9000)), at(5, above(3000, 9000))];
+        assert_eq!(
+            verdict(&lost),
+            Some((Verdict::Confirmed, vec!["lost-entry"], 1))
+        );
+        // However the group moves meanwhile.
+        let mut moving = lost;
+        moving[1].cursor_after = Some(StreamId::new(2000, 5));
+        assert_eq!(
+            verdict(&moving),
+            Some((Verdict::Confirmed, vec!["lost-entry"], 1))
+        );
+    }
+
+    #[test]
+    fn another_server_proves_nothing() {
+        let elsewhere = |seconds, look| {
+            let mut look = at(seconds, look);
+            look.source.read_only = true;
+            look
+        };
+        assert_eq!(verdict(&[elsewhere(0, group_look())]), None);
+        let looks: Vec<_> = (0..5).map(|i| elsewhere(i * 6, missing())).collect();
+        assert_eq!(verdict(&looks[..4]), None);
+        assert_eq!(verdict(&looks).map(|v| v.0), Some(Verdict::Unknown));
+    }
+}

@@ -160,3 +160,109 @@ fn field_name(locator: &Locator) -> Vec<u8> {
         other => other.to_string().into_bytes(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn an_entry_belongs_where_every_matched_field_has_its_value() {
+        let two = StreamCheck {
+            matches: vec![
+                (b"type".to_vec(), b"BID".to_vec()),
+                (b"site".to_vec(), b"de".to_vec()),
+            ],
+            ..bids()
+        };
+        let any = StreamCheck {
+            matches: Vec::new(),
+            ..bids()
+        };
+        let entry = |fields: &[(&str, &str)]| entry_of(id(1), fields);
+        for (check, entry, expected) in [
+            (bids(), entry(&[("type", "BID")]), true),
+            (bids(), entry(&[("type", "VIEW")]), false),
+            (bids(), entry(&[("type", "bid")]), false),
+            (bids(), entry(&[]), false),
+            // Of a field that occurs twice the last one counts.
+            (bids(), entry(&[("type", "VIEW"), ("type", "BID")]), true),
+            (bids(), entry(&[("type", "BID"), ("type", "VIEW")]), false),
+            (two.clone(), entry(&[("type", "BID")]), false),
+            (two, entry(&[("site", "de"), ("type", "BID")]), true),
+            (any, entry(&[("type", "VIEW")]), true),
+        ] {
+            assert_eq!(judge_of(check).belongs(&entry), expected, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn entries_of_another_type_are_left_alone() {
+        let mut look = without_row(settled_look());
+        assert_eq!(objection(&bids(), &look), Some("acked-unpersisted"));
+        look.entry = Some(entry_of(id(1000), &[("type", "VIEW"), ("bidId", "b1")]));
+        assert_eq!(objection(&bids(), &look), None);
+        assert_eq!(objection(&bids(), &held(look, orphan())), None);
+    }
+
+    #[test]
+    fn an_entry_without_its_identity_cannot_be_read() {
+        let nameless = || Some(entry_of(id(1000), &[("type", "BID"), ("amount", "10.50")]));
+        let lost = || EntryLook {
+            entry: nameless(),
+            ..without_row(settled_look())
+        };
+        for look in [lost(), undelivered(lost()), held(lost(), orphan())] {
+            assert_eq!(objection(&bids(), &look), Some("undecodable-value"));
+        }
+        let by_id = StreamCheck {
+            identity: Identity::EntryId,
+            ..bids()
+        };
+        assert_eq!(objection(&by_id, &lost()), Some("acked-unpersisted"));
+        let judge = judge_of(by_id);
+        assert_eq!(judge.identity_of(id(7), None), Some(b"7-0".to_vec()));
+        assert_eq!(judge_of(bids()).identity_of(id(7), None), None);
+    }
+
+    #[test]
+    fn a_column_that_cannot_be_read_is_named_without_its_value() {
+        let look = EntryLook {
+            entry: Some(bid("secret")),
+            ..held(settled_look(), orphan())
+        };
+        let suspect = judge_of(bids())
+            .judge_entry(&look)
+            .expect("it is no number");
+        assert_eq!(suspect.rule.0, "undecodable-value");
+        assert_eq!(
+            suspect.detail.as_deref(),
+            Some("amount: it is not a number")
+        );
+        // Without a row there is nothing to compare with: it is simply not done.
+        assert_eq!(
+            objection(&bids(), &without_row(look)),
+            Some("orphan-pending")
+        );
+    }
+
+    #[test]
+    fn a_constant_is_compared_with_its_column() {
+        let check = StreamCheck {
+            constants: vec![None, Some(b"7".to_vec())],
+            ..bids()
+        };
+        let mut look = held(settled_look(), orphan());
+        look.entry = Some(entry_of(
+            id(1000),
+            &[
+                ("type", "BID"),
+                ("bidId", "b1"),
+                ("amount", "10.50"),
+                ("bidder", "8"),
+            ],
+        ));
+        assert_eq!(objection(&check, &look), Some("unacked-persisted"));
+        assert_eq!(objection(&bids(), &look), Some("payload-conflict"));
+    }
+}

@@ -52,3 +52,58 @@ impl StreamJudge {
         self.shown_field(index, entry?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::stream::StreamCheck;
+    use crate::rules::stream::StreamJudge;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn money_is_what_the_row_has_less_what_the_entry_says() {
+        let judge = judge_of(bids());
+        let (entry, row) = (bid("10.50"), bid_row("12.00"));
+        assert_eq!(
+            judge
+                .money_delta(Some(&entry), Some(row.as_ref()))
+                .as_deref(),
+            Some("1.5")
+        );
+        assert_eq!(
+            judge.money_delta(Some(&entry), None).as_deref(),
+            Some("-10.5")
+        );
+        assert_eq!(judge.money_delta(None, Some(row.as_ref())), None);
+        assert_eq!(judge.money_delta(Some(&bid("x")), None), None);
+        assert_eq!(judge.shown_money(&entry), Some(b"10.50".to_vec()));
+        assert_eq!(judge.shown_row_money(row.as_ref()), Some(b"12.00".to_vec()));
+        let worthless = judge_of(StreamCheck {
+            money: None,
+            ..bids()
+        });
+        assert_eq!(worthless.money_delta(Some(&entry), None), None);
+    }
+
+    #[test]
+    fn the_subject_comes_from_the_row_else_from_the_entry() {
+        let judge = judge_of(bids());
+        assert_eq!(
+            judge.compensated(Some(&bid("1")), None),
+            None,
+            "no subject declared"
+        );
+        let mut mapping = crate::model::stream::StreamMapping::clone(judge.mapping());
+        std::sync::Arc::make_mut(&mut mapping.rows).subject_cell = Some(4);
+        let judge = StreamJudge::new(std::sync::Arc::new(mapping));
+        let row = crate::rules::testing::row("1", &[Some("1"), Some("8")]);
+        assert_eq!(
+            judge.compensated(Some(&bid("1")), Some(row.as_ref())),
+            Some(b"8".to_vec())
+        );
+        assert_eq!(
+            judge.compensated(Some(&bid("1")), None),
+            Some(b"7".to_vec())
+        );
+        assert_eq!(judge.compensated(None, None), None);
+    }
+}
