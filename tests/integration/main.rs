@@ -12,6 +12,7 @@ mod lab_servers;
 mod promises;
 mod races;
 mod source_store;
+mod stream_scan;
 mod stream_store;
 mod streams;
 mod support;
