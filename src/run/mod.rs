@@ -22,6 +22,7 @@ mod pace;
 mod plan;
 mod record;
 mod repairing;
+mod report;
 pub mod request;
 mod rounds;
 mod scope;

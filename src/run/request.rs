@@ -20,6 +20,7 @@ pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
     Undo(UndoRequest),
+    Report(ReportRequest),
     /// Prints a rule's documentation.
     Explain {
         rule: String,
@@ -64,6 +65,16 @@ pub struct UndoRequest {
     pub output: PathBuf,
     pub format: Format,
     pub arguments: Vec<String>,
+}
+
+/// Which runs are put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// Run ids, beginnings of run ids, or folders of runs; empty: the newest finished run of each job.
+    pub runs: Vec<String>,
+    /// Where the runs lie, and the merged report goes.
+    pub output: PathBuf,
+    pub format: Format,
 }
 
 /// What is looked at.
