@@ -31,14 +31,11 @@ pub use findings_read::{EarlierFinding, FindingsReader};
 pub use folder::RunFolder;
 pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, digest_of_value};
 pub use journal_read::{JournalReader, UndoEntry};
-<<<<<<< HEAD
 pub use journal_settlement::{SettlementPlace, SettlementRecord};
-=======
 pub use merge::{
     MergeRecord, MergedRun, merge, newest_runs, one_job, runs_named, write_merge_json,
     write_merge_text,
 };
->>>>>>> report3
 pub use prune::{Pruned, prune};
 pub use ranges::RangesWriter;
 pub use run_json::{
