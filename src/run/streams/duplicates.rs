@@ -84,7 +84,7 @@ impl<'a> Aftermath<'a> {
             self.lost(lost, scope).await?;
         }
         if let Some(duplicates) = wanted.duplicates {
-            let mut groups = duplicates.finish()?;
+            let mut groups = off_the_runtime(move || duplicates.finish()).await?;
             loop {
                 let batch: Vec<DuplicateGroup> =
                     groups.by_ref().take(BATCH).collect::<Result<_, _>>()?;
@@ -154,7 +154,8 @@ impl<'a> Aftermath<'a> {
     async fn lost(&mut self, search: LostSearch, scope: &StreamScope) -> Result<(), RunError> {
         let run = self.run;
         let (stores, judge) = (&run.ground.stores, &run.judge);
-        let mut candidates = search.finish(judge)?;
+        let own = Arc::clone(judge);
+        let mut candidates = off_the_runtime(move || search.finish(&own)).await?;
         if candidates.not_searched > 0 {
             self.left_out.push(format!(
                 "check {}: {} more row(s) without an entry were not looked for in the rest of the stream",
@@ -247,6 +248,17 @@ impl<'a> Aftermath<'a> {
             was_suspect: true,
         };
         self.sink.lock().await.write(&reported, &[finding])
+    }
+}
+
+/// Reads back what lies on disk, which blocks, while the rest of the run goes on.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ScanError> + Send + 'static,
+) -> Result<T, ScanError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(fault) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
+        Err(_) => unreachable!("work that has begun to block is never cancelled"),
     }
 }
 

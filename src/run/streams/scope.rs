@@ -104,7 +104,7 @@ fn found_before(earlier: &EarlierRun, run: &StreamRun) -> Result<StreamScope, Ru
             continue;
         }
         match finding.rule.as_str() {
-            "group-missing" | "group-rewound" | "lost-entry" => {}
+            "group-missing" | "group-rewound" | "wrong-type" | "lost-entry" => {}
             rule @ ("duplicate-entry" | "duplicate-row") => {
                 others.insert(format!(
                     "{rule} is judged over a whole stream or table and not again for what run {} found; scan \

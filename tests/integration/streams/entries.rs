@@ -277,6 +277,104 @@ async fn an_entry_without_its_identity_cannot_be_judged() {
 }
 
 #[tokio::test]
+async fn a_row_is_no_proof_where_its_second_effect_is_missing() {
+    let settings = "on_persisted = \"ack\"\nproof_sql = \"SELECT b.bid_id FROM bid b JOIN effect e \
+                    ON e.bid_id = b.bid_id WHERE b.bid_id IN (:ids)\"\n\
+                    rejected_sql = \"SELECT bid_id FROM rejected WHERE bid_id IN (:ids)\"\n";
+    let mut world = World::open_bids(settings).await;
+    world
+        .sql(
+            "CREATE TABLE effect (bid_id VARCHAR(40) PRIMARY KEY); CREATE TABLE rejected (bid_id VARCHAR(40) PRIMARY KEY);
+             INSERT INTO effect VALUES ('b1'), ('b2'), ('b3'), ('b5'); INSERT INTO rejected VALUES ('b6'), ('b7')",
+        )
+        .await;
+    world.group().await;
+    world.done(1..=3).await;
+    for number in 4..=8 {
+        world.add(number).await;
+    }
+    world.read(GONE, 5).await;
+    // 4 has its row and not its effect, 5 has both; 6 and 7 were rejected, 7 after its acknowledgement.
+    world.save(4).await;
+    world.save(5).await;
+    world.ack(7).await;
+    world.ack(8).await;
+    world.wait_until_gone(GONE).await;
+    let repair = world.repair_full().expect(1);
+    assert_eq!(
+        repair.report().settled(),
+        [
+            line("acked-unpersisted", 8, "none refused"),
+            line("orphan-pending", 4, "none refused"),
+            line("unacked-persisted", 5, "ack applied"),
+            line("unacked-persisted", 6, "ack applied"),
+        ]
+    );
+    assert_eq!(world.pending().await, [(id(4), GONE.to_owned())]);
+}
+
+#[tokio::test]
+async fn two_checks_of_one_group_share_its_messages() {
+    let mut world = World::open_bids("").await;
+    let path = world.folder.path().join("job.toml");
+    let one = std::fs::read_to_string(&path).unwrap();
+    let check = &one[one.find("[[stream]]").unwrap()..];
+    let other = check
+        .replace("name = \"bids\"", "name = \"views\"")
+        .replace("BID_SAVE", "AUCTION_VIEW")
+        .replace("table = \"bid\"", "table = \"view\"");
+    std::fs::write(&path, format!("{one}{other}")).unwrap();
+    world.sql("CREATE TABLE view LIKE bid").await;
+    for number in [1, 3, 4] {
+        world.add(number).await;
+        if number == 1 {
+            let id = id(2);
+            let words = [
+                "XADD",
+                STREAM,
+                &id,
+                "type",
+                "AUCTION_VIEW",
+                "bidId",
+                "v2",
+                "auctionId",
+                "7",
+                "bidderId",
+                "12",
+                "amount",
+                "1",
+            ];
+            world.redis::<String>(&words).await;
+        }
+    }
+    world.save(1).await;
+    world.save(3).await;
+    world
+        .sql("INSERT INTO view (bid_id, auction_id, bidder_id, amount) VALUES ('v2', 7, 12, 1)")
+        .await;
+    let repair = world.repair_full().expect(0);
+    let missing = "group-missing bid-group recreate-group applied".to_owned();
+    assert_eq!(
+        repair.report().settled(),
+        [missing],
+        "one group, told of once"
+    );
+    assert_eq!(world.cursor().await, id(3), "each check proves its own");
+    world.read(GONE, 1).await;
+    world.redis::<i64>(&["XDEL", STREAM, &id(4)]).await;
+    world.wait_until_gone(GONE).await;
+    let scan = world.scan_full().expect(1);
+    assert_eq!(
+        scan.report().settled(),
+        [line("trimmed-pending", 4, "none")],
+        "nobody's message, told of once"
+    );
+    world
+        .auditor(&["scan", "job.toml", "--full", "--only", "views"])
+        .expect(1);
+}
+
+#[tokio::test]
 async fn caches_and_streams_go_in_one_run() {
     let mut world = World::start(Flavor::MariaDb).await;
     world.open_shop(20).await;
