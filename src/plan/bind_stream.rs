@@ -406,7 +406,7 @@ mod tests {
             "subject = \"bidder\"",
             &schema,
             "table `d`.`bid` has no column `bidder`",
-            "its columns are seq, amount, bid_id, created_at",
+            "did you mean `bid_id`?",
         );
         let mut text_money = bid();
         text_money.columns[2].kind = TEXT;
