@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod entries;
+mod failovers;
 mod groups;
 mod read_only;
 mod scopes;

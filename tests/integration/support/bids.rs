@@ -40,7 +40,12 @@ impl World {
     /// An empty table and no stream; a job with the settings of one check after its common ones. A consumer is gone
     /// after 300 ms.
     pub async fn open_bids(settings: &str) -> Self {
-        let mut world = Self::start(Flavor::MariaDb).await;
+        Self::open_bids_with(0, settings).await
+    }
+
+    /// The same on a master with so many replicas.
+    pub async fn open_bids_with(replicas: usize, settings: &str) -> Self {
+        let mut world = Self::with_replicas(Flavor::MariaDb, replicas).await;
         world.bids_job(settings);
         world
             .sql(
