@@ -16,4 +16,5 @@ mod settling;
 mod source_store;
 mod stream_scan;
 mod stream_store;
+mod streams;
 mod support;
