@@ -9,6 +9,7 @@ mod faults;
 mod job_files;
 mod keyspace;
 mod lab_servers;
+mod lab_streams;
 mod promises;
 mod races;
 mod source_store;
