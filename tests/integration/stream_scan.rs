@@ -39,14 +39,14 @@ const TABLE: &str = "CREATE TABLE bid (
     INDEX (bid_id))";
 
 /// Two servers, read by the program's own stores.
-struct Bids {
-    world: World,
-    source: Mysql,
-    cache: Redis,
+pub(super) struct Bids {
+    pub(super) world: World,
+    pub(super) source: Mysql,
+    pub(super) cache: Redis,
 }
 
 impl Bids {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let mut world = World::start(Flavor::MariaDb).await;
         world.sql(TABLE).await;
         let source = MysqlSpec {
@@ -65,7 +65,7 @@ impl Bids {
     }
 
     /// The judge of bids; `change` edits the check first.
-    async fn judge(&self, change: impl FnOnce(&mut StreamCheck)) -> StreamJudge {
+    pub(super) async fn judge(&self, change: impl FnOnce(&mut StreamCheck)) -> StreamJudge {
         let schema = self.source.table_schema("bid").await.unwrap().unwrap();
         let place = |name: &str| schema.columns.iter().position(|c| c.name == name).unwrap();
         let rows = rows_check();
@@ -96,7 +96,7 @@ impl Bids {
     }
 
     /// Adds a bid by the entry id `id`, with a bidder and an amount that follow from `bid`.
-    async fn add(&mut self, id: &str, bid: u64) {
+    pub(super) async fn add(&mut self, id: &str, bid: u64) {
         self.add_as(id, bid, "BID").await;
     }
 
@@ -107,7 +107,7 @@ impl Bids {
     }
 
     /// The row of a bid.
-    async fn persist(&mut self, bid: u64) {
+    pub(super) async fn persist(&mut self, bid: u64) {
         self.persist_as(&bid.to_string(), bid).await;
     }
 
@@ -121,7 +121,7 @@ impl Bids {
     }
 
     /// Reads as `consumer` whatever was not delivered yet.
-    async fn deliver(&mut self, consumer: &str) {
+    pub(super) async fn deliver(&mut self, consumer: &str) {
         let words = [
             "XREADGROUP",
             "GROUP",
@@ -136,7 +136,7 @@ impl Bids {
         self.world.redis::<redis::Value>(&words).await;
     }
 
-    async fn create_group(&mut self) {
+    pub(super) async fn create_group(&mut self) {
         let words = ["XGROUP", "CREATE", "bids", "g", "0", "MKSTREAM"];
         self.world.redis::<()>(&words).await;
     }
@@ -155,7 +155,7 @@ fn entry(id: &str, bid: u64, kind: &str) -> Vec<String> {
 }
 
 /// `millis-sequence`, as Redis prints it.
-fn id(text: &str) -> StreamId {
+pub(super) fn id(text: &str) -> StreamId {
     StreamId::parse(text.as_bytes()).unwrap()
 }
 
@@ -165,7 +165,7 @@ fn none(judge: &StreamJudge) -> DeadLetters {
     DeadLetters::new(judge)
 }
 
-fn redis_spec(port: u16) -> RedisSpec {
+pub(super) fn redis_spec(port: u16) -> RedisSpec {
     RedisSpec {
         endpoint: Endpoint::Tcp {
             host: "127.0.0.1".into(),
@@ -181,7 +181,7 @@ fn redis_spec(port: u16) -> RedisSpec {
     }
 }
 
-fn named(text: &str) -> Named {
+pub(super) fn named(text: &str) -> Named {
     Named {
         text: text.to_owned(),
         span: 0..0,

@@ -8,6 +8,8 @@ mod apply_group;
 mod entry;
 mod group;
 mod inserting;
+#[cfg(test)]
+mod plan_tests;
 mod prepare;
 mod record;
 
