@@ -215,3 +215,276 @@ fn notes(check: &StreamCheck, rows: &Mapping, schema: &TableSchema) -> Vec<Strin
     notes.extend(unindexed_window(rows, schema));
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    const TEXT: ColumnType = ColumnType::Text;
+    const NUMBER: ColumnType = ColumnType::Integer { unsigned: true };
+
+    /// A check of a job file with these lines beside the least a stream takes.
+    fn check(lines: &str) -> Arc<StreamCheck> {
+        let base = [
+            "identity = \"bidId\"",
+            "columns = { amount = \"amount\" }",
+            "changed_at = \"created_at\"",
+        ];
+        let is_given = |line: &&str| {
+            let name = line.split(" =").next().unwrap();
+            !lines.lines().any(|l| l.split(" =").next() == Some(name))
+        };
+        let base: Vec<&str> = base.into_iter().filter(is_given).collect();
+        let text = format!(
+            "name = \"j\"\nmysql.url = \"mysql://h/d\"\nredis.url = \"redis://h\"\n[[stream]]\nname = \"bids\"\n\
+             key = \"s\"\ngroup = \"g\"\ntable = \"bid\"\nidentity_column = \"bid_id\"\n{}\n{lines}\n",
+            base.join("\n")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j.toml");
+        std::fs::write(&path, text).unwrap();
+        let job = crate::job::load(&path, &|_| None).unwrap_or_else(|e| panic!("{e}"));
+        Arc::clone(&job.streams[0])
+    }
+
+    fn column(name: &str, kind: ColumnType) -> Column {
+        Column {
+            name: name.to_owned(),
+            kind,
+            nullable: false,
+            collation: (kind == TEXT).then(|| "utf8mb4_bin".to_owned()),
+            zerofill: false,
+        }
+    }
+
+    fn key(columns: &[&str]) -> Vec<String> {
+        columns.iter().map(|c| (*c).to_owned()).collect()
+    }
+
+    /// `bid(seq, bid_id, amount, created_at)`, paged by `seq`, with an index on everything asked for.
+    fn bid() -> TableSchema {
+        TableSchema {
+            schema: "d".to_owned(),
+            table: "bid".to_owned(),
+            columns: vec![
+                column("seq", NUMBER),
+                column("bid_id", TEXT),
+                column("amount", NUMBER),
+                column("created_at", ColumnType::DateTime),
+            ],
+            primary_key: key(&["seq"]),
+            unique_keys: vec![key(&["bid_id"])],
+            leading_index_columns: key(&["seq", "bid_id", "created_at"]),
+            rows_estimated: 7,
+        }
+    }
+
+    fn names(mapping: &Mapping, cells: &[usize]) -> Vec<String> {
+        cells
+            .iter()
+            .map(|&cell| mapping.columns[cell].name.clone())
+            .collect()
+    }
+
+    #[track_caller]
+    fn refused(lines: &str, schema: &TableSchema, message: &str, hint: &str) {
+        let faults = bind_stream(&check(lines), schema).unwrap_err();
+        let [fault] = faults.as_slice() else {
+            panic!("{faults:#?}")
+        };
+        assert_eq!(fault.message, message);
+        assert_eq!(fault.hint.as_deref().unwrap_or_default(), hint);
+        assert!(!fault.span.is_empty());
+    }
+
+    #[test]
+    fn rows_are_paged_by_the_primary_key_whatever_the_identity() {
+        let schema = bid();
+        let bound =
+            bind_stream(&check("subject = \"Seq\"\nunique = [\"amount\"]"), &schema).unwrap();
+        let (mapping, rows) = (&bound.mapping, &bound.mapping.rows);
+        assert_eq!(names(rows, &rows.sweep_key), ["seq"]);
+        assert_eq!(names(rows, &rows.key_cells), ["bid_id"]);
+        assert_eq!(names(rows, &rows.field_cells), ["amount"]);
+        assert_eq!(
+            names(rows, &[rows.changed_at_cell.unwrap()]),
+            ["created_at"]
+        );
+        assert_eq!(rows.subject_cell, Some(rows.sweep_key[0]));
+        assert_eq!(mapping.identity_cell(), rows.key_cells[0]);
+        assert_eq!(rows.columns.len(), 4);
+        assert_eq!(rows.table, Some(("d".to_owned(), "bid".to_owned())));
+        assert!(mapping.identity_is_unique && !mapping.tuple_is_unique);
+        assert!(bound.notes.is_empty(), "{:?}", bound.notes);
+    }
+
+    #[test]
+    fn a_unique_key_stands_in_for_the_primary_one() {
+        let mut schema = bid();
+        schema.primary_key = Vec::new();
+        let bound = bind_stream(&check(""), &schema).unwrap();
+        assert_eq!(
+            names(&bound.mapping.rows, &bound.mapping.rows.sweep_key),
+            ["bid_id"]
+        );
+        // A key that cannot be ordered exactly is passed over.
+        schema.primary_key = key(&["amount"]);
+        schema.columns[2].kind = ColumnType::Float { is_single: false };
+        let bound = bind_stream(&check(""), &schema).unwrap();
+        assert_eq!(
+            names(&bound.mapping.rows, &bound.mapping.rows.sweep_key),
+            ["bid_id"]
+        );
+        schema.unique_keys = Vec::new();
+        refused(
+            "",
+            &schema,
+            "table `d`.`bid` has no key by which its rows can be read page by page",
+            "give it a PRIMARY KEY, or a UNIQUE key without NULLs, of whole numbers, text or times",
+        );
+    }
+
+    #[test]
+    fn a_key_within_the_columns_makes_them_unique() {
+        let mut schema = bid();
+        let two =
+            "columns = { amount = \"amount\", seq = \"seq\" }\nunique = [\"amount\", \"SEQ\"]";
+        assert!(
+            bind_stream(&check(two), &schema)
+                .unwrap()
+                .mapping
+                .tuple_is_unique
+        );
+        schema.primary_key = key(&["seq", "bid_id"]);
+        assert!(
+            !bind_stream(&check(two), &schema)
+                .unwrap()
+                .mapping
+                .tuple_is_unique
+        );
+        schema.unique_keys = vec![key(&["amount", "seq"]), key(&["bid_id", "amount"])];
+        let mapping = bind_stream(&check(two), &schema).unwrap().mapping;
+        assert!(mapping.tuple_is_unique && !mapping.identity_is_unique);
+        // Without a declared tuple there is none that could be unique.
+        assert!(
+            !bind_stream(&check(""), &schema)
+                .unwrap()
+                .mapping
+                .tuple_is_unique
+        );
+    }
+
+    #[test]
+    fn what_the_schema_refutes() {
+        let schema = bid();
+        refused(
+            "columns = { amout = \"amount\" }",
+            &schema,
+            "table `d`.`bid` has no column `amout`",
+            "did you mean `amount`?",
+        );
+        refused(
+            "columns = { amount = { field = \"a\", as = \"datetime\" } }",
+            &schema,
+            "column `amount` is an integer and cannot be spelled as datetime",
+            "",
+        );
+        refused(
+            "changed_at = \"amount\"",
+            &schema,
+            "column `amount` cannot be read as this kind of time",
+            "say { column = …, as = \"epoch-ms\" } for a number",
+        );
+        refused(
+            "columns = { created_at = \"at\" }\nmoney = \"created_at\"",
+            &schema,
+            "`money` is a number, and column `created_at` is none",
+            "say as = \"decimal\" if its text is a number; else name another column",
+        );
+        refused(
+            "subject = \"bidder\"",
+            &schema,
+            "table `d`.`bid` has no column `bidder`",
+            "did you mean `bid_id`?",
+        );
+        let mut text_money = bid();
+        text_money.columns[2].kind = TEXT;
+        let spelled =
+            "columns = { amount = { field = \"a\", as = \"decimal\" } }\nmoney = \"amount\"";
+        bind_stream(&check(spelled), &text_money).unwrap();
+        let all = "columns = { x1 = \"x\", x2 = \"x\" }\nchanged_at = \"x3\"\nsubject = \"x4\"";
+        assert_eq!(bind_stream(&check(all), &schema).unwrap_err().len(), 4);
+    }
+
+    #[test]
+    fn an_identity_column_holds_identities() {
+        let mut schema = bid();
+        for kind in [TEXT, NUMBER, ColumnType::Binary, ColumnType::Enum] {
+            schema.columns[1].kind = kind;
+            bind_stream(&check(""), &schema).unwrap();
+            let by_entry = bind_stream(&check("identity = \"$id\""), &schema);
+            if matches!(kind, ColumnType::Text | ColumnType::Binary) {
+                by_entry.unwrap();
+            } else {
+                refused(
+                    "identity = \"$id\"",
+                    &schema,
+                    "column `bid_id` cannot hold an entry id such as 1526919030474-55",
+                    "use a CHAR, VARCHAR, BINARY or VARBINARY column of at least 41 characters",
+                );
+            }
+        }
+        schema.columns[1].kind = ColumnType::DateTime;
+        refused(
+            "",
+            &schema,
+            "column `bid_id` cannot hold an identity: a time has many spellings",
+            "use a whole-number, text, enum, date or binary column",
+        );
+    }
+
+    #[test]
+    fn an_insert_needs_a_unique_key_on_the_identity_alone() {
+        let lines = "on_unpersisted = \"insert\"\ninsert_is_enough = true";
+        let mut schema = bid();
+        bind_stream(&check(lines), &schema).unwrap();
+        let message = "an insert needs a UNIQUE key on `bid_id` alone, because the application does not take our locks";
+        for keys in [vec![], vec![key(&["bid_id", "amount"])]] {
+            schema.unique_keys = keys;
+            refused(
+                lines,
+                &schema,
+                message,
+                "add one; or use \"requeue\" or \"report\" instead of \"insert\"",
+            );
+        }
+        schema.columns[1].nullable = true;
+        refused(
+            "on_skipped = \"insert\"\ninsert_is_enough = true",
+            &schema,
+            message,
+            "add one (and make it NOT NULL); or use \"requeue\" or \"report\" instead of \"insert\"",
+        );
+        bind_stream(&check("on_unpersisted = \"requeue\""), &schema).unwrap();
+        schema.primary_key = key(&["bid_id"]);
+        bind_stream(&check(lines), &schema).unwrap();
+    }
+
+    #[test]
+    fn notes_say_what_is_slow_or_strange() {
+        let mut schema = bid();
+        schema.leading_index_columns = key(&["SEQ"]);
+        schema.columns[1].collation = Some("utf8mb4_general_ci".to_owned());
+        let notes = bind_stream(&check(""), &schema).unwrap().notes;
+        assert_eq!(
+            notes,
+            [
+                "check bids: `bid_id` has no index, so every proof reads the whole table",
+                "check bids: `bid_id` is compared without case (utf8mb4_general_ci), so identities that differ in \
+                 case only are one to MySQL",
+                "check bids: `created_at` has no index, so a window reads the whole table",
+            ]
+        );
+    }
+}

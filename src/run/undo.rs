@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::execute::{ask_for, ending};
-use super::open::{bind_checks, open_stores};
+use super::open::{bind_all, open_stores};
 use super::repairing::{fence_replicas, take_lease};
 use super::request::{Console, Ending, UndoRequest};
 use super::sink::report;
@@ -48,7 +48,9 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
         tracing::info!("run {} ended as {}", earlier.run_id, earlier.verdict);
     }
     let opened = open_stores(&job).await?;
-    let mappings = bind_checks(&job, &job.caches, &opened.stores.source).await?;
+    let mappings = bind_all(&job, &job.caches, &[], &opened.stores.source)
+        .await?
+        .caches;
     ask_for(
         request.consent,
         &format!(

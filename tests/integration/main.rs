@@ -14,6 +14,7 @@ mod promises;
 mod races;
 mod settling;
 mod source_store;
-mod stream_store;
 mod stream_scan;
+mod stream_store;
+mod streams;
 mod support;

@@ -8,6 +8,7 @@
 
 mod auditor;
 mod checks;
+mod streams;
 mod world;
 
 use world::{Kind, World};

@@ -302,7 +302,7 @@ fn unique(raw: &RawStream, faults: &mut Vec<Fault>) -> Option<Vec<usize>> {
     }
     let is_constant = |at: &usize| !columns[*at].constant.is_absent();
     if let Some(first) = names.first()
-        && faults.len() == before
+        && found.len() == names.len()
         && found.iter().all(is_constant)
     {
         faults.push(

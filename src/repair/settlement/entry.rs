@@ -93,6 +93,7 @@ impl<'a> EntryPlanner<'a> {
                 self.insert(entry, Some(ack))
             }
             OnUnpersisted::Requeue => {
+                self.has_no_row_by_id()?;
                 let held = self.held(pending, OwnerMay::BeGoneOnly);
                 self.requeue(entry, Delivery::Pending(held))
             }
@@ -124,7 +125,10 @@ impl<'a> EntryPlanner<'a> {
         match self.check.on_skipped {
             OnSkipped::Report => Err(report_only("on_skipped")),
             OnSkipped::Insert => self.insert(entry, None),
-            OnSkipped::Requeue => self.requeue(entry, Delivery::Settled),
+            OnSkipped::Requeue => {
+                self.has_no_row_by_id()?;
+                self.requeue(entry, Delivery::Settled)
+            }
         }
     }
 
@@ -255,6 +259,15 @@ impl<'a> EntryPlanner<'a> {
     /// Whether the cursor had reached it before the list was read.
     fn is_delivered(&self) -> bool {
         self.look.cursor_before.is_some_and(|at| at >= self.look.id)
+    }
+
+    /// A row that carries the entry's id, and is not its whole effect, would get a sister under the new id.
+    fn has_no_row_by_id(&self) -> Result<(), Refusal> {
+        let is_named = self.check.identity == Identity::EntryId;
+        match is_named && !self.look.evidence.rows.is_empty() {
+            true => Err(Refusal::RowHasItsId),
+            false => Ok(()),
+        }
     }
 
     /// What somebody put among the dead letters is not done a second time.

@@ -59,6 +59,10 @@ pub enum SettlementRefusal {
     MayBeRejected,
     #[error("its row is there, but not its whole effect, which an insert would not bring")]
     RowIsThere,
+    #[error(
+        "a row carries its id without being its whole effect; under another id it would get a second row"
+    )]
+    RowHasItsId,
     #[error("the entry cannot be inserted: {0}")]
     NoRow(String),
     #[error("only an entry whose id is its identity gets another one by being requeued")]

@@ -40,7 +40,11 @@ pub fn runs_named(output_root: &Path, names: &[String]) -> Result<Vec<EarlierRun
 /// The newest finished run of each job under `output_root`, by job name.
 pub fn newest_runs(output_root: &Path) -> Result<Vec<EarlierRun>, ReportError> {
     let mut newest = Vec::new();
-    for of_job in folders(output_root)? {
+    let jobs = match folders(output_root) {
+        Err(_) if !output_root.exists() => Vec::new(),
+        jobs => jobs?,
+    };
+    for of_job in jobs {
         let mut runs: Vec<PathBuf> = folders(&of_job)?
             .into_iter()
             .filter(|folder| run_id_of(folder).is_some() && folder.join(RUN_JSON).is_file())

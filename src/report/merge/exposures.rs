@@ -212,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_exposure_is_found_behind_a_later_one() {
+        let merged = all(&[
+            seen(10, Some(30), "a"),
+            seen(30, Some(50), "b"),
+            seen(10, Some(25), "c"),
+        ]);
+        let ends: Vec<_> = merged.iter().map(|e| e.until).collect();
+        assert_eq!(ends, [Some(Micros(25)), Some(Micros(50))]);
+    }
+
+    #[test]
     fn every_cell_that_differs_makes_another_exposure() {
         let two_of = |change: &dyn Fn(&mut Seen<'static>)| {
             let mut other = seen(10, None, "b");

@@ -79,6 +79,7 @@ mod tests {
                 without_entry(held(lost(), delivered(11, orphan()))),
                 Some("trimmed-pending"),
             ),
+            (without_entry(held(lost(), delivered(11, in_hand()))), None),
         ] {
             assert_eq!(objection(&bids(), &look), expected, "{:?}", look.before);
         }

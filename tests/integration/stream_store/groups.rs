@@ -125,6 +125,24 @@ async fn a_cursor_moves_forward_from_where_it_was_judged() {
 }
 
 #[tokio::test]
+async fn milliseconds_at_the_end_of_64_bits_are_told_apart() {
+    on_each(async |mut stand| {
+        let ids = [StreamId::new(HUGE, 5), StreamId::new(HUGE + 1, 1)];
+        stand.run("XGROUP CREATE s g 0 MKSTREAM").await;
+        for id in ids {
+            stand.run(&format!("XADD s {id} f v")).await;
+        }
+        stand.deliver("c", 1).await;
+        assert_eq!(
+            stand.settle(advance(ids[0], ids[1], 1)).await,
+            WriteReply::Applied
+        );
+        assert_eq!(stand.cursor().await, ids[1]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_count_what_was_read_is_not_told() {
     on_each(async |mut stand| {
         stand.fill(5).await;

@@ -30,11 +30,12 @@ impl Layout {
         }
     }
 
+    /// In the stream's own slot of a Cluster.
     pub fn dead_letter(self) -> &'static str {
         match self {
-            Layout::ByBidId => "bid-stream:dead",
-            Layout::ByEntryId => "bid2-stream:dead",
-            Layout::LateGroup => "bid3-stream:dead",
+            Layout::ByBidId => "{bid-stream}:dead",
+            Layout::ByEntryId => "{bid2-stream}:dead",
+            Layout::LateGroup => "{bid3-stream}:dead",
         }
     }
 

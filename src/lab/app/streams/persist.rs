@@ -1,6 +1,6 @@
 //! What a consumer writes to MySQL. Every step may be done again: what is there already was its own work.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, MySql};
@@ -29,15 +29,12 @@ impl Consumer {
 
     /// The bid's row, whatever the price is. A row of this name that is there already stays as it is.
     pub async fn write_row(&mut self, id: &str, bid: &Bid) -> Result<(), AppError> {
-        let mut query = sqlx::query(AssertSqlSafe(insert_statement(self.layout)))
+        let query = sqlx::query(AssertSqlSafe(insert_statement(self.layout)))
             .bind(identity(self.layout, id, bid).to_owned())
             .bind(bid.auction)
             .bind(bid.bidder)
-            .bind(bid.amount);
-        if self.layout.is_by_entry_id() {
-            query = query.bind(placed_at(bid));
-        }
-        let query = query.bind(Utc::now().naive_utc());
+            .bind(bid.amount)
+            .bind(placed_at(bid));
         self.insert(StreamAct::Insert, id, bid, query).await
     }
 
@@ -128,16 +125,13 @@ fn identity<'a>(layout: Layout, id: &'a str, bid: &'a Bid) -> &'a str {
 
 fn insert_statement(layout: Layout) -> String {
     let (table, identity) = (layout.table(), layout.identity_column());
-    match layout {
-        Layout::ByEntryId => format!(
-            "INSERT INTO {table} ({identity}, auction_id, bidder_id, amount, placed_at, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?)"
-        ),
-        Layout::ByBidId | Layout::LateGroup => format!(
-            "INSERT INTO {table} ({identity}, auction_id, bidder_id, amount, created_at) \
-             VALUES (?, ?, ?, ?, ?)"
-        ),
-    }
+    let at = match layout {
+        Layout::ByEntryId => "placed_at",
+        Layout::ByBidId | Layout::LateGroup => "created_at",
+    };
+    format!(
+        "INSERT INTO {table} ({identity}, auction_id, bidder_id, amount, {at}) VALUES (?, ?, ?, ?, ?)"
+    )
 }
 
 fn placed_at(bid: &Bid) -> chrono::NaiveDateTime {

@@ -214,13 +214,12 @@ fn judge_group(world: &StreamWorld, view: &StreamView) -> Option<(&'static str, 
         .last();
     match world.cursor {
         Some(_) => proven.map(|to| ("group-rewound", to)),
-        None if world.last_generated.is_none() && world.rows.is_empty() => None,
         None => Some(("group-missing", proven.unwrap_or(EntryId::START))),
     }
 }
 
 /// Rows whose entry the stream does not have. Where nothing promises that it keeps its entries, only the
-/// highest id past the last one generated says so; and every id from the future.
+/// highest id past the last one generated says so, or one from the future where there is no other.
 fn lost_entries(world: &StreamWorld, view: &StreamView) -> BTreeSet<String> {
     let mut lost = BTreeSet::new();
     if view.keeps_entries {
@@ -243,8 +242,9 @@ fn lost_entries(world: &StreamWorld, view: &StreamView) -> BTreeSet<String> {
         let (future, past): (Vec<_>, Vec<_>) = ids
             .filter(|id| *id > last)
             .partition(|id| id.millis > world.time_ms + SKEW_MS);
-        lost.extend(past.into_iter().max().map(|id| id.to_string()));
-        lost.extend(future.into_iter().map(|id| id.to_string()));
+        // They are one finding: it is the stream's last id that is too low.
+        let named = past.into_iter().max().or(future.into_iter().max());
+        lost.extend(named.map(|id| id.to_string()));
     }
     lost
 }

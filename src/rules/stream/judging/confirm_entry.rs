@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::judge::StreamJudge;
+use super::proof::Proof;
 use crate::model::finding::{Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
 use crate::model::stream::EntryLook;
@@ -107,14 +108,18 @@ impl Run<'_> {
             .saturating_sub(since(first.look.at, last.at))
     }
 
-    /// `settle` where the rows were at rest at both looks; else, and without a row, the whole delay: the effect
-    /// may still be on its way.
+    /// `settle` where the rows were at rest at both looks. Else the whole delay, and always where something is missing,
+    /// be it the row or the rest of its effect: that may still be on its way.
     fn apart(&self, earlier: &EntryLook, later: &EntryLook) -> Duration {
         let rest = self.timing.commit_margin + self.timing.cache_delay;
         let is_at_rest = |look: &EntryLook| {
             let mapping = &self.judge.mapping().rows;
+            let proof = self
+                .judge
+                .proof(look.id, look.entry.as_ref(), &look.evidence);
             let mut changes = look.evidence.rows.iter();
             !look.evidence.rows.is_empty()
+                && !matches!(proof, Proof::Absent | Proof::Unprovable)
                 && changes.all(|row| {
                     changed_at(mapping, row.as_ref())
                         .is_some_and(|changed| look.source_time.minus(rest) > changed)
@@ -260,6 +265,21 @@ mod tests {
         assert_eq!(
             verdict(&[at(0, orphaned()), at(5, orphaned())]),
             Some((Verdict::Confirmed, vec!["orphan-pending"], 1))
+        );
+    }
+
+    #[test]
+    fn a_missing_second_effect_takes_the_whole_delay_however_old_the_row() {
+        let not_whole = |seconds| {
+            let mut look = at(seconds, settled_look());
+            look.evidence.is_proven = Some(false);
+            look
+        };
+        assert_eq!(wait(&[not_whole(0)]), Some(5));
+        assert_eq!(verdict(&[not_whole(0), not_whole(4)]), None);
+        assert_eq!(
+            verdict(&[not_whole(0), not_whole(5)]),
+            Some((Verdict::Confirmed, vec!["acked-unpersisted"], 1))
         );
     }
 
