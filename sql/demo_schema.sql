@@ -31,7 +31,43 @@ CREATE TABLE bid (
     auction_id BIGINT UNSIGNED NOT NULL,
     bidder_id  BIGINT UNSIGNED NOT NULL,
     amount     BIGINT          NOT NULL,
-    created_at DATETIME(6)     NOT NULL,
+    created_at DATETIME(6)     NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
     KEY (created_at),
     KEY (auction_id)
+) CHARACTER SET utf8mb4;
+
+-- What else an accepted bid of `bid-stream` brings about, in a transaction after the bid's own.
+CREATE TABLE bid_effect (
+    bid_id     CHAR(36)        NOT NULL PRIMARY KEY,
+    auction_id BIGINT UNSIGNED NOT NULL,
+    amount     BIGINT          NOT NULL,
+    created_at DATETIME(6)     NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+) CHARACTER SET utf8mb4;
+
+-- A bid below the price leaves its mark here, and no row in `bid`.
+CREATE TABLE bid_rejected (
+    bid_id     CHAR(36)        NOT NULL PRIMARY KEY,
+    price      BIGINT          NOT NULL,
+    created_at DATETIME(6)     NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+) CHARACTER SET utf8mb4;
+
+-- Bids of `bid2-stream`: the entry's id is the only name of a bid, and Redis is written first.
+CREATE TABLE bid2 (
+    stream_id  VARCHAR(41)     NOT NULL PRIMARY KEY,
+    auction_id BIGINT UNSIGNED NOT NULL,
+    bidder_id  BIGINT UNSIGNED NOT NULL,
+    amount     BIGINT          NOT NULL,
+    placed_at  DATETIME(3)     NOT NULL,
+    created_at DATETIME(6)     NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    KEY (created_at)
+) CHARACTER SET utf8mb4;
+
+-- Bids of `bid3-stream`, which is as `bid-stream` is, but whose group is made later.
+CREATE TABLE bid3 (
+    bid_id     CHAR(36)        NOT NULL PRIMARY KEY,
+    auction_id BIGINT UNSIGNED NOT NULL,
+    bidder_id  BIGINT UNSIGNED NOT NULL,
+    amount     BIGINT          NOT NULL,
+    created_at DATETIME(6)     NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    KEY (created_at)
 ) CHARACTER SET utf8mb4;

@@ -39,6 +39,8 @@ pub(super) enum RawCommand {
     Repair(RawRepair),
     /// Put back what a repair replaced, where it is still as the repair left it
     Undo(RawUndo),
+    /// Put the runs of a job together: what each customer was served, in exact sums
+    Report(RawReport),
     /// Print what a rule detects, how it comes about and how it is repaired
     Explain {
         /// A rule's id, e.g. version-regression
@@ -148,6 +150,21 @@ pub(super) struct RawUndo {
     pub(super) yes: bool,
 
     /// Where the runs' folders lie
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    pub(super) output: PathBuf,
+
+    /// How the summary on stdout is written
+    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
+    pub(super) format: RawFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RawReport {
+    /// Runs of one job: ids, beginnings of ids, or folders; none: the newest finished run of each job
+    #[arg(value_name = "RUN")]
+    pub(super) runs: Vec<String>,
+
+    /// Where the runs' folders lie, and the report's is made
     #[arg(long, value_name = "DIR", default_value = "output")]
     pub(super) output: PathBuf,
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::args::{RawArgs, RawCommand, RawFormat, RawRepair, RawScan, RawUndo};
+use super::args::{RawArgs, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo};
 use crate::job::Rate;
 use crate::plan::window::{Audience, TimeError, TimeText, WindowText};
 use crate::report::{CellError, unescape, unescape_id};
 use crate::run::request::{
-    Consent, Control, Format, RepairRequest, RepairRun, Request, ScanRequest, Scope, Target,
-    UndoRequest,
+    Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request, ScanRequest, Scope,
+    Target, UndoRequest,
 };
 
 /// What was asked, and how it is shown while it runs.
@@ -93,6 +93,7 @@ impl Invocation {
                 Request::Repair(repair_request(repair, arguments, audience)?)
             }
             RawCommand::Undo(undo) => Request::Undo(undo_request(undo, arguments, audience)?),
+            RawCommand::Report(report) => Request::Report(report_request(report)?),
             RawCommand::Explain { rule } => Request::Explain { rule },
             RawCommand::Schema => Request::Schema,
             #[cfg(feature = "lab")]
@@ -192,6 +193,20 @@ fn undo_request(
         output: raw.output,
         format: format(raw.format),
         arguments,
+    })
+}
+
+fn report_request(raw: RawReport) -> Result<ReportRequest, Refusal> {
+    if raw.runs.iter().any(String::is_empty) {
+        return Err(Refusal::Empty {
+            option: "RUN",
+            hint: "name a run id or the folder of a run",
+        });
+    }
+    Ok(ReportRequest {
+        runs: raw.runs,
+        output: raw.output,
+        format: format(raw.format),
     })
 }
 
@@ -297,6 +312,25 @@ mod tests {
             Request::Repair(request) => request,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_report_names_runs_or_none() {
+        let report = |line: &str| match read(line).unwrap().request {
+            Request::Report(request) => request,
+            other => panic!("{other:?}"),
+        };
+        let newest = ReportRequest {
+            runs: Vec::new(),
+            output: "output".into(),
+            format: Format::Text,
+        };
+        assert_eq!(report("report"), newest);
+        let two = report("report 0190 elsewhere/run --output out --format json");
+        assert_eq!(two.runs, ["0190", "elsewhere/run"]);
+        assert_eq!((two.output, two.format), ("out".into(), Format::Json));
+        let fault = read("report a ").unwrap_err().to_string();
+        assert!(fault.contains("RUN is empty"), "{fault}");
     }
 
     #[test]

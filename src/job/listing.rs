@@ -36,6 +36,7 @@ fn write_table(out: &mut String, title: &str, table: &Table) -> std::fmt::Result
             (Kind::Tables(_), true) => format!("`[[{}]]`", key.name),
             (_, true) => format!("`[{}]`", key.name),
             (Kind::Tables(_), false) => format!("each of `{}`", key.name),
+            (Kind::TextOrTableByName(_), _) => format!("each of `{}` as a table", key.name),
             _ => format!("`{}` as a table", key.name),
         };
         out.push('\n');

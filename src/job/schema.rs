@@ -75,6 +75,11 @@ fn shape(kind: Kind) -> Map<String, Value> {
         Kind::Table(inner) => Value::Object(table(inner)),
         Kind::Tables(inner) => json!({ "type": "array", "items": Value::Object(table(inner)) }),
         Kind::TextOrTable(inner) => json!({ "anyOf": [text, Value::Object(table(inner))] }),
+        Kind::TextByName => json!({ "type": "object", "additionalProperties": text }),
+        Kind::TextOrTableByName(inner) => {
+            let either = json!({ "anyOf": [text, Value::Object(table(inner))] });
+            json!({ "type": "object", "additionalProperties": either })
+        }
         Kind::Later => json!(false),
     };
     match shape {

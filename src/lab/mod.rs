@@ -10,6 +10,8 @@ pub mod demo_job;
 pub mod proxy;
 pub mod servers;
 pub mod story;
+pub mod stream_script;
+pub mod stream_story;
 pub mod truth;
 pub mod wait;
 pub mod watch;

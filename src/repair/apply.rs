@@ -22,11 +22,11 @@ use crate::model::identity::NodeIdentity;
 use crate::model::mapping::Mapping;
 use crate::model::observation::{CachedState, Look};
 use crate::model::time::Micros;
-use crate::report::{Journal, UndoOutcome};
+use crate::report::Journal;
 use crate::rules::Judge;
 use crate::rules::fingerprint;
 use crate::scan::{ScanError, Target, lockable_keys, look_once};
-use crate::store::mysql::{Lease, Mysql, SweepKey};
+use crate::store::mysql::{Inserter, Lease, Mysql, SweepKey};
 use crate::store::redis::{Redis, Writer};
 
 /// Steps of one batch: one fsync, one pipeline, one WAIT.
@@ -82,8 +82,10 @@ pub struct Applier {
     pub(super) spec: RedisSpec,
     pub(super) pinned: NodeIdentity,
     pub(super) writer: Writer,
-    journal: Journal,
+    pub(super) journal: Journal,
     lease: Lease,
+    /// The writing session of the source, once a stream needed one.
+    pub(super) inserter: Option<Inserter>,
     pub(super) limits: ApplyLimits,
     written: u64,
     next_invalidation: Instant,
@@ -133,6 +135,7 @@ impl Applier {
             writer,
             journal,
             lease,
+            inserter: None,
             limits,
             written: 0,
             next_invalidation: Instant::now(),
@@ -202,7 +205,8 @@ impl Applier {
         if let Some(why) = used_up {
             self.stop(&why);
         }
-        self.journal_outcomes(&all, &outcomes);
+        let known = all.iter().map(|r| (r.sequence, outcomes[r.at].as_ref()));
+        self.journal_outcomes(known);
         Ok(outcomes
             .into_iter()
             .map(|o| o.expect("every item got its outcome"))
@@ -210,7 +214,7 @@ impl Applier {
     }
 
     /// The lease is ours, the node is the pinned one, enough replicas listen; else repairing stops.
-    async fn check_ground(&mut self) -> Result<(), String> {
+    pub(super) async fn check_ground(&mut self) -> Result<(), String> {
         match self.lease.is_held().await {
             Ok(true) => {}
             Ok(false) => return Err(self.stop("the advisory lock was lost")),
@@ -297,6 +301,20 @@ impl Applier {
         Ok(Some(self.cache.whole_hashes(keys).await?))
     }
 
+    /// How many of `wanted` repairs are still allowed; these count as done. Says why not all are, if so.
+    pub(super) fn spend(&mut self, wanted: usize) -> (usize, Option<String>) {
+        let left = self.limits.max_repairs.saturating_sub(self.written);
+        let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
+        self.written += allowed as u64;
+        let used_up = (allowed < wanted).then(|| {
+            format!(
+                "max_repairs = {} is used up; raise it in [limits] or by --max-repairs",
+                self.limits.max_repairs
+            )
+        });
+        (allowed, used_up)
+    }
+
     /// The blast radius, and the pace of invalidations (each sends a reader to MySQL). Says why nothing
     /// more may be repaired after these, if so.
     async fn spend_limits(
@@ -304,21 +322,13 @@ impl Applier {
         ready: &mut Vec<Ready<'_>>,
         outcomes: &mut [Option<StepOutcome>],
     ) -> Option<String> {
-        let mut used_up = None;
-        let left = self.limits.max_repairs.saturating_sub(self.written);
-        let allowed = usize::try_from(left).unwrap_or(usize::MAX);
-        if ready.len() > allowed {
-            let why = format!(
-                "max_repairs = {} is used up; raise it in [limits] or by --max-repairs",
-                self.limits.max_repairs
-            );
+        let (allowed, used_up) = self.spend(ready.len());
+        if let Some(why) = &used_up {
             for over in ready.drain(allowed..) {
                 let outcome = StepOutcome::new(over.step.remedy, OutcomeKind::Refused, why.clone());
                 outcomes[over.at] = Some(outcome);
             }
-            used_up = Some(why);
         }
-        self.written += ready.len() as u64;
         let invalidations = ready
             .iter()
             .filter(|r| r.step.remedy == Remedy::Invalidate)
@@ -357,29 +367,6 @@ impl Applier {
                 Ok(())
             }
             Err(fault) => Err(self.stop(&fault.to_string())),
-        }
-    }
-
-    fn journal_outcomes(&mut self, all: &[&Ready<'_>], outcomes: &[Option<StepOutcome>]) {
-        let at = Micros::now();
-        let lines: Vec<UndoOutcome> = all
-            .iter()
-            .map(|r| {
-                let outcome = outcomes[r.at].as_ref();
-                // What got no answer and is not right now may have been written all the same.
-                let is_known = |o: &&StepOutcome| {
-                    o.kind == OutcomeKind::Applied || !self.unanswered.contains(&r.sequence)
-                };
-                UndoOutcome {
-                    sequence: r.sequence,
-                    outcome: outcome.filter(is_known).map(|o| o.kind),
-                    reason: outcome.map(|o| o.reason.clone()).unwrap_or_default(),
-                    at,
-                }
-            })
-            .collect();
-        if let Err(fault) = self.journal.append_outcomes(&lines) {
-            self.stop(&fault.to_string());
         }
     }
 

@@ -16,11 +16,13 @@ mod spell;
 mod undo;
 mod undoer;
 mod write;
+mod writing;
 
 pub use apply::{Applier, ApplyLimits, Repairable, StepOutcome};
 pub use plan::{GuardKind, PlannedStep, Refusal, plan_step};
 pub use prepare::prepare;
 pub use settlement::{
-    PlannedSettlement, SettlementRefusal, SettlementStep, plan_entry, plan_group,
+    GroupGround, GroupItem, PlannedSettlement, SettleItem, SettlementRefusal, SettlementStep,
+    StreamGround, plan_entry, plan_group,
 };
 pub use undoer::Undoer;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::apply::{Applier, Ready, StepOutcome};
+use super::writing::CAS_DEADLINE;
 use crate::model::check::Source;
 use crate::model::finding::OutcomeKind;
 use crate::model::mapping::Mapping;
@@ -14,20 +15,12 @@ use crate::rules::Judge;
 use crate::rules::fingerprint;
 use crate::scan::{Target, look_once, subject_of};
 use crate::store::mysql::{MysqlError, RowLock};
-use crate::store::redis::{Fence, RedisError, Write, WriteReply, Writer};
+use crate::store::redis::{RedisError, Write, WriteReply};
 
 /// Row locks are at most this long, so that no application transaction waits noticeably.
 const LOCK_TIME: Duration = Duration::from_millis(100);
 /// The scripts' deadline lies before the lock's end by this much, for the reply's way and clock steps.
 const LOCK_RESERVE: Duration = Duration::from_millis(20);
-/// A compare-and-set script that arrives later than this was stalled; its judgement is stale.
-const CAS_DEADLINE: Duration = Duration::from_secs(5);
-/// Once to learn what is left, once to see that it is over, once more for clocks of another pace.
-const CLOCK_TRIES: usize = 3;
-/// What the deadline is waited past by; the server's clock has microseconds.
-const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
-/// A replica acknowledges a batch within milliseconds; after this it is taken for lost.
-const WAIT_TIME: Duration = Duration::from_secs(2);
 /// A row that another transaction holds is asked for again this often before it is left.
 const LOCK_TRIES: u32 = 3;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -186,29 +179,6 @@ impl Applier {
         }
     }
 
-    /// A fence whose deadline, by the server's clock, lies no later than `deadline` by ours; `None` when
-    /// the server did not give its time before `patience`, and when the connection is gone (then stopped).
-    /// The server read its clock before we had the answer, so what is left until `deadline` is counted from
-    /// the answer: a server that took its time to answer gets a shorter one, never a later one.
-    async fn fence(&mut self, deadline: Instant, patience: Instant) -> Option<Fence> {
-        let now = match tokio::time::timeout_at(patience, self.writer.time()).await {
-            Ok(Ok(now)) => now,
-            Ok(Err(fault)) => {
-                self.stop(&fault.to_string());
-                return None;
-            }
-            Err(_) => return None,
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let deadline = now.plus(left);
-        self.last_deadline = self.last_deadline.max(deadline);
-        Some(Fence {
-            replication_id: self.pinned.replication_id.clone(),
-            min_replicas: self.limits.min_replicas,
-            deadline,
-        })
-    }
-
     /// Replies become outcomes; `Unknown` stays open until it was read again.
     fn note(
         &mut self,
@@ -217,28 +187,7 @@ impl Applier {
         outcomes: &mut [Option<StepOutcome>],
     ) {
         for (ready, reply) in group.iter().zip(replies) {
-            let remedy = ready.step.remedy;
-            let outcome = match reply {
-                WriteReply::Applied => StepOutcome::new(remedy, OutcomeKind::Applied, ""),
-                WriteReply::Changed => {
-                    StepOutcome::new(remedy, OutcomeKind::LostRace, "Redis changed first")
-                }
-                WriteReply::Late => StepOutcome::new(
-                    remedy,
-                    OutcomeKind::Refused,
-                    "the script came after its deadline; run again",
-                ),
-                WriteReply::Refused(why) => StepOutcome::new(remedy, OutcomeKind::Failed, why),
-                WriteReply::Fenced(why) => {
-                    self.stop(&why);
-                    StepOutcome::new(remedy, OutcomeKind::Refused, why)
-                }
-                WriteReply::Unknown(why) => {
-                    tracing::warn!("a write got no answer ({why}); it will be read again");
-                    continue;
-                }
-            };
-            outcomes[ready.at] = Some(outcome);
+            outcomes[ready.at] = self.outcome_of(ready.step.remedy, reply);
         }
     }
 
@@ -254,15 +203,7 @@ impl Applier {
         if open.is_empty() {
             return;
         }
-        // A connection that lost an answer is not used again, and a new one cannot say what replicas have of
-        // the old one's writes: to Redis it has written nothing, and WAIT returns at once.
-        self.lost_connection = true;
-        match Writer::connect(&self.spec, &self.pinned).await {
-            Ok(writer) => self.writer = writer,
-            Err(fault) => {
-                self.stop(&fault.to_string());
-            }
-        }
+        self.reconnect().await;
         let targets: Vec<&Target> = open.iter().map(|r| &r.item.target).collect();
         let mut looks = look_once(&self.source, &self.cache, mapping, &targets).await;
         let is_untouched = |(look, ready): (&Look, &&&Ready<'_>)| {
@@ -283,53 +224,6 @@ impl Applier {
             let look = looks.as_ref().ok().map(|l| &l[at]);
             self.unanswered.insert(ready.sequence);
             outcomes[ready.at] = Some(read_again(judge, ready, look));
-        }
-    }
-
-    /// Waits until the server's clock is past every deadline that was given; false if it cannot be read, or
-    /// was put back.
-    async fn outlast_deadlines(&mut self) -> bool {
-        for _ in 0..CLOCK_TRIES {
-            match self.writer.time().await {
-                Ok(now) if now > self.last_deadline => return true,
-                Ok(now) => {
-                    let left = u64::try_from(self.last_deadline.0 - now.0).unwrap_or(0);
-                    let left = Duration::from_micros(left).min(CAS_DEADLINE);
-                    tokio::time::sleep(left + DEADLINE_GRAIN).await;
-                }
-                Err(_) => return false,
-            }
-        }
-        false
-    }
-
-    /// One WAIT for the batch, on the connection that wrote it.
-    pub(super) async fn await_replicas(&mut self, outcomes: &[Option<StepOutcome>]) {
-        let wrote = outcomes
-            .iter()
-            .flatten()
-            .any(|o| o.kind == OutcomeKind::Applied);
-        if !wrote || self.limits.min_replicas == 0 || self.stopped().is_some() {
-            return;
-        }
-        let needed = self.limits.min_replicas;
-        if self.lost_connection {
-            self.stop(
-                "the connection to Redis was lost with a batch on it, so no replica could be asked for it",
-            );
-            return;
-        }
-        match self.writer.wait(needed, WAIT_TIME).await {
-            Ok(acknowledged) if acknowledged >= needed => {}
-            Ok(acknowledged) => {
-                self.stop(&format!(
-                    "{acknowledged} of {needed} replica(s) acknowledged the last batch within {} s",
-                    WAIT_TIME.as_secs()
-                ));
-            }
-            Err(fault) => {
-                self.stop(&fault.to_string());
-            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! `undo.jsonl`: what every write replaced, on disk before the write.
 //!
-//! Line kinds: `run` (the first), `intent` (before a write) and `outcome` (after its reply, same
-//! sequence number). An intent without an outcome is a write that may or may not have happened.
+//! Line kinds: `run` (the first), `intent` (before a write), `settlement` (before a step on a stream) and
+//! `outcome` (after its reply, same sequence number). An intent without an outcome is a write that may or may
+//! not have happened.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use super::ReportError;
 use super::cell::escape;
 use super::csv_file::{not_writable, sync_folder};
+use super::journal_settlement::{SettlementLine, SettlementRecord};
 use crate::model::finding::{OutcomeKind, Remedy};
 use crate::model::observation::KeyExpiry;
 use crate::model::time::Micros;
@@ -134,6 +136,27 @@ impl Journal {
         for (sequence, record) in (first..).zip(records) {
             push_line(
                 &Intent::new(&self.header.run_id, sequence, record),
+                &mut text,
+            );
+        }
+        self.append(&text, Durable::Yes)?;
+        self.next = first + records.len() as u64;
+        Ok(first..self.next)
+    }
+
+    /// The same for steps on streams; they share the sequence numbers.
+    pub fn append_settlements(
+        &mut self,
+        records: &[SettlementRecord],
+    ) -> Result<Range<u64>, ReportError> {
+        let first = self.next;
+        if records.is_empty() {
+            return Ok(first..first);
+        }
+        let mut text = Vec::new();
+        for (sequence, record) in (first..).zip(records) {
+            push_line(
+                &SettlementLine::new(&self.header.run_id, sequence, record),
                 &mut text,
             );
         }

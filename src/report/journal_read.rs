@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::ReportError;
 use super::csv_file::unreadable;
 use super::journal::{FILE_NAME, Previous, UndoOutcome, UndoRecord};
+use super::journal_settlement::{SettlementHead, SettlementPlace};
 use crate::model::finding::{OutcomeKind, Remedy};
 use crate::model::observation::KeyExpiry;
 use crate::model::time::Micros;
@@ -37,6 +38,7 @@ pub struct JournalReader {
     /// is not known. Tell the person.
     pub is_torn: bool,
     places: Vec<Place>,
+    settlements: Vec<SettlementPlace>,
     outcomes: HashMap<u64, UndoOutcome>,
 }
 
@@ -61,13 +63,22 @@ impl JournalReader {
             config_hash: String::new(),
             is_torn: false,
             places: Vec::new(),
+            settlements: Vec::new(),
             outcomes: HashMap::new(),
         };
         reader.index(BufReader::new(file))?;
         Ok(reader)
     }
 
-    /// How many intents it holds.
+    /// The steps on streams in their order, each with what became of it: they are not taken back by an undo,
+    /// but a person may read what they changed.
+    pub fn settlements(&self) -> impl Iterator<Item = (SettlementPlace, Option<&UndoOutcome>)> {
+        self.settlements
+            .iter()
+            .map(|place| (place.clone(), self.outcomes.get(&place.sequence)))
+    }
+
+    /// How many intents it holds: writes of values, which can be put back.
     pub fn len(&self) -> usize {
         self.places.len()
     }
@@ -149,6 +160,10 @@ impl JournalReader {
             }
             (_, 1) => return Err(self.malformed(1, "the first line does not name the run")),
             ("intent", _) => self.places.push(place),
+            ("settlement", _) => {
+                let head: SettlementHead = serde_json::from_slice(text).map_err(fault)?;
+                self.settlements.push(head.place(place.line));
+            }
             ("outcome", _) => {
                 let line: OutcomeLine = serde_json::from_slice(text).map_err(fault)?;
                 let outcome = line

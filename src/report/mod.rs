@@ -12,6 +12,8 @@ mod findings_read;
 mod folder;
 mod journal;
 mod journal_read;
+mod journal_settlement;
+mod merge;
 mod money;
 mod prune;
 mod range_row;
@@ -29,6 +31,11 @@ pub use findings_read::{EarlierFinding, FindingsReader};
 pub use folder::RunFolder;
 pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, digest_of_value};
 pub use journal_read::{JournalReader, UndoEntry};
+pub use journal_settlement::{SettlementPlace, SettlementRecord};
+pub use merge::{
+    MergeRecord, MergedRun, merge, newest_runs, one_job, runs_named, write_merge_json,
+    write_merge_text,
+};
 pub use prune::{Pruned, prune};
 pub use ranges::RangesWriter;
 pub use run_json::{
@@ -73,6 +80,25 @@ pub enum ReportError {
     /// No run of that name.
     #[error("no run {name} under {folder}; name a run id, or the folder of a run")]
     NoSuchRun { name: String, folder: PathBuf },
+    /// A prefix that more than one run has.
+    #[error("{name} may be {runs}: write more of the run id")]
+    Ambiguous { name: String, runs: String },
+    /// There is nothing to merge.
+    #[error("no finished run under {0}; name the runs, or the folder they lie in with --output")]
+    NoFinishedRun(PathBuf),
+    /// What lies there is not, or not yet, a whole run.
+    #[error("{folder} cannot be merged: {what}")]
+    NotWhole { folder: PathBuf, what: String },
+    /// Adding up what was asked differently would be no sum.
+    #[error("runs {first} and {other} cannot be merged: {what}")]
+    NotOneJob {
+        first: String,
+        other: String,
+        what: String,
+    },
+    /// A signal came.
+    #[error("stopped before the merged report in {0} was finished; the folder can be removed")]
+    Stopped(PathBuf),
     /// An append to the journal failed before: what it holds at its end is not known.
     #[error("the journal {0} failed earlier; nothing more may be written")]
     JournalBroken(PathBuf),

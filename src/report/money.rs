@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use bigdecimal::{BigDecimal, Zero};
+use bigdecimal::BigDecimal;
 
 /// A sum that is exact or not given at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,9 +20,14 @@ pub(super) enum Money {
 const DIGITS_MAX: i64 = 1_000;
 
 impl Money {
+    /// Exact decimal text.
+    pub(super) fn parse(delta: &str) -> Self {
+        number(delta).map_or(Money::Unsummable, Money::Sum)
+    }
+
     /// Adds exact decimal text.
     pub(super) fn add(&mut self, delta: &str) {
-        self.add_all(&number(delta).map_or(Money::Unsummable, Money::Sum));
+        self.add_all(&Money::parse(delta));
     }
 
     /// Adds another sum.
@@ -42,11 +47,6 @@ impl Money {
             Money::None | Money::Unsummable => String::new(),
         }
     }
-}
-
-/// Above or below zero, for telling what was served too low from what was served too high.
-pub(super) fn is_negative(delta: &str) -> bool {
-    number(delta).is_some_and(|n| n < BigDecimal::zero())
 }
 
 fn number(text: &str) -> Option<BigDecimal> {
@@ -88,6 +88,5 @@ mod tests {
         total.add_all(&Money::Unsummable);
         total.add("1");
         assert_eq!(total, Money::Unsummable);
-        assert!(is_negative("-0.1") && !is_negative("0.0") && !is_negative("1"));
     }
 }

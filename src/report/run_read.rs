@@ -20,6 +20,11 @@ pub struct EarlierRun {
     pub config_hash: String,
     pub command: String,
     pub verdict: String,
+    pub is_dry_run: bool,
+    /// RFC 3339 in UTC.
+    pub started_at: String,
+    /// Beginning and end of the window, RFC 3339 in UTC; no end: it was still open.
+    pub window: Option<(String, Option<String>)>,
     /// Findings of all checks, whatever their verdict.
     pub findings: u64,
     pub undo_records: u64,
@@ -71,6 +76,9 @@ impl EarlierRun {
             config_hash: twin.config_hash,
             command: twin.command,
             verdict: twin.verdict,
+            is_dry_run: twin.is_dry_run,
+            started_at: twin.started_at,
+            window: twin.window.map(|w| (w.since, w.until)),
             findings: twin
                 .checks
                 .iter()
@@ -90,8 +98,17 @@ struct Twin {
     config_hash: String,
     command: String,
     verdict: String,
+    is_dry_run: bool,
+    started_at: String,
+    window: Option<WindowTwin>,
     undo_records: u64,
     checks: Vec<CheckTwin>,
+}
+
+#[derive(Deserialize)]
+struct WindowTwin {
+    since: String,
+    until: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ pub(crate) mod testing;
 pub use case::{BothSides, Case, FieldCase, Presence};
 pub use catalog::{Rule, explain};
 pub use compare::{CacheToken, Comparison, FieldComparer};
-pub use confirm::{ConfirmTiming, Decision, changed_at, decide, fingerprint};
+pub use confirm::{ConfirmTiming, Decision, LOOKS_MAX, changed_at, decide, fingerprint};
 pub use encode::{CannotEncode, EncodedField};
 pub use form::check_form;
 pub use judge::{Judge, JudgeContext};

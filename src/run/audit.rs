@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::RunError;
 use super::check::CheckRun;
+use super::examine::Examined;
 use super::keyspace::sweep_keyspace;
 use super::mend::{Mending, mend};
 use super::settle::settle;
@@ -24,7 +25,7 @@ use crate::store::mysql::Selection;
 /// Batches of one check on their way to a verdict; how many of all checks hold looks is bounded apart.
 const BATCHES_SETTLING: usize = 16;
 /// Slices of a check that began again lie behind all earlier ones, so that positions only grow.
-const SLICES_PER_ATTEMPT: u32 = 100_000;
+pub(super) const SLICES_PER_ATTEMPT: u32 = 100_000;
 
 /// What of a check is looked at.
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ async fn sweep(
     check: &Arc<CheckRun>,
     scope: &Scope,
     attempt: u32,
-    batches: &mpsc::Sender<Batch>,
+    batches: &mpsc::Sender<Batch<Target>>,
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     match scope {
@@ -101,6 +102,7 @@ async fn sweep(
         }
         Scope::Targets(targets) => {
             check
+                .ground
                 .observed
                 .fetch_add(targets.len() as u64, Ordering::Relaxed);
             for group in targets.chunks(BATCH_TARGETS) {
@@ -122,9 +124,10 @@ async fn sweep(
     }
 }
 
-async fn settle_all(
-    check: &Arc<CheckRun>,
-    mut inbox: mpsc::Receiver<Batch>,
+/// Settles and mends batches as they come, in their order, until the sender is gone.
+pub(super) async fn settle_all<E: Examined>(
+    check: &Arc<E>,
+    mut inbox: mpsc::Receiver<Batch<E::Target>>,
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
 ) -> Result<(), RunError> {
@@ -136,8 +139,8 @@ async fn settle_all(
                 Some(batch) => {
                     let check = Arc::clone(check);
                     running.push_back(Task::spawn(async move {
-                        let _permit =
-                            check.settling.acquire().await.expect("the semaphore is never closed");
+                        let settling = &check.ground().settling;
+                        let _permit = settling.acquire().await.expect("the semaphore is never closed");
                         (settle(&check, batch.targets).await, batch.slices_done)
                     }));
                 }

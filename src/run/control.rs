@@ -10,7 +10,6 @@ use rand::Rng;
 use super::RunError;
 use super::check::CheckRun;
 use super::settle::settle;
-use super::sweep::still_the_same_node;
 use crate::model::check::Source;
 use crate::model::finding::Verdict;
 use crate::model::observation::{Cached, Position};
@@ -83,7 +82,7 @@ pub(super) async fn control_sample(
             next = sample.draw(check, selection, range, wanted).await?;
         }
     }
-    still_the_same_node(check).await?;
+    check.ground.still_the_same_node().await?;
     let pairs = sample.drawn.len() as u64;
     let settled = settle(check, sample.suspects).await?;
     let is_wrong = |v: Verdict| matches!(v, Verdict::Confirmed | Verdict::Hot);
@@ -114,13 +113,14 @@ impl Sample {
         limit: usize,
     ) -> Result<Option<KeyRange>, RunError> {
         let limit = limit.min(self.rows_left);
-        if limit == 0 || self.is_full() || check.stop.is_requested() {
+        if limit == 0 || self.is_full() || check.ground.stop.is_requested() {
             return Ok(None);
         }
-        let (source, cache) = (&check.stores.source, &check.stores.cache);
+        let (source, cache) = (&check.ground.stores.source, &check.ground.stores.cache);
         let paired = page(source, cache, &check.mapping, &range, selection, limit).await?;
-        check.pacer.take(paired.keyed.len()).await;
+        check.ground.pacer.take(paired.keyed.len()).await;
         check
+            .ground
             .observed
             .fetch_add(paired.keyed.len() as u64, Ordering::Relaxed);
         self.rows_left -= paired.rows.len().min(self.rows_left);
@@ -151,7 +151,12 @@ async fn integer_ends(check: &CheckRun) -> Result<Option<(i128, i128)>, RunError
     }
     let integer =
         |key: &SweepKey| -> Option<i128> { std::str::from_utf8(key.first()?).ok()?.parse().ok() };
-    let bounds = check.stores.source.key_bounds(&check.mapping).await?;
+    let bounds = check
+        .ground
+        .stores
+        .source
+        .key_bounds(&check.mapping)
+        .await?;
     Ok(bounds.and_then(|(low, high)| Some((integer(&low)?, integer(&high)?))))
 }
 

@@ -7,30 +7,30 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::RunError;
-use super::audit::Scope;
 use super::check::{CheckRun, check_runs, judge_context};
+use super::ground::Shared;
 use super::ledger::Ledger;
 use super::mend::Mending;
-use super::open::{Opened, bind_checks, open_stores};
+use super::open::{Opened, bind_all, open_stores};
+use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::{start_applier, take_lease};
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
-    ScanRequest,
+    RequestError, ScanRequest,
 };
 use super::rounds::Rounds;
-use super::scope::scope_of;
 use super::show::Shown;
 use super::sink::{Sink, report};
 use super::stop::Stop;
-use super::targets::{earlier_run, earlier_targets, one_target};
+use super::streams::{StreamRun, stream_runs, with_siblings};
+use super::targets::earlier_run;
 use crate::job::{self, Job};
-use crate::model::check::CacheCheck;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::{WindowText, Zone};
-use crate::report::{EarlierRun, RunFolder, prune, write_json, write_text};
+use crate::report::{RunFolder, prune, write_json, write_text};
 
 /// Looks and reports; writes to no store.
 pub(super) async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
@@ -107,18 +107,26 @@ async fn run_with(
     if let Some(rate) = request.rate {
         job.limits.max_keys_per_second = rate;
     }
-    let checks: Vec<Arc<CacheCheck>> = request
+    let bad = |fault: RequestError| RunError::BadRequest(fault.to_string());
+    let caches: Vec<_> = request
         .select(&job)
-        .map_err(|e| RunError::BadRequest(e.to_string()))?
+        .map_err(bad)?
+        .into_iter()
+        .cloned()
+        .collect();
+    let selected: Vec<_> = request
+        .select_streams(&job)
+        .map_err(bad)?
         .into_iter()
         .cloned()
         .collect();
     let (window, zone) = window_of(request, &job, console)?;
     let opened = open_stores(&job).await?;
-    let mappings = bind_checks(&job, &checks, &opened.stores.source).await?;
+    let streams = with_siblings(&job, &selected);
+    let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
     let lease = match mode {
         Mode::Repair { consent } => {
-            refuse_multi_primary(&opened, &mappings)?;
+            refuse_multi_primary(&opened, &bound.caches)?;
             ask(consent, &job, &opened, console)?;
             Some(take_lease(&job, &opened.stores.source).await?)
         }
@@ -126,7 +134,12 @@ async fn run_with(
     };
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);
-    let runs = check_runs(&job, &opened, &mappings, window, &stop, console);
+    let shared = Shared::new(&job, &opened, window, &stop, console);
+    let run_id = Uuid::now_v7();
+    let scratch = request.output.join(&job.name).join(run_id.to_string());
+    let runs = check_runs(&shared, &bound.caches);
+    let stream_runs = stream_runs(&shared, &bound.streams, &selected, &scratch);
+    let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
     let earlier = earlier_run(request, &job)?;
     if earlier
@@ -136,9 +149,9 @@ async fn run_with(
         let why = "the run named by --from was partial, and only what it found was looked at";
         ledger.partial.push(why.to_owned());
     }
-    let plans = plans_of(request, earlier.as_ref(), &runs, window, &mut ledger)?;
+    let plans = plans_of(request, earlier.as_ref(), runs, stream_runs, &mut ledger)?;
 
-    let folder = RunFolder::open(&request.output, &job.name, Uuid::now_v7())
+    let folder = RunFolder::open(&request.output, &job.name, run_id)
         .map_err(|e| RunError::BadRequest(e.to_string()))?;
     let sink = Sink::new(
         folder.findings().map_err(report)?,
@@ -268,6 +281,13 @@ fn resolve(text: &WindowText, zone: Zone) -> Result<TimeWindow, RunError> {
         .map_err(|e| RunError::BadRequest(e.to_string()))
 }
 
+/// The rows of every check: a cache's, and those in which a stream's entries end.
+fn rows_of(caches: &[CheckRun], streams: &[StreamRun]) -> Vec<Arc<Mapping>> {
+    let of_caches = caches.iter().map(|c| Arc::clone(&c.mapping));
+    let of_streams = streams.iter().map(|s| Arc::clone(&s.judge.mapping().rows));
+    of_caches.chain(of_streams).collect()
+}
+
 /// Row locks on one of several primaries hold nobody back on the others.
 fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<(), RunError> {
     let repairs = |m: &&Arc<Mapping>| m.check.repair != crate::model::check::RepairMode::Report;
@@ -302,48 +322,4 @@ pub(super) fn ask_for(consent: Consent, question: &str, console: &Console) -> Re
             "nothing was written: you did not say yes".into(),
         )),
     }
-}
-
-/// One check and what of it is looked at.
-pub(super) struct Plan {
-    pub check: CheckRun,
-    pub scope: Scope,
-}
-
-fn plans_of(
-    request: &ScanRequest,
-    earlier: Option<&EarlierRun>,
-    runs: &[CheckRun],
-    window: Option<TimeWindow>,
-    ledger: &mut Ledger,
-) -> Result<Vec<Plan>, RunError> {
-    use super::request::Scope as Asked;
-    let mut plans = Vec::new();
-    for check in runs {
-        let scope = match &request.scope {
-            Asked::Window(_) => scope_of(&check.mapping, &check.timing, window, false),
-            Asked::Full(_) => scope_of(&check.mapping, &check.timing, window, true),
-            Asked::One(target, _) => match one_target(&check.mapping, target)? {
-                Some(target) => Ok(Scope::Targets(vec![target])),
-                None => continue,
-            },
-            Asked::EarlierRun(..) => {
-                let earlier = earlier.expect("it was read before the checks");
-                Ok(Scope::Targets(earlier_targets(earlier, check)?))
-            }
-        };
-        match scope {
-            Ok(scope) => plans.push(Plan {
-                check: check.clone(),
-                scope,
-            }),
-            Err(why) => ledger.check(check.name()).not_searched.push(why),
-        }
-    }
-    if plans.is_empty() && ledger.checks.is_empty() {
-        return Err(RunError::BadRequest(
-            "no check of this job has such a key; `--only` and the key templates decide".into(),
-        ));
-    }
-    Ok(plans)
 }

@@ -4,32 +4,24 @@ use sha2::{Digest, Sha256};
 
 use super::check::CheckRun;
 use super::compensations::compensations_of;
+use super::mend::Mended;
 use super::settle::Settled;
 use crate::model::check::FieldSpec;
-use crate::model::finding::{Finding, Remedy, Suspect, Verdict};
+use crate::model::finding::{Finding, Suspect, Verdict};
 use crate::model::observation::Look;
 use crate::model::rows::RowRef;
 use crate::model::time::Micros;
 use crate::model::value::Number;
 use crate::model::value::number::difference;
 use crate::plan::attribute;
-use crate::repair::{PlannedStep, Refusal, StepOutcome};
 use crate::rules::changed_at;
 
-/// What repair had to say about a target: what would be done, and what was.
-pub(super) enum Mended {
-    /// A scan or a dry run: the plan, or why there is none.
-    Planned(Box<Result<PlannedStep, Refusal>>),
-    Done {
-        outcome: StepOutcome,
-        settled_at: Option<Micros>,
-    },
-    /// Nothing is ever done about this verdict.
-    Nothing,
-}
-
 /// One finding for each suspect of a target.
-pub(super) fn findings_of(check: &CheckRun, settled: &Settled, mended: &Mended) -> Vec<Finding> {
+pub(super) fn findings_of(
+    check: &CheckRun,
+    settled: &Settled<CheckRun>,
+    mended: &Mended,
+) -> Vec<Finding> {
     let mut findings: Vec<Finding> = settled
         .suspects
         .iter()
@@ -42,35 +34,20 @@ pub(super) fn findings_of(check: &CheckRun, settled: &Settled, mended: &Mended) 
     findings
 }
 
-fn finding_of(check: &CheckRun, settled: &Settled, suspect: &Suspect, mended: &Mended) -> Finding {
+fn finding_of(
+    check: &CheckRun,
+    settled: &Settled<CheckRun>,
+    suspect: &Suspect,
+    mended: &Mended,
+) -> Finding {
     let mapping = &check.mapping;
     let look = settled.look.as_ref();
     let row = look.and_then(|l| l.row.as_ref()).map(|r| r.as_ref());
     let changed_at = row.and_then(|row| changed_at(mapping, row));
     let field = suspect.field.map(|at| (at, &mapping.check.fields[at]));
     let values = look.map_or_else(Values::default, |look| values(check, look, row, field));
-    let (remedy, outcome, reason, repaired_at) = match mended {
-        Mended::Planned(plan) => match plan.as_ref() {
-            Ok(step) => (step.remedy, None, String::new(), None),
-            Err(refusal) => (Remedy::None, None, refusal.to_string(), None),
-        },
-        Mended::Done {
-            outcome,
-            settled_at,
-        } => (
-            outcome.remedy,
-            Some(outcome.kind),
-            outcome.reason.clone(),
-            *settled_at,
-        ),
-        Mended::Nothing => (Remedy::None, None, settled.reason.clone(), None),
-    };
-    let reason = [suspect.detail.as_deref().unwrap_or_default(), &reason]
-        .iter()
-        .filter(|part| !part.is_empty())
-        .copied()
-        .collect::<Vec<&str>>()
-        .join("; ");
+    let told = mended.told(&settled.reason);
+    let reason = joined(suspect, &told.reason);
     let observed_at = look.map_or_else(Micros::now, |l| l.at);
     Finding {
         check: check.name().to_owned(),
@@ -79,7 +56,7 @@ fn finding_of(check: &CheckRun, settled: &Settled, suspect: &Suspect, mended: &M
         stream_id: None,
         suspect: suspect.clone(),
         verdict: settled.verdict,
-        attribution: attribute(changed_at, check.window, &check.timing),
+        attribution: attribute(changed_at, check.ground.window, &check.ground.timing),
         cache_value: values.cache,
         source_value: values.source,
         cache_version: look.and_then(|l| check.judge.shown_version(&l.after.cached)),
@@ -93,16 +70,26 @@ fn finding_of(check: &CheckRun, settled: &Settled, suspect: &Suspect, mended: &M
             .map(<[u8]>::to_vec),
         changed_at,
         money_delta: values.money_delta,
-        remedy,
-        outcome,
+        remedy: told.remedy,
+        outcome: told.outcome,
         reason,
         observed_at,
         settled_at: match settled.verdict {
             Verdict::Transient => Some(observed_at),
-            _ => repaired_at,
+            _ => told.repaired_at,
         },
         compensations: Vec::new(),
     }
+}
+
+/// What the rule adds, and what became of it.
+pub(super) fn joined(suspect: &Suspect, reason: &str) -> String {
+    [suspect.detail.as_deref().unwrap_or_default(), reason]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .copied()
+        .collect::<Vec<&str>>()
+        .join("; ")
 }
 
 #[derive(Default)]

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::check::CheckRun;
-use super::sweep::{BATCH_TARGETS, Batch, send_full, still_the_same_node};
+use super::sweep::{BATCH_TARGETS, Batch, send_full};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
@@ -28,7 +28,7 @@ pub(super) async fn sweep_keyspace(
     check: &Arc<CheckRun>,
     slice: u32,
     tally: Option<&Tally>,
-    batches: &mpsc::Sender<Batch>,
+    batches: &mpsc::Sender<Batch<Target>>,
 ) -> Result<Coverage, RunError> {
     let mut counts = Coverage::default();
     let mut batch = Batch::default();
@@ -61,17 +61,21 @@ async fn reconcile(
 ) -> Result<bool, RunError> {
     let mut cursor = KeyspaceCursor::default();
     let mut pages = 0_u64;
-    while !check.stop.is_requested() {
+    while !check.ground.stop.is_requested() {
         let Some(found) =
-            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
+            next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            still_the_same_node(check).await?;
+            check.ground.still_the_same_node().await?;
             return Ok(true);
         };
-        check.pacer.take(found.places.len().max(WALKED)).await;
+        check
+            .ground
+            .pacer
+            .take(found.places.len().max(WALKED))
+            .await;
         pages += 1;
         if pages.is_multiple_of(PAGES_PER_PROOF) {
-            still_the_same_node(check).await?;
+            check.ground.still_the_same_node().await?;
         }
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
@@ -86,22 +90,26 @@ async fn reconcile(
 async fn look_up(
     check: &Arc<CheckRun>,
     slice: u32,
-    batches: &mpsc::Sender<Batch>,
-    batch: &mut Batch,
+    batches: &mpsc::Sender<Batch<Target>>,
+    batch: &mut Batch<Target>,
     counts: &mut Coverage,
     is_wanted: impl Fn(&Place) -> bool,
 ) -> Result<(), RunError> {
     let mut cursor = KeyspaceCursor::default();
     let (mut ordinal, mut pages) = (0, 0_u64);
-    while !check.stop.is_requested() {
+    while !check.ground.stop.is_requested() {
         let Some(found) =
-            next_keyspace_page(&check.stores.cache, &check.mapping, &mut cursor).await?
+            next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            still_the_same_node(check).await?;
+            check.ground.still_the_same_node().await?;
             batch.slices_done.push((slice, ordinal));
             break;
         };
-        check.pacer.take(found.places.len().max(WALKED)).await;
+        check
+            .ground
+            .pacer
+            .take(found.places.len().max(WALKED))
+            .await;
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
         let wanted: Vec<Target> = found
@@ -112,7 +120,7 @@ async fn look_up(
             .collect();
         pages += 1;
         if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-            still_the_same_node(check).await?;
+            check.ground.still_the_same_node().await?;
         }
         let unexplained = unexplained(check, wanted).await?;
         for mut target in unexplained.targets {
@@ -122,7 +130,7 @@ async fn look_up(
         }
         counts.suspect += unexplained.suspect;
         counts.foreign += unexplained.foreign;
-        check.progress.advance(unexplained.looked_up);
+        check.ground.progress.advance(unexplained.looked_up);
         if !send_full(batch, batches).await {
             return Ok(());
         }
@@ -145,8 +153,8 @@ async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unex
     let mut foreign = 0;
     for group in targets.chunks(BATCH_TARGETS) {
         let refs: Vec<&Target> = group.iter().collect();
-        check.pacer.take(2 * refs.len()).await;
-        let stores = &check.stores;
+        check.ground.pacer.take(2 * refs.len()).await;
+        let stores = &check.ground.stores;
         let looks = look(&stores.source, &stores.cache, &check.mapping, &refs).await?;
         for (target, look) in group.iter().zip(looks) {
             let row = look.row.as_ref().map(|r| r.as_ref());
@@ -189,6 +197,7 @@ async fn is_another_s(check: &CheckRun, target: &Target) -> Result<bool, RunErro
         return Ok(false);
     }
     let witnessed = check
+        .ground
         .stores
         .source
         .rows_by_id(mapping, &target.candidates)

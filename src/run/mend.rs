@@ -6,16 +6,12 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::RunError;
-use super::check::CheckRun;
-use super::findings::{Mended, findings_of};
+use super::examine::{Examined, Placed};
 use super::settle::{Settled, settle};
-use super::show::Shown;
-use super::sink::{Reported, Sink};
-use super::sweep::still_the_same_node;
-use crate::model::finding::{OutcomeKind, Verdict};
+use super::sink::Sink;
+use crate::model::finding::{OutcomeKind, Remedy, Verdict};
 use crate::model::time::Micros;
-use crate::repair::{Applier, Repairable, StepOutcome, plan_step};
-use crate::scan::{Target, look};
+use crate::repair::{Applier, StepOutcome};
 
 /// Who loses a race this often is left to the next run.
 const REPAIR_ROUNDS: u32 = 3;
@@ -28,22 +24,72 @@ pub(super) enum Mending {
     Apply(Arc<Mutex<Applier>>),
 }
 
+/// What repair had to say about a target: what would be done, and what was.
+pub(super) enum Mended {
+    /// A scan or a dry run: the remedy, or why there is none.
+    Planned(Result<Remedy, String>),
+    Done {
+        outcome: StepOutcome,
+        settled_at: Option<Micros>,
+    },
+    /// Nothing is ever done about this verdict.
+    Nothing,
+}
+
+/// What a finding says of what was done about it.
+pub(super) struct Told {
+    pub remedy: Remedy,
+    pub outcome: Option<OutcomeKind>,
+    pub reason: String,
+    /// When it was verified to be right again.
+    pub repaired_at: Option<Micros>,
+}
+
+impl Mended {
+    /// `reason` is what stood in the way of a verdict.
+    pub(super) fn told(&self, reason: &str) -> Told {
+        let (remedy, outcome, reason, repaired_at) = match self {
+            Mended::Planned(Ok(remedy)) => (*remedy, None, "", None),
+            Mended::Planned(Err(refusal)) => (Remedy::None, None, refusal.as_str(), None),
+            Mended::Done {
+                outcome,
+                settled_at,
+            } => (
+                outcome.remedy,
+                Some(outcome.kind),
+                outcome.reason.as_str(),
+                *settled_at,
+            ),
+            Mended::Nothing => (Remedy::None, None, reason, None),
+        };
+        Told {
+            remedy,
+            outcome,
+            reason: reason.to_owned(),
+            repaired_at,
+        }
+    }
+}
+
 /// Handles one batch of verdicts, in order. `slices` ended among them, each with the ids it observed.
-pub(super) async fn mend(
-    check: &Arc<CheckRun>,
-    settled: Vec<Settled>,
+pub(super) async fn mend<E: Examined>(
+    check: &Arc<E>,
+    settled: Vec<Settled<E>>,
     slices: &[(u32, u64)],
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
 ) -> Result<(), RunError> {
     // SCAN may bring a key up twice; two writes of one key would race each other.
     let mut met = HashSet::new();
-    let settled: Vec<Settled> = settled
+    let settled: Vec<Settled<E>> = settled
         .into_iter()
-        .filter(|s| met.insert(s.target.subject.clone()))
+        .filter(|s| met.insert(s.target.name()))
         .collect();
     let (mended, fault) = match mending {
-        Mending::PlanOnly => (settled.iter().map(|s| planned(check, s)).collect(), None),
+        Mending::PlanOnly => {
+            let plans = settled.iter().map(|s| planned(check.as_ref(), s));
+            (plans.collect(), None)
+        }
         Mending::Apply(applier) => repair(check, &settled, applier).await,
     };
     // What was written is told even if it could not be verified any more.
@@ -51,62 +97,46 @@ pub(super) async fn mend(
     let mut ended = slices;
     for (settled, mended) in settled.iter().zip(&mended) {
         // A slice ends behind its last finding and before the first one of the next.
-        let before = ended.partition_point(|(slice, _)| *slice < settled.target.position.slice);
-        sink.slices_done(check.name(), &ended[..before])?;
+        let position = settled.target.position();
+        let before = ended.partition_point(|(slice, _)| *slice < position.slice);
+        sink.slices_done(check.check_name(), &ended[..before])?;
         ended = &ended[before..];
-        let findings = findings_of(check, settled, mended);
-        sink.show(|| Shown::of(check, settled, &findings));
-        let reported = Reported {
-            check: &check.mapping.check,
-            subject: &settled.target.subject,
-            entry: None,
-            aspect: "",
-            verdict: settled.verdict,
-            was_suspect: !settled.suspects.is_empty(),
-        };
-        sink.write(&reported, &findings)?;
+        check.write(&mut sink, settled, mended)?;
     }
-    sink.slices_done(check.name(), ended)?;
+    sink.slices_done(check.check_name(), ended)?;
     sink.flush()?;
     fault.map_or(Ok(()), Err)
 }
 
-fn planned(check: &CheckRun, settled: &Settled) -> Mended {
+fn planned<E: Examined>(check: &E, settled: &Settled<E>) -> Mended {
     match (&settled.verdict, &settled.look) {
-        (Verdict::Confirmed, Some(look)) => {
-            let plan = plan_step(
-                &check.judge,
-                &settled.target.subject,
-                look,
-                &settled.suspects,
-                None,
-            );
-            Mended::Planned(Box::new(plan))
-        }
+        (Verdict::Confirmed, Some(look)) => Mended::Planned(check.plan(settled, look)),
         _ => Mended::Nothing,
     }
 }
 
 /// What was done about each, and what kept it from being verified. Who lost a race to a value that is wrong
 /// too (a counter moved while its gap stayed) is confirmed anew and tried again, a few times.
-async fn repair(
-    check: &Arc<CheckRun>,
-    settled: &[Settled],
+async fn repair<E: Examined>(
+    check: &Arc<E>,
+    settled: &[Settled<E>],
     applier: &Arc<Mutex<Applier>>,
 ) -> (Vec<Mended>, Option<RunError>) {
     let mut mended: Vec<Mended> = settled.iter().map(|_| Mended::Nothing).collect();
-    let mut open: Vec<(usize, Repairable)> = settled
+    let mut open: Vec<(usize, Settled<E>)> = settled
         .iter()
         .enumerate()
-        .filter_map(|(at, s)| Some((at, repairable(s)?)))
+        .filter(|(_, s)| is_repairable(s))
+        .map(|(at, s)| (at, s.clone()))
         .collect();
     for round in 1..=REPAIR_ROUNDS {
         if open.is_empty() {
             break;
         }
-        let (done, fault) = repair_once(check, &open, applier).await;
+        let (places, items): (Vec<usize>, Vec<Settled<E>>) = open.drain(..).unzip();
+        let (done, fault) = repair_once(check, &items, applier).await;
         let mut wrong_still = Vec::new();
-        for ((at, item), (outcome, settled_at)) in open.drain(..).zip(done) {
+        for ((at, item), (outcome, settled_at)) in places.into_iter().zip(items).zip(done) {
             if settled_at.is_none() && should_be_right(outcome.kind) {
                 wrong_still.push((at, item.target));
             }
@@ -122,10 +152,10 @@ async fn repair(
                 settled_at,
             };
         }
-        if fault.is_some() || round == REPAIR_ROUNDS || check.stop.is_requested() {
+        if fault.is_some() || round == REPAIR_ROUNDS || check.ground().stop.is_requested() {
             return (mended, fault);
         }
-        let (places, targets): (Vec<usize>, Vec<Target>) = wrong_still.into_iter().unzip();
+        let (places, targets): (Vec<usize>, Vec<E::Target>) = wrong_still.into_iter().unzip();
         let again = match settle(check, targets).await {
             Ok(again) => again,
             Err(fault) => return (mended, Some(fault)),
@@ -134,23 +164,18 @@ async fn repair(
             if let (Verdict::Transient, Some(look), Mended::Done { settled_at, .. }) =
                 (settled.verdict, &settled.look, &mut mended[at])
             {
-                *settled_at = Some(look.at);
+                *settled_at = Some(E::at(look));
             }
-            open.extend(repairable(&settled).map(|item| (at, item)));
+            if is_repairable(&settled) {
+                open.push((at, settled));
+            }
         }
     }
     (mended, None)
 }
 
-fn repairable(settled: &Settled) -> Option<Repairable> {
-    match (settled.verdict, &settled.look) {
-        (Verdict::Confirmed, Some(look)) => Some(Repairable {
-            target: settled.target.clone(),
-            look: look.clone(),
-            suspects: settled.suspects.clone(),
-        }),
-        _ => None,
-    }
+fn is_repairable<E: Examined>(settled: &Settled<E>) -> bool {
+    settled.verdict == Verdict::Confirmed && settled.look.is_some()
 }
 
 fn should_be_right(kind: OutcomeKind) -> bool {
@@ -163,24 +188,22 @@ fn should_be_right(kind: OutcomeKind) -> bool {
 type Done = (StepOutcome, Option<Micros>);
 
 /// Applies once, and looks whether it is right then.
-async fn repair_once(
-    check: &Arc<CheckRun>,
-    open: &[(usize, Repairable)],
+async fn repair_once<E: Examined>(
+    check: &Arc<E>,
+    items: &[Settled<E>],
     applier: &Arc<Mutex<Applier>>,
 ) -> (Vec<Done>, Option<RunError>) {
-    let items: Vec<Repairable> = open.iter().map(|(_, item)| item.clone()).collect();
-    let outcomes = applier
-        .lock()
-        .await
-        .apply(&check.mapping, &check.judge, &items)
-        .await;
+    let outcomes = {
+        let mut applier = applier.lock().await;
+        check.apply(&mut applier, items).await
+    };
     let places: Vec<usize> = (0..items.len())
         .filter(|&i| should_be_right(outcomes[i].kind))
         .collect();
-    let targets: Vec<&Target> = places.iter().map(|&i| &items[i].target).collect();
-    let (verified, fault) = match verify(check, &targets).await {
+    let done: Vec<&Settled<E>> = places.iter().map(|&i| &items[i]).collect();
+    let (verified, fault) = match verify(check, &done).await {
         Ok(verified) => (verified, None),
-        Err(fault) => (vec![None; targets.len()], Some(fault)),
+        Err(fault) => (vec![None; done.len()], Some(fault)),
     };
     let mut settled_at: Vec<Option<Micros>> = vec![None; items.len()];
     for (place, at) in places.into_iter().zip(verified) {
@@ -191,29 +214,28 @@ async fn repair_once(
 
 /// Looks at everything that should be right now; what is not gets one more look after `cache_delay`, since
 /// the application may be on its way. When it was seen right, or `None`.
-async fn verify(
-    check: &Arc<CheckRun>,
-    targets: &[&Target],
+async fn verify<E: Examined>(
+    check: &Arc<E>,
+    items: &[&Settled<E>],
 ) -> Result<Vec<Option<Micros>>, RunError> {
-    let mut right: Vec<Option<Micros>> = vec![None; targets.len()];
+    let ground = check.ground();
+    let mut right: Vec<Option<Micros>> = vec![None; items.len()];
     for round in 0..2 {
-        let open: Vec<usize> = (0..targets.len()).filter(|&i| right[i].is_none()).collect();
+        let open: Vec<usize> = (0..items.len()).filter(|&i| right[i].is_none()).collect();
         if open.is_empty() {
             break;
         }
-        if round > 0 && !check.stop.sleep(check.timing.cache_delay).await {
+        if round > 0 && !ground.stop.sleep(ground.timing.cache_delay).await {
             break;
         }
-        let refs: Vec<&Target> = open.iter().map(|&i| targets[i]).collect();
-        let stores = &check.stores;
-        let looks = look(&stores.source, &stores.cache, &check.mapping, &refs).await?;
+        let refs: Vec<&E::Target> = open.iter().map(|&i| &items[i].target).collect();
+        let looks = check.look(&refs).await?;
         // A master that was demoted since still shows what was written to it.
-        still_the_same_node(check).await?;
+        ground.still_the_same_node().await?;
         for (&at, look) in open.iter().zip(looks) {
-            let row = look.row.as_ref().map(|r| r.as_ref());
-            let is_ours = look.counts() && look.source == stores.source_identity;
-            if is_ours && check.judge.suspects(row, &look.after).is_empty() {
-                right[at] = Some(look.at);
+            let is_ours = check.counts(&look) && *E::source(&look) == ground.stores.source_identity;
+            if is_ours && check.is_right(items[at], &look) {
+                right[at] = Some(E::at(&look));
             }
         }
     }

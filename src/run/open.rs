@@ -6,12 +6,13 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::RunError;
-use super::check::Stores;
+use super::ground::Stores;
 use crate::job::{Endpoint, Fault, Job};
-use crate::model::check::{CacheCheck, Source};
+use crate::model::check::{CacheCheck, Named, Source};
 use crate::model::mapping::Mapping;
+use crate::model::stream::{StreamCheck, StreamMapping};
 use crate::model::time::Micros;
-use crate::plan::{SourceSchema, bind};
+use crate::plan::{SourceSchema, bind, bind_stream};
 use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
 use crate::store::redis::{NodeFacts, Redis, RedisError};
 
@@ -31,6 +32,8 @@ pub(super) struct Opened {
     /// How far this host's clock and MySQL's are apart: times on the command line are by the one, rows are
     /// stamped by the other.
     pub skew: Duration,
+    /// The same of Redis, whose clock gives entries their ids.
+    pub cache_skew: Duration,
 }
 
 /// Connects to both stores. Unreachable ones are tried again, with growing pauses; a refusal is final.
@@ -63,6 +66,7 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
     Ok(Opened {
         stores,
         source: facts,
+        cache_skew: Duration::from_micros(Micros::now().0.abs_diff(node.time.0)),
         node,
         skew,
     })
@@ -133,54 +137,94 @@ where
     }
 }
 
+/// Every check with its columns found.
+pub(super) struct Bound {
+    pub caches: Vec<Arc<Mapping>>,
+    pub streams: Vec<Arc<StreamMapping>>,
+}
+
 /// Binds the checks to the live schema. All faults of all checks are told at once, at their lines.
-pub(super) async fn bind_checks(
+pub(super) async fn bind_all(
     job: &Job,
-    checks: &[Arc<CacheCheck>],
+    caches: &[Arc<CacheCheck>],
+    streams: &[Arc<StreamCheck>],
     source: &Mysql,
-) -> Result<Vec<Arc<Mapping>>, RunError> {
+) -> Result<Bound, RunError> {
     let mut faults: Vec<Fault> = Vec::new();
-    let mut mappings = Vec::new();
-    for check in checks {
-        let schema = match schema_of(check, source).await {
-            Ok(schema) => schema,
-            Err(Unread::Fault(fault)) => {
-                faults.push(fault);
-                continue;
-            }
-            Err(Unread::Store(fault)) => return Err(RunError::NothingJudged(fault.to_string())),
-        };
-        match bind(check, &schema) {
-            Ok(bound) => {
-                bound.notes.iter().for_each(|note| tracing::info!("{note}"));
-                match source.probe(&bound.mapping).await {
-                    Ok(()) => mappings.push(bound.mapping),
-                    Err(MysqlError::Statement(why)) => {
-                        faults.push(statement_fault(check, &why));
-                    }
-                    Err(fault) => return Err(RunError::NothingJudged(fault.to_string())),
-                }
-            }
-            Err(found) => faults.extend(found),
+    let mut bound = Bound {
+        caches: Vec::new(),
+        streams: Vec::new(),
+    };
+    for check in caches {
+        match bind_cache(check, source).await {
+            Ok(mapping) => bound.caches.push(mapping),
+            Err(Unbound::Faults(found)) => faults.extend(found),
+            Err(Unbound::Store(fault)) => return Err(RunError::NothingJudged(fault.to_string())),
+        }
+    }
+    for check in streams {
+        match bind_one_stream(check, source).await {
+            Ok(mapping) => bound.streams.push(mapping),
+            Err(Unbound::Faults(found)) => faults.extend(found),
+            Err(Unbound::Store(fault)) => return Err(RunError::NothingJudged(fault.to_string())),
         }
     }
     if faults.is_empty() {
-        Ok(mappings)
+        Ok(bound)
     } else {
         Err(RunError::Job(Box::new(job.faults(faults))))
     }
 }
 
-enum Unread {
-    Fault(Fault),
+async fn bind_cache(check: &Arc<CacheCheck>, source: &Mysql) -> Result<Arc<Mapping>, Unbound> {
+    let schema = schema_of(check, source).await?;
+    let bound = bind(check, &schema).map_err(Unbound::Faults)?;
+    bound.notes.iter().for_each(|note| tracing::info!("{note}"));
+    let hint = "look at `where`, `deleted`, `changed_ids` and `lock_sql` of this check";
+    accepted(source.probe(&bound.mapping).await, &check.name, hint)?;
+    Ok(bound.mapping)
+}
+
+async fn bind_one_stream(
+    check: &Arc<StreamCheck>,
+    source: &Mysql,
+) -> Result<Arc<StreamMapping>, Unbound> {
+    let SourceSchema::Table(schema) = schema_of(&check.rows, source).await? else {
+        unreachable!("the rows of a stream are those of a table");
+    };
+    let bound = bind_stream(check, &schema).map_err(Unbound::Faults)?;
+    bound.notes.iter().for_each(|note| tracing::info!("{note}"));
+    let hint = "look at `proof_sql` and `rejected_sql` of this check";
+    accepted(source.probe_stream(&bound.mapping).await, &check.name, hint)?;
+    Ok(bound.mapping)
+}
+
+/// What MySQL says of the statements of a check.
+fn accepted(
+    probed: Result<(), MysqlError>,
+    name: &Named,
+    hint: &'static str,
+) -> Result<(), Unbound> {
+    match probed {
+        Err(MysqlError::Statement(why)) => Err(Unbound::Faults(vec![Fault {
+            message: format!("MySQL rejects a statement of check `{}`: {why}", name.text),
+            span: name.span.clone(),
+            hint: Some(hint.into()),
+        }])),
+        other => other.map_err(Unbound::Store),
+    }
+}
+
+enum Unbound {
+    Faults(Vec<Fault>),
     Store(MysqlError),
 }
 
-async fn schema_of(check: &CacheCheck, source: &Mysql) -> Result<SourceSchema, Unread> {
+async fn schema_of(check: &CacheCheck, source: &Mysql) -> Result<SourceSchema, Unbound> {
     match &check.source {
         Source::Table { table, .. } => match source.table_schema(&table.text).await {
             Ok(Some(schema)) => Ok(SourceSchema::Table(schema)),
-            Ok(None) => Err(Unread::Fault(Fault {
+            Ok(None) => Err(Unbound::Faults(vec![Fault {
                 message: format!(
                     "there is no table `{}`, or this user may not see it",
                     table.text
@@ -189,28 +233,17 @@ async fn schema_of(check: &CacheCheck, source: &Mysql) -> Result<SourceSchema, U
                 hint: Some(
                     "check the name and the database in [mysql].url, and GRANT SELECT".into(),
                 ),
-            })),
-            Err(fault) => Err(Unread::Store(fault)),
+            }])),
+            Err(fault) => Err(Unbound::Store(fault)),
         },
         Source::Sql { text, span, .. } => match source.select_schema(text).await {
             Ok(columns) => Ok(SourceSchema::Select(columns)),
-            Err(MysqlError::Statement(why)) => Err(Unread::Fault(Fault {
+            Err(MysqlError::Statement(why)) => Err(Unbound::Faults(vec![Fault {
                 message: format!("MySQL rejects the SELECT: {why}"),
                 span: span.clone(),
                 hint: None,
-            })),
-            Err(fault) => Err(Unread::Store(fault)),
+            }])),
+            Err(fault) => Err(Unbound::Store(fault)),
         },
-    }
-}
-
-fn statement_fault(check: &CacheCheck, why: &str) -> Fault {
-    Fault {
-        message: format!(
-            "MySQL rejects a statement of check `{}`: {why}",
-            check.name.text
-        ),
-        span: check.name.span.clone(),
-        hint: Some("look at `where`, `deleted`, `changed_ids` and `lock_sql` of this check".into()),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::check::Stores;
 use super::execute::Mode;
+use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::open::Opened;
 use super::request::ScanRequest;

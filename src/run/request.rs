@@ -11,6 +11,7 @@ use crate::job::{Job, Rate};
 use crate::model::check::CacheCheck;
 use crate::model::outcome::RunVerdict;
 use crate::model::progress::ProgressSink;
+use crate::model::stream::StreamCheck;
 use crate::plan::window::{Audience, WindowText};
 
 /// One subcommand with its settings.
@@ -19,6 +20,7 @@ pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
     Undo(UndoRequest),
+    Report(ReportRequest),
     /// Prints a rule's documentation.
     Explain {
         rule: String,
@@ -63,6 +65,16 @@ pub struct UndoRequest {
     pub output: PathBuf,
     pub format: Format,
     pub arguments: Vec<String>,
+}
+
+/// Which runs are put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// Run ids, beginnings of run ids, or folders of runs; empty: the newest finished run of each job.
+    pub runs: Vec<String>,
+    /// Where the runs lie, and the merged report goes.
+    pub output: PathBuf,
+    pub format: Format,
 }
 
 /// What is looked at.
@@ -167,37 +179,63 @@ impl Scope {
 }
 
 impl ScanRequest {
-    /// The checks of `job` that were asked for, in the order of the file.
+    /// The cache checks of `job` that were asked for, in the order of the file; none where only streams
+    /// were.
     pub fn select<'j>(&self, job: &'j Job) -> Result<Vec<&'j Arc<CacheCheck>>, RequestError> {
-        let known = || names(&job.caches);
+        self.refuse_selection(job)?;
+        Ok(job
+            .caches
+            .iter()
+            .filter(|check| self.is_selected(&check.name.text))
+            .collect())
+    }
+
+    /// The stream checks of `job` that were asked for, in the order of the file; none where only caches
+    /// were.
+    pub fn select_streams<'j>(
+        &self,
+        job: &'j Job,
+    ) -> Result<Vec<&'j Arc<StreamCheck>>, RequestError> {
+        self.refuse_selection(job)?;
+        Ok(job
+            .streams
+            .iter()
+            .filter(|check| self.is_selected(&check.name.text))
+            .collect())
+    }
+
+    /// Names are asked of both kinds: after `--only` either may stand, and an id needs one of either.
+    fn refuse_selection(&self, job: &Job) -> Result<(), RequestError> {
+        let known = || {
+            let names: Vec<_> = names(job).map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        };
         if let Some(name) = self
             .only
             .iter()
-            .find(|name| !job.caches.iter().any(|c| c.name.text == **name))
+            .find(|asked| !names(job).any(|name| name == **asked))
         {
             return Err(RequestError::NoSuchCheck {
                 name: name.clone(),
                 known: known(),
             });
         }
-        let selected: Vec<_> = job
-            .caches
-            .iter()
-            .filter(|check| self.only.is_empty() || self.only.contains(&check.name.text))
-            .collect();
-        if matches!(self.scope, Scope::One(Target::Id(_), _)) && selected.len() != 1 {
+        let selected = names(job).filter(|name| self.is_selected(name)).count();
+        if matches!(self.scope, Scope::One(Target::Id(_), _)) && selected != 1 {
             return Err(RequestError::IdNeedsOneCheck { known: known() });
         }
-        Ok(selected)
+        Ok(())
+    }
+
+    fn is_selected(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|asked| asked == name)
     }
 }
 
-fn names(checks: &[Arc<CacheCheck>]) -> String {
-    checks
-        .iter()
-        .map(|c| format!("`{}`", c.name.text))
-        .collect::<Vec<_>>()
-        .join(", ")
+/// Of every check, the caches first.
+fn names(job: &Job) -> impl Iterator<Item = &str> {
+    let caches = job.caches.iter().map(|check| check.name.text.as_str());
+    caches.chain(job.streams.iter().map(|check| check.name.text.as_str()))
 }
 
 #[cfg(test)]
@@ -209,6 +247,9 @@ mod tests {
         Deletes, Expiry, Guard, Layout, Named, RepairMode, RepairOrphans, Source, ValueKind, Writes,
     };
     use crate::model::secret::Secret;
+    use crate::model::stream::{
+        Identity, OnPersisted, OnRewound, OnSkipped, OnTrimmed, OnUnpersisted,
+    };
     use crate::model::template::Template;
 
     fn check(name: &str) -> Arc<CacheCheck> {
@@ -249,6 +290,37 @@ mod tests {
         })
     }
 
+    fn stream(name: &str) -> Arc<StreamCheck> {
+        let rows = check(name);
+        Arc::new(StreamCheck {
+            name: rows.name.clone(),
+            key: b"s".to_vec(),
+            key_span: 0..0,
+            group: b"g".to_vec(),
+            matches: Vec::new(),
+            identity: Identity::EntryId,
+            identity_column: rows.name.clone(),
+            rows,
+            constants: Vec::new(),
+            proof_sql: None,
+            rejected_sql: None,
+            may_leave_no_row: false,
+            unique: Vec::new(),
+            orphan_after: Duration::ZERO,
+            max_deliveries: None,
+            on_persisted: OnPersisted::Report,
+            on_unpersisted: OnUnpersisted::Report,
+            on_skipped: OnSkipped::Report,
+            on_rewound: OnRewound::Report,
+            on_trimmed: OnTrimmed::Report,
+            keeps_entries: false,
+            raise_last_id: false,
+            dead_letter: None,
+            money: None,
+        })
+    }
+
+    /// Names that begin with `s` are streams.
     fn job(names: &[&str]) -> Job {
         Job {
             text: "".into(),
@@ -276,12 +348,17 @@ mod tests {
                 sentinel_password: None,
             },
             limits: Limits::default(),
-            caches: names.iter().map(|name| check(name)).collect(),
-            streams: Vec::new(),
+            caches: of_kind(names, false).map(check).collect(),
+            streams: of_kind(names, true).map(stream).collect(),
         }
     }
 
-    /// Names of the checks selected, or the refusal.
+    fn of_kind<'n>(names: &[&'n str], is_stream: bool) -> impl Iterator<Item = &'n str> {
+        let names = names.iter().copied();
+        names.filter(move |name| name.starts_with('s') == is_stream)
+    }
+
+    /// Names of the checks selected, streams after caches, or the refusal.
     fn selected(names: &[&str], only: &[&str], scope: Scope) -> Result<Vec<String>, String> {
         let request = ScanRequest {
             job_path: "job.toml".into(),
@@ -293,10 +370,15 @@ mod tests {
             format: Format::Text,
             arguments: Vec::new(),
         };
-        match request.select(&job(names)) {
-            Ok(checks) => Ok(checks.iter().map(|c| c.name.text.clone()).collect()),
-            Err(fault) => Err(fault.to_string()),
-        }
+        let job = job(names);
+        let caches = request.select(&job).map_err(|fault| fault.to_string());
+        let streams = request
+            .select_streams(&job)
+            .map_err(|fault| fault.to_string());
+        assert_eq!(caches.as_ref().err(), streams.as_ref().err());
+        let mut found: Vec<_> = caches?.iter().map(|c| c.name.text.clone()).collect();
+        found.extend(streams?.iter().map(|s| s.name.text.clone()));
+        Ok(found)
     }
 
     #[test]
@@ -315,6 +397,27 @@ mod tests {
             fault,
             "there is no check `d` in this job; there are `a`, `b`"
         );
+    }
+
+    #[test]
+    fn caches_and_streams_share_their_names() {
+        let full = || Scope::Full(None);
+        let names = ["s1", "a", "s2", "b"];
+        assert_eq!(
+            selected(&names, &[], full()).unwrap(),
+            ["a", "b", "s1", "s2"]
+        );
+        assert_eq!(selected(&names, &["s2"], full()).unwrap(), ["s2"]);
+        assert_eq!(selected(&names, &["s1", "b"], full()).unwrap(), ["b", "s1"]);
+        assert_eq!(
+            selected(&names, &["s3"], full()).unwrap_err(),
+            "there is no check `s3` in this job; there are `a`, `b`, `s1`, `s2`"
+        );
+        let id = || Scope::One(Target::Id(vec![b"1-0".to_vec()]), None);
+        assert_eq!(selected(&["s1"], &[], id()).unwrap(), ["s1"]);
+        assert_eq!(selected(&names, &["s1"], id()).unwrap(), ["s1"]);
+        assert!(selected(&["a", "s1"], &[], id()).is_err());
+        assert!(selected(&names, &["a", "s1"], id()).is_err());
     }
 
     #[test]

@@ -7,20 +7,22 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use super::RunError;
-use super::audit::{Scope, audit_check};
-use super::check::{CheckRun, Stores, judge_context};
+use super::audit::audit_check;
+use super::check::judge_context;
 use super::control::{Control, control_sample};
-use super::execute::Plan;
+use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::open_cache;
+use super::plan::Plan;
 use super::scope::control_selection;
 use super::sink::Sink;
 use super::stop::Stop;
+use super::streams;
 use crate::failover::{Drift, drift};
 use crate::job::Job;
 use crate::model::outcome::Coverage;
-use crate::rules::{Judge, JudgeContext};
+use crate::rules::JudgeContext;
 use crate::scan::ScanError;
 use crate::store::redis::RedisError;
 
@@ -121,8 +123,7 @@ impl Rounds<'_> {
     /// Another node may evict otherwise, so the judges are made anew too.
     fn refit(&self, plans: &mut [Plan], stores: &Stores) {
         for plan in plans {
-            plan.check.stores = stores.clone();
-            plan.check.judge = Judge::new(Arc::clone(&plan.check.mapping), self.context);
+            plan.refit(stores, self.context);
         }
     }
 }
@@ -139,12 +140,11 @@ async fn has_moved(stores: &Stores) -> Option<String> {
 }
 
 impl Rounds<'_> {
-    /// Control sample, then the audit, of one check.
+    /// One check's control sample, then its audit.
     async fn round(&self, plan: Plan, attempt: u32) -> Round {
         let started = Instant::now();
         let mut ledger = CheckLedger::default();
-        let check = Arc::new(plan.check.clone());
-        let result = self.audit(&check, &plan.scope, attempt, &mut ledger).await;
+        let result = self.audit(&plan, attempt, &mut ledger).await;
         ledger.took = started.elapsed();
         Round {
             plan,
@@ -155,35 +155,56 @@ impl Rounds<'_> {
 
     async fn audit(
         &self,
-        check: &Arc<CheckRun>,
-        scope: &Scope,
+        plan: &Plan,
         attempt: u32,
         ledger: &mut CheckLedger,
     ) -> Result<Coverage, RunError> {
-        if let Some(selection) = control_selection(scope) {
-            check.progress.begin(check.name(), "control sample", None);
-            let wanted = self.job.limits.control_sample as usize;
-            let control = control_sample(check, selection, wanted).await?;
-            check.progress.done();
-            ledger.control = Some(control);
-            if self.refuses(control) {
-                ledger.is_control_refused = true;
-                ledger.not_searched.push(format!(
-                    "{} of {} pairs from outside the window differ: that is a wrong mapping and not a \
-                     failover; correct check {} (or say --accept-control)",
-                    control.mismatched,
-                    control.pairs,
-                    check.name()
-                ));
-                return Ok(Coverage::default());
-            }
+        let ground = plan.ground();
+        ground.progress.begin(plan.name(), "control sample", None);
+        let control = self.control(plan).await?;
+        ground.progress.done();
+        ledger.control = control;
+        if let Some(control) = control.filter(|control| self.refuses(*control)) {
+            ledger.is_control_refused = true;
+            ledger.not_searched.push(format!(
+                "{} of {} pairs from outside the window differ: that is a wrong mapping and not a failover; \
+                 correct check {} (or say --accept-control)",
+                control.mismatched,
+                control.pairs,
+                plan.name()
+            ));
+            return Ok(Coverage::default());
         }
-        check
+        ground
             .progress
-            .begin(check.name(), "sweep", Some(check.mapping.rows_estimated));
-        let counts = audit_check(check, scope, attempt, self.mending, self.sink).await;
-        check.progress.done();
+            .begin(plan.name(), "sweep", plan.estimated());
+        let counts = match plan {
+            Plan::Cache { check, scope } => {
+                let check = Arc::new(check.as_ref().clone());
+                audit_check(&check, scope, attempt, self.mending, self.sink).await
+            }
+            Plan::Stream { check, scope } => {
+                let left_out = &mut ledger.not_searched;
+                streams::audit(check, scope, attempt, self.mending, self.sink, left_out).await
+            }
+        };
+        ground.progress.done();
         counts
+    }
+
+    /// `None`: there is nothing to draw a sample from, or it would prove nothing.
+    async fn control(&self, plan: &Plan) -> Result<Option<Control>, RunError> {
+        let wanted = self.job.limits.control_sample as usize;
+        match plan {
+            Plan::Cache { check, scope } => match control_selection(scope) {
+                Some(selection) => {
+                    let check = Arc::new(check.as_ref().clone());
+                    control_sample(&check, selection, wanted).await.map(Some)
+                }
+                None => Ok(None),
+            },
+            Plan::Stream { check, scope } => streams::control_sample(check, scope, wanted).await,
+        }
     }
 
     fn refuses(&self, control: Control) -> bool {
@@ -193,7 +214,7 @@ impl Rounds<'_> {
 
     /// Enters a round's result, and says what becomes of its plan.
     fn take(&mut self, round: Round, attempt: u32) -> After {
-        let name = round.plan.check.name().to_owned();
+        let name = round.plan.name().to_owned();
         let entry = self.ledger.check(&name);
         let earlier = std::mem::take(entry);
         *entry = round.ledger;
@@ -225,8 +246,8 @@ impl Rounds<'_> {
 impl Rounds<'_> {
     /// A check that is not finished: what it had read by then, and why there is no more.
     fn leave(&mut self, plan: &Plan, why: &str) {
-        let name = plan.check.name();
-        let observed = plan.check.observed.load(Ordering::Relaxed);
+        let name = plan.name();
+        let observed = plan.ground().observed.load(Ordering::Relaxed);
         let entry = self.ledger.check(name);
         entry.coverage = Coverage {
             observed,

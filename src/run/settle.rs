@@ -5,43 +5,54 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::RunError;
-use super::check::CheckRun;
-use super::sweep::still_the_same_node;
+use super::examine::Examined;
 use crate::model::finding::{Suspect, Verdict};
-use crate::model::identity::SourceIdentity;
-use crate::model::observation::Look;
-use crate::rules::{Decision, decide};
-use crate::scan::{ScanError, Target, look};
+use crate::rules::Decision;
+use crate::scan::ScanError;
 use crate::store::mysql::MysqlError;
 
 /// A target whose verdict is in.
-#[derive(Debug, Clone)]
-pub(super) struct Settled {
-    pub target: Target,
+#[derive(Debug)]
+pub(super) struct Settled<E: Examined> {
+    pub target: E::Target,
     pub verdict: Verdict,
     pub suspects: Vec<Suspect>,
     /// The look that the verdict rests on; `None` where none could be had.
-    pub look: Option<Look>,
+    pub look: Option<E::Look>,
     /// What stood in the way, for `unknown`.
     pub reason: String,
 }
 
-struct Pending {
+// By hand, because a derived one would ask for `E: Clone`.
+impl<E: Examined> Clone for Settled<E> {
+    fn clone(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+            verdict: self.verdict,
+            suspects: self.suspects.clone(),
+            look: self.look.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+struct Pending<E: Examined> {
     at: usize,
-    target: Target,
-    looks: Vec<Look>,
+    target: E::Target,
+    looks: Vec<E::Look>,
     due: Instant,
 }
 
 /// Looks at every target until its verdict is in; answers in the order of `targets`. A stop leaves the
 /// rest `unknown`.
-pub(super) async fn settle(
-    check: &Arc<CheckRun>,
-    targets: Vec<Target>,
-) -> Result<Vec<Settled>, RunError> {
-    let mut settled: Vec<Option<Settled>> = targets.iter().map(|_| None).collect();
+pub(super) async fn settle<E: Examined>(
+    check: &Arc<E>,
+    targets: Vec<E::Target>,
+) -> Result<Vec<Settled<E>>, RunError> {
+    let ground = check.ground();
+    let mut settled: Vec<Option<Settled<E>>> = targets.iter().map(|_| None).collect();
     let now = Instant::now();
-    let mut pending: Vec<Pending> = targets
+    let mut pending: Vec<Pending<E>> = targets
         .into_iter()
         .enumerate()
         .map(|(at, target)| Pending {
@@ -60,17 +71,17 @@ pub(super) async fn settle(
         let wait = due.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             tracing::debug!("the next look is due in {:.3} s", wait.as_secs_f64());
-            check.progress.waiting(Some(&format!(
+            ground.progress.waiting(Some(&format!(
                 "second look at {} suspect(s) in {:.1} s",
                 pending.len(),
                 wait.as_secs_f64()
             )));
-            let slept = check.stop.sleep(wait).await;
-            check.progress.waiting(None);
+            let slept = ground.stop.sleep(wait).await;
+            ground.progress.waiting(None);
             if !slept {
                 for p in pending.drain(..) {
                     settled[p.at] = Some(unknown(
-                        check,
+                        check.as_ref(),
                         p.target,
                         p.looks.into_iter().last(),
                         "stopped",
@@ -96,16 +107,19 @@ pub(super) async fn settle(
 }
 
 /// A target after one more look: its verdict, or itself, for another look.
-enum Step {
-    Settled(usize, Box<Settled>),
-    Again(Box<Pending>),
+enum Step<E: Examined> {
+    Settled(usize, Box<Settled<E>>),
+    Again(Box<Pending<E>>),
 }
 
-async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<Step>, RunError> {
-    let refs: Vec<&Target> = ready.iter().map(|p| &p.target).collect();
-    check.pacer.take(2 * refs.len()).await;
-    let stores = &check.stores;
-    let looks = match look(&stores.source, &stores.cache, &check.mapping, &refs).await {
+async fn look_again<E: Examined>(
+    check: &Arc<E>,
+    ready: Vec<Pending<E>>,
+) -> Result<Vec<Step<E>>, RunError> {
+    let ground = check.ground();
+    let refs: Vec<&E::Target> = ready.iter().map(|p| &p.target).collect();
+    ground.pacer.take(2 * refs.len()).await;
+    let looks = match check.look(&refs).await {
         Ok(looks) => looks,
         // A statement that was stopped or refused leaves these unread, not missing.
         Err(ScanError::Source(fault @ (MysqlError::TimedOut(_) | MysqlError::Statement(_)))) => {
@@ -114,30 +128,28 @@ async fn look_again(check: &Arc<CheckRun>, ready: Vec<Pending>) -> Result<Vec<St
                 .into_iter()
                 .map(|p| {
                     let last = p.looks.into_iter().last();
-                    Step::Settled(p.at, Box::new(unknown(check, p.target, last, &reason)))
+                    Step::Settled(
+                        p.at,
+                        Box::new(unknown(check.as_ref(), p.target, last, &reason)),
+                    )
                 })
                 .collect());
         }
         Err(fault) => return Err(fault.into()),
     };
-    still_the_same_node(check).await?;
+    ground.still_the_same_node().await?;
     Ok(ready
         .into_iter()
         .zip(looks)
         .map(|(mut p, look)| {
             p.looks.push(look);
-            decide_one(check, p)
+            decide_one(check.as_ref(), p)
         })
         .collect())
 }
 
-fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
-    match decide(
-        &check.judge,
-        &p.looks,
-        &check.stores.source_identity,
-        check.timing,
-    ) {
+fn decide_one<E: Examined>(check: &E, mut p: Pending<E>) -> Step<E> {
+    match check.decide(&p.looks) {
         Decision::LookAgain { after } => {
             p.due = Instant::now() + after;
             Step::Again(Box::new(p))
@@ -147,7 +159,7 @@ fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
             suspects,
             look,
         } => {
-            let reason = reason_for(verdict, &p.looks, &check.stores.source_identity);
+            let reason = reason_for(check, verdict, &p.looks);
             let look = p.looks.into_iter().nth(look);
             let settled = Settled {
                 target: p.target,
@@ -162,25 +174,28 @@ fn decide_one(check: &CheckRun, mut p: Pending) -> Step {
 }
 
 /// What stood in the way of a verdict.
-fn reason_for(verdict: Verdict, looks: &[Look], pinned: &SourceIdentity) -> String {
-    let is_from_elsewhere = looks.iter().any(|look| look.source != *pinned);
+fn reason_for<E: Examined>(check: &E, verdict: Verdict, looks: &[E::Look]) -> String {
+    let pinned = &check.ground().stores.source_identity;
+    let is_from_elsewhere = looks.iter().any(|look| E::source(look) != pinned);
+    let (on_source, in_cache) = E::RESTLESS;
     match verdict {
         Verdict::Unknown if is_from_elsewhere => {
             "another MySQL server answered in between; a proxy that changes its mind?".to_owned()
         }
-        Verdict::Unknown => format!("the row kept changing over {} looks", looks.len()),
-        Verdict::Hot => format!("the key kept changing over {} looks", looks.len()),
+        Verdict::Unknown => format!("{on_source} kept changing over {} looks", looks.len()),
+        Verdict::Hot => format!("{in_cache} kept changing over {} looks", looks.len()),
         Verdict::Confirmed | Verdict::Transient => String::new(),
     }
 }
 
 /// What was last seen wrong is kept, so that the report names the key.
-fn unknown(check: &CheckRun, target: Target, look: Option<Look>, reason: &str) -> Settled {
-    let suspects = look.as_ref().map(|look| {
-        check
-            .judge
-            .suspects(look.row.as_ref().map(|r| r.as_ref()), &look.after)
-    });
+fn unknown<E: Examined>(
+    check: &E,
+    target: E::Target,
+    look: Option<E::Look>,
+    reason: &str,
+) -> Settled<E> {
+    let suspects = look.as_ref().map(|look| check.objections(look));
     Settled {
         target,
         verdict: Verdict::Unknown,

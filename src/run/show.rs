@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::check::CheckRun;
 use super::findings::digest;
 use super::settle::Settled;
+use crate::model::check::FieldSpec;
 use crate::model::finding::{Direction, Finding, Verdict};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::{Cached, Look};
@@ -18,26 +19,26 @@ const TEXT_MAX: usize = 160;
 /// One key or member as both sides have it, already spelled. Only mapped fields; redacted ones as digests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
-    check: String,
-    key: String,
-    member: Option<String>,
-    id: String,
-    redis: String,
-    mysql: String,
-    lines: Vec<Line>,
+    pub(super) check: String,
+    pub(super) key: String,
+    pub(super) member: Option<String>,
+    pub(super) id: String,
+    pub(super) redis: String,
+    pub(super) mysql: String,
+    pub(super) lines: Vec<Line>,
     /// Each a sentence: a finding, or that both agree.
-    said: Vec<String>,
+    pub(super) said: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    field: String,
-    redis: String,
-    mysql: String,
+pub(super) struct Line {
+    pub(super) field: String,
+    pub(super) redis: String,
+    pub(super) mysql: String,
 }
 
 impl Shown {
-    pub(super) fn of(check: &CheckRun, settled: &Settled, findings: &[Finding]) -> Self {
+    pub(super) fn of(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> Self {
         let subject = &settled.target.subject;
         let look = settled.look.as_ref();
         Self {
@@ -173,19 +174,23 @@ fn lines(check: &CheckRun, look: &Look) -> Vec<Line> {
     version.into_iter().chain(fields).collect()
 }
 
-fn said(check: &CheckRun, settled: &Settled, findings: &[Finding]) -> Vec<String> {
+fn said(check: &CheckRun, settled: &Settled<CheckRun>, findings: &[Finding]) -> Vec<String> {
     match settled.verdict {
-        _ if !findings.is_empty() => findings.iter().map(|f| sentence(check, f)).collect(),
+        _ if !findings.is_empty() => {
+            let fields = &check.mapping.check.fields;
+            findings.iter().map(|f| sentence(fields, f)).collect()
+        }
         Verdict::Transient => vec!["no rule objects; nothing to do".to_owned()],
         verdict => vec![format!("{}: {}", verdict.name(), settled.reason)],
     }
 }
 
-fn sentence(check: &CheckRun, finding: &Finding) -> String {
+/// A finding as a sentence; `fields` are those of its check.
+pub(super) fn sentence(fields: &[FieldSpec], finding: &Finding) -> String {
     let suspect = &finding.suspect;
-    let place = suspect.field.map_or_else(String::new, |at| {
-        format!(" of {}", check.mapping.check.fields[at].cache)
-    });
+    let place = suspect
+        .field
+        .map_or_else(String::new, |at| format!(" of {}", fields[at].cache));
     let direction = match suspect.direction {
         Direction::Behind => ", Redis is behind",
         Direction::Ahead => ", Redis is ahead",
@@ -208,7 +213,7 @@ fn sentence(check: &CheckRun, finding: &Finding) -> String {
 }
 
 /// Printable, and short enough for a line.
-fn cut(bytes: &[u8]) -> String {
+pub(super) fn cut(bytes: &[u8]) -> String {
     match bytes {
         [] => "\"\"".to_owned(),
         _ if bytes.len() <= TEXT_MAX => escape(bytes),

@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::check::CheckRun;
+use super::examine::Placed;
 use super::task::Task;
-use crate::failover::{Drift, drift};
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
 use crate::model::rows::RowRef;
 use crate::plan::{cut, is_integer_key};
-use crate::scan::{PairedPage, ScanError, Tally, Target, page, target_of};
+use crate::scan::{PairedPage, Tally, Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
 /// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
@@ -34,11 +34,20 @@ const CLEAN_SAMPLE: usize = 200;
 pub(super) const BATCH_TARGETS: usize = 1_000;
 
 /// Suspects in sweep order, and the lengths of the slices that ended among them.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub targets: Vec<Target>,
+#[derive(Debug)]
+pub(super) struct Batch<T> {
+    pub targets: Vec<T>,
     /// (slice, observed ids)
     pub slices_done: Vec<(u32, u64)>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            slices_done: Vec::new(),
+        }
+    }
 }
 
 /// A part of a slice that is still to be read.
@@ -62,11 +71,16 @@ pub(super) async fn sweep_source(
     selection: Selection,
     first_slice: u32,
     tally: Option<&Arc<Tally>>,
-    batches: &mpsc::Sender<Batch>,
+    batches: &mpsc::Sender<Batch<Target>>,
 ) -> Result<Coverage, RunError> {
     let bounds = match selection {
         Selection::All if is_integer_key(&check.mapping) => {
-            check.stores.source.key_bounds(&check.mapping).await?
+            check
+                .ground
+                .stores
+                .source
+                .key_bounds(&check.mapping)
+                .await?
         }
         _ => None,
     };
@@ -77,7 +91,7 @@ pub(super) async fn sweep_source(
     let mut counts = Coverage::default();
     let mut batch = Batch::default();
     loop {
-        while running.len() < PAGES_SIDE_BY_SIDE && !check.stop.is_requested() {
+        while running.len() < PAGES_SIDE_BY_SIDE && !check.ground.stop.is_requested() {
             let Some((range, slice)) = waiting.next() else {
                 break;
             };
@@ -98,12 +112,13 @@ pub(super) async fn sweep_source(
         let done = done?;
         add(&mut counts, &done.counts);
         check
+            .ground
             .progress
             .advance(done.counts.observed + done.counts.keyless);
         let ordinal = done.part.ordinal + done.counts.observed;
         batch.targets.extend(done.targets);
         match done.next {
-            Some(next) if !check.stop.is_requested() => {
+            Some(next) if !check.ground.stop.is_requested() => {
                 running.push_front(spawn(check, next, selection, tally));
             }
             Some(_) => {}
@@ -136,13 +151,14 @@ async fn one_page(
     tally: Option<&Tally>,
 ) -> Result<PartDone, RunError> {
     let _permit = check
+        .ground
         .pages
         .acquire()
         .await
         .expect("the semaphore is never closed");
     let paired = page(
-        &check.stores.source,
-        &check.stores.cache,
+        &check.ground.stores.source,
+        &check.ground.stores.cache,
         &check.mapping,
         &part.range,
         selection,
@@ -150,13 +166,14 @@ async fn one_page(
     )
     .await?;
     check
+        .ground
         .observed
         .fetch_add(paired.keyed.len() as u64, Ordering::Relaxed);
     let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
     check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
-    check.pacer.take(paired.keyed.len()).await;
-    still_the_same_node(check).await?;
+    check.ground.pacer.take(paired.keyed.len()).await;
+    check.ground.still_the_same_node().await?;
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
@@ -169,15 +186,6 @@ async fn one_page(
         targets,
         next,
     })
-}
-
-/// What was read counts only if it came from the pinned process and history.
-pub(super) async fn still_the_same_node(check: &CheckRun) -> Result<(), RunError> {
-    let facts = check.stores.cache.facts().await.map_err(ScanError::from)?;
-    match drift(&check.stores.pinned, &facts) {
-        Drift::Same | Drift::Renewed(_) => Ok(()),
-        Drift::Changed(why) => Err(RunError::TopologyChanged(why)),
-    }
 }
 
 fn judge_page(
@@ -276,13 +284,16 @@ fn rows_of_weight(rows: usize, bytes: usize) -> usize {
 
 /// Sends off what is full of `batch`; false if nobody takes it any more, because the receiver failed and
 /// reports the fault itself.
-pub(super) async fn send_full(batch: &mut Batch, batches: &mpsc::Sender<Batch>) -> bool {
+pub(super) async fn send_full<T: Placed>(
+    batch: &mut Batch<T>,
+    batches: &mpsc::Sender<Batch<T>>,
+) -> bool {
     while batch.targets.len() >= BATCH_TARGETS {
         let rest = batch.targets.split_off(BATCH_TARGETS);
         // A slice's end goes with its last suspect: whatever is left belongs to this slice or a later one.
         let begun = rest
             .first()
-            .map_or(u32::MAX, |target| target.position.slice);
+            .map_or(u32::MAX, |target| target.position().slice);
         let ended = batch
             .slices_done
             .partition_point(|(slice, _)| *slice < begun);

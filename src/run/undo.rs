@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::execute::{ask_for, ending};
-use super::open::{bind_checks, open_stores};
+use super::open::{bind_all, open_stores};
 use super::repairing::{fence_replicas, take_lease};
 use super::request::{Console, Ending, UndoRequest};
 use super::sink::report;
@@ -15,7 +15,9 @@ use crate::model::finding::OutcomeKind;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::repair::{StepOutcome, Undoer};
-use crate::report::{EarlierRun, JournalReader, ReportError, RunFolder, UndoEntry, find_run};
+use crate::report::{
+    EarlierRun, JournalReader, ReportError, RunFolder, UndoEntry, UndoOutcome, find_run,
+};
 
 /// Records looked at and written together.
 const BATCH: usize = 200;
@@ -46,7 +48,9 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
         tracing::info!("run {} ended as {}", earlier.run_id, earlier.verdict);
     }
     let opened = open_stores(&job).await?;
-    let mappings = bind_checks(&job, &job.caches, &opened.stores.source).await?;
+    let mappings = bind_all(&job, &job.caches, &[], &opened.stores.source)
+        .await?
+        .caches;
     ask_for(
         request.consent,
         &format!(
@@ -77,7 +81,7 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
     let mut batch: Vec<UndoEntry> = Vec::new();
     for entry in journal.newest_first() {
         let entry = entry.map_err(bad)?;
-        if !may_have_happened(&entry) {
+        if !may_have_happened(entry.outcome.as_ref()) {
             continue;
         }
         let is_full = batch.len() == BATCH
@@ -96,15 +100,45 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
         batch.push(entry);
     }
     work(&mut undoer, &by_name, batch, &mut tally).await;
+    leave_settlements(&journal, &folder, &mut tally);
     undoer.finish().map_err(report)?;
     let verdict = verdict(&tally);
     say(console, &tally, verdict, own.path());
     Ok(Ending::Verdict(verdict))
 }
 
+/// A message that was acknowledged, moved or claimed is the application's again, and a row that was inserted may
+/// have been read: nothing of it is taken back. The journal keeps what a person needs to do so.
+fn leave_settlements(
+    journal: &JournalReader,
+    folder: &std::path::Path,
+    tally: &mut BTreeMap<(&'static str, String), u64>,
+) {
+    let kept = folder.join("undo.jsonl");
+    let reason = format!(
+        "what was settled in a stream is not taken back by undo; owner, ids and entries are kept in {}",
+        kept.display()
+    );
+    for (place, outcome) in journal.settlements() {
+        if !may_have_happened(outcome) {
+            continue;
+        }
+        tracing::warn!(
+            "{} of {} ({}) was not taken back: it is a settlement; its record is line {} of {}",
+            place.remedy,
+            place.subject,
+            place.check,
+            place.line,
+            kept.display()
+        );
+        let refused = OutcomeKind::Refused.name();
+        *tally.entry((refused, reason.clone())).or_default() += 1;
+    }
+}
+
 /// A write whose outcome is unknown is undone too, if its bytes are there.
-fn may_have_happened(entry: &UndoEntry) -> bool {
-    match entry.outcome.as_ref().map(|o| o.outcome) {
+fn may_have_happened(outcome: Option<&UndoOutcome>) -> bool {
+    match outcome.map(|o| o.outcome) {
         None | Some(None) => true,
         Some(Some(kind)) => matches!(kind, OutcomeKind::Applied | OutcomeKind::Failed),
     }

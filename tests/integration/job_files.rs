@@ -108,4 +108,5 @@ fn taken(lines: &str) -> Job {
 
 mod examples;
 mod refusals;
+mod streams;
 mod whole_file;

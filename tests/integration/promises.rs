@@ -1,5 +1,6 @@
 //! What DESIGN §2 promises, with the program as a child process and real servers.
 
+mod compensation;
 mod killed;
 mod lease;
 mod neighbours;

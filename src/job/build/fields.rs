@@ -45,6 +45,12 @@ pub(super) fn fields(
     specs.into_iter().collect()
 }
 
+/// A column of a stream's table: `cache` is the entry's field.
+pub(super) fn column(raw: &RawField, cache: Locator, faults: &mut Vec<Fault>) -> Option<FieldSpec> {
+    check_forms(raw, ValueKind::Hash, faults);
+    spec(raw, cache, None)
+}
+
 fn spec(raw: &RawField, cache: Locator, follows: Option<usize>) -> Option<FieldSpec> {
     Some(FieldSpec {
         cache,
@@ -334,7 +340,7 @@ fn require_leaders(raw: &RawCache, raws: &[&RawField], faults: &mut Vec<Fault>) 
     }
 }
 
-fn is_number(form: Form) -> bool {
+pub(super) fn is_number(form: Form) -> bool {
     matches!(form, Form::Integer | Form::Decimal)
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{cache, stores};
+use super::{cache, stores, stream, streams};
 use crate::job::fault::Fault;
 use crate::job::mask::masked;
 use crate::job::raw::{RawFile, RawLimits};
-use crate::job::reader::{Reader, Setting};
+use crate::job::reader::{At, Reader, Setting};
 use crate::job::spec::{Job, Limits};
+use crate::model::check::Named;
 
 /// Where reports and state go unless the job says otherwise.
 const STATE_DIR: &str = "state";
@@ -32,17 +33,27 @@ pub(in crate::job) fn build(
         .redis
         .given()
         .and_then(|redis| stores::redis(redis, faults));
-    if matches!(&raw.caches, Setting::Absent) || raw.caches.given().is_some_and(Vec::is_empty) {
-        faults.push(Fault::new(0..0, "the job file has no [[cache]]").hint(
-            "say which keys stand for which rows: jobs/minimal.toml shows the least it takes",
-        ));
-    }
     let raw_caches = raw.caches.given().map_or(&[][..], Vec::as_slice);
-    refuse_duplicate_names(raw_caches, faults);
+    let raw_streams = raw.streams.given().map_or(&[][..], Vec::as_slice);
+    let is_faulty = matches!(raw.caches, Setting::Faulty) || matches!(raw.streams, Setting::Faulty);
+    if raw_caches.is_empty() && raw_streams.is_empty() && !is_faulty {
+        faults.push(
+            Fault::new(0..0, "the job file has no [[cache]] and no [[stream]]").hint(
+                "say which keys stand for which rows: jobs/minimal.toml shows the least it takes",
+            ),
+        );
+    }
+    let names = raw_caches.iter().map(|cache| &cache.name);
+    refuse_duplicate_names(names.chain(raw_streams.iter().map(|s| &s.name)), faults);
     let caches: Vec<_> = raw_caches
         .iter()
         .map(|raw| cache::cache(raw, &limits, faults).map(Arc::new))
         .collect();
+    let streams: Vec<_> = raw_streams
+        .iter()
+        .map(|raw| stream::stream(raw, &limits, faults).map(Arc::new))
+        .collect();
+    streams::refuse_shared_entries(raw_streams, faults);
     let state_dir = match raw.state_dir.given() {
         Some(folder) if folder.value.is_empty() => {
             faults.push(
@@ -70,7 +81,7 @@ pub(in crate::job) fn build(
         redis: redis?,
         limits,
         caches: caches.into_iter().collect::<Option<_>>()?,
-        streams: Vec::new(),
+        streams: streams.into_iter().collect::<Option<_>>()?,
     })
 }
 
@@ -100,9 +111,14 @@ fn unsigned<T: TryFrom<i64>>(number: Option<i64>) -> Option<T> {
     number.and_then(|number| T::try_from(number).ok())
 }
 
-fn refuse_duplicate_names(caches: &[crate::job::raw::RawCache], faults: &mut Vec<Fault>) {
+fn refuse_duplicate_names<'n>(
+    names: impl Iterator<Item = &'n Setting<At<Named>>>,
+    faults: &mut Vec<Fault>,
+) {
+    let mut names: Vec<_> = names.filter_map(Setting::given).collect();
+    names.sort_by_key(|name| name.span.start);
     let mut seen = HashSet::new();
-    for name in caches.iter().filter_map(|cache| cache.name.given()) {
+    for name in names {
         if !seen.insert(name.value.text.as_str()) {
             faults.push(
                 Fault::new(

@@ -7,5 +7,8 @@ mod overlaps;
 mod policy;
 mod source;
 mod stores;
+mod stream;
+mod stream_policy;
+mod streams;
 
 pub(super) use job::build;

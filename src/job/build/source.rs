@@ -277,7 +277,11 @@ fn id_columns(raw: &RawCache, faults: &mut Vec<Fault>) -> Option<Vec<Named>> {
 }
 
 /// The statement checked and trimmed, at its setting's place.
-fn named(statement: &Statement, purpose: Purpose<'_>, faults: &mut Vec<Fault>) -> Option<Named> {
+pub(super) fn named(
+    statement: &Statement,
+    purpose: Purpose<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Named> {
     let result =
         sql::statement(&statement.sql, purpose).map_err(|problem| statement.fault(&problem));
     let text = kept(result, faults)?;

@@ -2,9 +2,11 @@
 
 pub(super) mod decimal;
 pub(super) mod duration;
+pub(super) mod identity;
 pub(super) mod locator;
 pub(super) mod mysql_url;
 pub(super) mod name;
+pub(super) mod plain;
 pub(super) mod rate;
 pub(super) mod redis_url;
 pub(super) mod source_name;

@@ -13,6 +13,8 @@ pub(in crate::job) enum Purpose<'n> {
     ChangedIds,
     /// Run with ids for `:ids` and a locking clause at its end.
     Lock,
+    /// Run with identities for `:ids`, of which it gives some back.
+    Evidence,
 }
 
 /// The statement from its first to its last token, `;` removed.
@@ -35,6 +37,10 @@ pub(in crate::job) fn statement(sql: &str, purpose: Purpose<'_>) -> Result<Strin
     refuse_writes(&all)?;
     refuse_limits_and_locks(&all)?;
     match purpose {
+        Purpose::Evidence => {
+            refuse_parameters(&all, Some("ids"))?;
+            refuse_ids_outside_of_lists(&all)?;
+        }
         Purpose::Rows { id } => {
             refuse_parameters(&all, None)?;
             sql_grouping::check(&all, id)?;
@@ -172,7 +178,7 @@ fn refuse_parameters(all: &[Token<'_>], wanted: Option<&'static str>) -> Result<
             &format!("the statement does not use `:{name}`"),
             match name {
                 "since" => "compare the time of change with it: WHERE created_at >= :since",
-                _ => "name the rows to lock with it: WHERE id IN (:ids)",
+                _ => "name the rows with it: WHERE id IN (:ids)",
             },
         )),
         _ => Ok(()),
@@ -201,6 +207,24 @@ fn refuse_what_cannot_lock(all: &[Token<'_>]) -> Result<(), SqlProblem> {
                 token.start,
                 "only a plain SELECT locks the rows it reads",
                 "select the parent rows themselves: SELECT id FROM auction WHERE id IN (:ids)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What is bound is a list with commas: it stands where a list may stand.
+fn refuse_ids_outside_of_lists(all: &[Token<'_>]) -> Result<(), SqlProblem> {
+    for (at, token) in all.iter().enumerate() {
+        let is_listed = at >= 2
+            && all[at - 1].is_symbol("(")
+            && is_keyword(all, at - 2, "IN")
+            && all.get(at + 1).is_some_and(|next| next.is_symbol(")"));
+        if token.kind == TokenKind::Parameter && !is_listed {
+            return Err(problem(
+                token.start,
+                "`:ids` is a list of identities and cannot stand here",
+                "write IN (:ids)",
             ));
         }
     }
@@ -298,6 +322,39 @@ mod tests {
             "SELECT id FROM a WHERE id IN (:ids) UNION SELECT id FROM b",
         ] {
             assert!(lock(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn evidence_asks_for_a_list_of_identities() {
+        let evidence = |sql| statement(sql, Purpose::Evidence);
+        assert_eq!(
+            evidence(
+                "SELECT a FROM t WHERE a in (:ids) UNION SELECT b FROM u WHERE b IN ( :ids );"
+            )
+            .unwrap(),
+            "SELECT a FROM t WHERE a in (:ids) UNION SELECT b FROM u WHERE b IN ( :ids )"
+        );
+        for (wrong, reason) in [
+            ("SELECT a FROM t", "does not use `:ids`"),
+            ("SELECT a FROM t WHERE a = :ids", "cannot stand here"),
+            ("SELECT a FROM t WHERE a IN (0, :ids)", "cannot stand here"),
+            ("SELECT a FROM t WHERE a IN (:ids, 0)", "cannot stand here"),
+            ("SELECT a FROM t WHERE a IN (:id)", "nothing is bound"),
+            ("SELECT a FROM t WHERE a IN (:ids) LIMIT 1", "LIMIT"),
+            ("SELECT a FROM t WHERE a IN (:ids) FOR SHARE", "locking"),
+            (
+                "SELECT 1; SELECT a FROM t WHERE a IN (:ids)",
+                "more than one",
+            ),
+            ("DELETE FROM t WHERE a IN (:ids)", "no SELECT"),
+        ] {
+            let problem = evidence(wrong).unwrap_err();
+            assert!(
+                problem.message.contains(reason),
+                "{wrong}: {}",
+                problem.message
+            );
         }
     }
 

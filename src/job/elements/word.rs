@@ -6,6 +6,7 @@ use crate::job::spec::Rate;
 use crate::model::check::{
     Compare, Expiry, Form, Guard, Order, RepairMode, RepairOrphans, TimeForm, ValueKind, Writes,
 };
+use crate::model::stream::{OnPersisted, OnRewound, OnSkipped, OnTrimmed};
 
 /// What `deletes` says before its columns are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,15 @@ pub(in crate::job) enum DeletesWord {
     Never,
     Tombstone,
     Scan,
+}
+
+/// What `on_unpersisted` says before `claim_to` is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::job) enum UnpersistedWord {
+    Insert,
+    Requeue,
+    Claim,
+    Report,
 }
 
 pub(in crate::job) const VALUE: [(&str, ValueKind); 7] = [
@@ -96,6 +106,35 @@ pub(in crate::job) const FORM: [(&str, Form); 12] = [
     ("base64", Form::Base64),
 ];
 pub(in crate::job) static FORM_NAMES: [&str; 12] = names(&FORM);
+
+pub(in crate::job) const ON_PERSISTED: [(&str, OnPersisted); 2] =
+    [("ack", OnPersisted::Ack), ("report", OnPersisted::Report)];
+pub(in crate::job) static ON_PERSISTED_NAMES: [&str; 2] = names(&ON_PERSISTED);
+
+pub(in crate::job) const ON_UNPERSISTED: [(&str, UnpersistedWord); 4] = [
+    ("insert", UnpersistedWord::Insert),
+    ("requeue", UnpersistedWord::Requeue),
+    ("claim", UnpersistedWord::Claim),
+    ("report", UnpersistedWord::Report),
+];
+pub(in crate::job) static ON_UNPERSISTED_NAMES: [&str; 4] = names(&ON_UNPERSISTED);
+
+pub(in crate::job) const ON_SKIPPED: [(&str, OnSkipped); 3] = [
+    ("insert", OnSkipped::Insert),
+    ("requeue", OnSkipped::Requeue),
+    ("report", OnSkipped::Report),
+];
+pub(in crate::job) static ON_SKIPPED_NAMES: [&str; 3] = names(&ON_SKIPPED);
+
+pub(in crate::job) const ON_REWOUND: [(&str, OnRewound); 2] = [
+    ("advance", OnRewound::Advance),
+    ("report", OnRewound::Report),
+];
+pub(in crate::job) static ON_REWOUND_NAMES: [&str; 2] = names(&ON_REWOUND);
+
+pub(in crate::job) const ON_TRIMMED: [(&str, OnTrimmed); 2] =
+    [("ack", OnTrimmed::Ack), ("report", OnTrimmed::Report)];
+pub(in crate::job) static ON_TRIMMED_NAMES: [&str; 2] = names(&ON_TRIMMED);
 
 /// How a number in the source spells an instant.
 pub(in crate::job) const EPOCH: [(&str, TimeForm); 3] = [

@@ -4,7 +4,7 @@ use super::kind::{Key, Kind, Table};
 use crate::job::elements::word;
 
 /// A column by name, or with how it spells an instant.
-const INSTANT: Kind = Kind::TextOrTable(&TIME_COLUMN);
+pub(super) const INSTANT: Kind = Kind::TextOrTable(&TIME_COLUMN);
 
 pub(in crate::job) static CACHE: Table = Table {
     title: "a [[cache]]",
@@ -368,6 +368,6 @@ pub(in crate::job) static CHANGED_IDS: Table = Table {
     ],
 };
 
-const fn words(now: &'static [&'static str]) -> Kind {
+pub(super) const fn words(now: &'static [&'static str]) -> Kind {
     Kind::Words { now, later: &[] }
 }

@@ -2,6 +2,7 @@
 
 use super::cache::CACHE;
 use super::kind::{Key, Kind, Table};
+use super::stream::STREAM;
 
 /// Anything an `i64` holds that is not negative.
 const COUNT: Kind = Kind::Integer {
@@ -25,7 +26,7 @@ pub(in crate::job) static FILE: Table = Table {
         Key::new("checkpoint", Kind::Table(&CHECKPOINT), "where the heartbeat lives in Redis; checked, and without effect until there is a heartbeat"),
         Key::new("limits", Kind::Table(&LIMITS), "the waits, the load and the blast radius"),
         Key::new("cache", Kind::Tables(&CACHE), "a check: which keys stand for which rows"),
-        Key::later("stream", "a stream and the table its entries end up in"),
+        Key::new("stream", Kind::Tables(&STREAM), "a check: a stream, the group that reads it, and the table its entries end in"),
         Key::later("matrix", "one job for many tenants or sharded schemas"),
     ],
 };

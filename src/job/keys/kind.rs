@@ -51,6 +51,10 @@ pub(in crate::job) enum Kind {
     Table(&'static Table),
     Tables(&'static Table),
     TextOrTable(&'static Table),
+    /// A table whose keys are names of the user's own, each with a string.
+    TextByName,
+    /// The same, each with a string or a table.
+    TextOrTableByName(&'static Table),
     /// A setting this version does not have yet: refused, never ignored.
     Later,
 }
@@ -132,7 +136,10 @@ impl Kind {
     /// The table that lies under a key of this kind.
     pub(in crate::job) fn table(self) -> Option<&'static Table> {
         match self {
-            Kind::Table(table) | Kind::Tables(table) | Kind::TextOrTable(table) => Some(table),
+            Kind::Table(table)
+            | Kind::Tables(table)
+            | Kind::TextOrTable(table)
+            | Kind::TextOrTableByName(table) => Some(table),
             _ => None,
         }
     }
@@ -167,6 +174,8 @@ impl Kind {
             Kind::Table(_) => "a table".to_owned(),
             Kind::Tables(_) => "an array of tables".to_owned(),
             Kind::TextOrTable(_) => "a string or a table".to_owned(),
+            Kind::TextByName => "a table of strings".to_owned(),
+            Kind::TextOrTableByName(_) => "a table of strings and tables".to_owned(),
             Kind::Later => "nothing yet".to_owned(),
         }
     }
@@ -183,7 +192,8 @@ impl Kind {
             Kind::Share => number(value).is_some_and(|number| (0.0..=1.0).contains(&number)),
             Kind::Decimal => value.is_str() || value.is_integer() || value.is_float(),
             Kind::Rate => value.is_str() || integer(value).is_some_and(|number| number >= 1),
-            Kind::Table(_) => value.is_table(),
+            // What is under each name is looked at one by one.
+            Kind::Table(_) | Kind::TextByName | Kind::TextOrTableByName(_) => value.is_table(),
             Kind::Tables(_) => is_array_of(value, |item| item.is_table()),
             Kind::TextOrTable(_) => value.is_str() || value.is_table(),
             Kind::Later => false,

@@ -3,6 +3,7 @@
 mod cache;
 mod file;
 mod kind;
+mod stream;
 
 pub(super) use file::FILE;
 pub(super) use kind::{Key, Kind, Table, integer, number};

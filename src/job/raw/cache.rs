@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::field::RawField;
-use crate::job::elements::sql_file::{self, Statement};
+use super::statement::statement;
+use super::time_column::{time_column, time_form};
+use crate::job::elements::sql_file::Statement;
 use crate::job::elements::word::{self, DeletesWord};
-use crate::job::elements::{duration, name, source_name, sql, template, zone};
+use crate::job::elements::{duration, name, source_name, sql, template};
 use crate::job::fault::Fault;
 use crate::job::reader::{At, Reader, Section, Setting, Text, TextOrSection};
 use crate::model::check::{
@@ -135,25 +137,6 @@ impl RawVersion {
     }
 }
 
-/// A statement, from its file if it names one.
-fn statement(reader: &mut Reader<'_>, section: &Section<'_>, name: &str) -> Setting<At<Statement>> {
-    let folder = reader.surroundings.folder;
-    let found = section.parsed(reader, name, |text| sql_file::read(text, folder));
-    if let Some(At {
-        value:
-            Statement {
-                sql,
-                path: Some(_),
-                setting,
-            },
-        ..
-    }) = found.given()
-    {
-        reader.sql_files.push((setting.value.clone(), sql.clone()));
-    }
-    found
-}
-
 fn condition(text: &Text) -> Result<Named, Fault> {
     match sql::condition(&text.value) {
         Ok(condition) => Ok(Named {
@@ -162,41 +145,6 @@ fn condition(text: &Text) -> Result<Named, Fault> {
         }),
         Err(problem) => Err(text.fault(problem.message).hint(problem.hint)),
     }
-}
-
-/// `"updated_at"` or `{ column, as, time_zone }`.
-fn time_column(
-    reader: &mut Reader<'_>,
-    section: &Section<'_>,
-    name: &str,
-) -> Setting<At<TimeColumn>> {
-    let At { value, span } = match section.text_or_section(reader, name) {
-        Setting::Given(at) => at,
-        Setting::Faulty => return Setting::Faulty,
-        Setting::Absent => return Setting::Absent,
-    };
-    let column = match value {
-        TextOrSection::Text(text) => match source_name::column(&text) {
-            Ok(column) => Some(TimeColumn {
-                column,
-                form: TimeForm::Native,
-            }),
-            Err(fault) => {
-                reader.fault(fault);
-                None
-            }
-        },
-        TextOrSection::Section(section) => {
-            let column = section
-                .parsed(reader, "column", source_name::column)
-                .value();
-            let form = time_form(reader, &section);
-            column
-                .zip(form)
-                .map(|(column, form)| TimeColumn { column, form })
-        }
-    };
-    column.map_or(Setting::Faulty, |value| Setting::Given(At { value, span }))
 }
 
 /// `"SELECT …"`, `"sql/changed.sql"` or `{ sql, as, time_zone }`.
@@ -217,23 +165,4 @@ fn changed_ids(reader: &mut Reader<'_>, section: &Section<'_>) -> Setting<At<Raw
         },
     };
     Setting::Given(At { value, span })
-}
-
-/// What `as` and `time_zone` say together; `None` when a fault says that they cannot.
-fn time_form(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<TimeForm> {
-    let epoch = section.word(reader, "as", &word::EPOCH);
-    let time_zone = section.parsed(reader, "time_zone", zone::parse);
-    match (epoch, time_zone) {
-        (Setting::Faulty, _) | (_, Setting::Faulty) => None,
-        (Setting::Given(epoch), Setting::Absent) => Some(epoch.value),
-        (Setting::Absent, Setting::Given(time_zone)) => Some(TimeForm::Zoned(time_zone.value)),
-        (Setting::Absent, Setting::Absent) => Some(TimeForm::Native),
-        (Setting::Given(_), Setting::Given(time_zone)) => {
-            reader.fault(
-                Fault::new(time_zone.span, "an epoch number has no time zone")
-                    .hint("take `time_zone` out, or `as`"),
-            );
-            None
-        }
-    }
 }

@@ -28,6 +28,27 @@ pub(in crate::job) struct RawField {
 }
 
 impl RawField {
+    /// A column of which nothing else is said.
+    pub(super) fn none(span: Range<usize>, column: Setting<At<Named>>) -> Self {
+        Self {
+            span,
+            cache: Setting::Absent,
+            column,
+            form: Setting::Absent,
+            time_zone: Setting::Absent,
+            compare: Setting::Absent,
+            states: Setting::Absent,
+            tolerance: Setting::Absent,
+            scale: Setting::Absent,
+            min: Setting::Absent,
+            max: Setting::Absent,
+            null: Setting::Absent,
+            follows: Setting::Absent,
+            balance: Setting::Absent,
+            redact: Setting::Absent,
+        }
+    }
+
     pub(in crate::job) fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Self {
         Self {
             cache: section.text(reader, "cache"),

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::cache::RawCache;
+use super::stream::RawStream;
 use crate::job::elements::{duration, mysql_url, name, rate, redis_url, zone};
 use crate::job::fault::Fault;
 use crate::job::keys;
@@ -25,6 +26,7 @@ pub(in crate::job) struct RawFile {
     pub(in crate::job) redis: Setting<RawRedis>,
     pub(in crate::job) limits: Setting<RawLimits>,
     pub(in crate::job) caches: Setting<Vec<RawCache>>,
+    pub(in crate::job) streams: Setting<Vec<RawStream>>,
 }
 
 pub(in crate::job) struct RawTlsFiles {
@@ -89,6 +91,16 @@ impl RawFile {
                     sections
                         .iter()
                         .map(|section| RawCache::read(reader, section))
+                        .collect(),
+                ),
+                Setting::Faulty => Setting::Faulty,
+                Setting::Absent => Setting::Absent,
+            },
+            streams: match file.sections(reader, "stream") {
+                Setting::Given(sections) => Setting::Given(
+                    sections
+                        .iter()
+                        .map(|section| RawStream::read(reader, section))
                         .collect(),
                 ),
                 Setting::Faulty => Setting::Faulty,

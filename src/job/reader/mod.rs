@@ -3,5 +3,5 @@
 mod section;
 mod setting;
 
-pub(super) use section::{Section, TextOrSection};
+pub(super) use section::{NamedItem, Section, TextOrSection};
 pub(super) use setting::{At, Reader, Setting, Text};

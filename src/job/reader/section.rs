@@ -25,6 +25,13 @@ pub(in crate::job) enum TextOrSection<'t> {
     Section(Section<'t>),
 }
 
+/// What stands under a name of the user's own choice.
+pub(in crate::job) struct NamedItem<'t> {
+    /// The name, as a text with its place.
+    pub(in crate::job) name: Text,
+    pub(in crate::job) value: At<TextOrSection<'t>>,
+}
+
 impl<'t> Section<'t> {
     /// Checks keys and kinds of `table`; `span` is what a missing key is shown at.
     pub(in crate::job) fn read(
@@ -224,21 +231,47 @@ impl<'t> Section<'t> {
         name: &str,
     ) -> Setting<At<TextOrSection<'t>>> {
         let inner = self.inner_table(name);
+        self.with(name, |value| text_or_section(reader, value, Some(inner)))
+    }
+
+    /// A table whose keys are names: what stands under each, in file order. Only where the catalogue says
+    /// so may that be a table. Every item of the wrong kind is a fault of its own.
+    pub(in crate::job) fn by_name(
+        &self,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Setting<Vec<NamedItem<'t>>> {
+        let inner = self.table.key(name).and_then(|key| key.kind.table());
+        let kind = inner.map_or(Kind::Text, Kind::TextOrTable);
         self.with(name, |value| {
-            let span = value.span();
-            if let Some(table) = value.get_ref().as_table() {
-                let section = Section::read(reader, inner, table, span.clone());
-                return Setting::Given(At {
-                    value: TextOrSection::Section(section),
-                    span,
-                });
-            }
-            match reader.text(value) {
-                Setting::Given(text) => Setting::Given(At {
-                    value: TextOrSection::Text(text),
-                    span,
-                }),
-                Setting::Absent | Setting::Faulty => Setting::Faulty,
+            let Some(table) = value.get_ref().as_table() else {
+                return Setting::Faulty;
+            };
+            let mut items: Vec<_> = table.iter().collect();
+            items.sort_by_key(|(key, _)| key.span().start);
+            let found: Vec<_> = items
+                .iter()
+                .filter_map(|(key, value)| {
+                    let shown = format!("{name}.{}", key.get_ref());
+                    if let Some(fault) = kind.refuses(&shown, key.span(), value) {
+                        reader.fault(fault);
+                        return None;
+                    }
+                    let name = Text {
+                        value: key.get_ref().to_string(),
+                        span: key.span(),
+                        substituted: false,
+                    };
+                    match text_or_section(reader, value, inner) {
+                        Setting::Given(value) => Some(NamedItem { name, value }),
+                        Setting::Absent | Setting::Faulty => None,
+                    }
+                })
+                .collect();
+            if found.len() == items.len() {
+                Setting::Given(found)
+            } else {
+                Setting::Faulty
             }
         })
     }
@@ -264,6 +297,29 @@ impl<'t> Section<'t> {
             .key(name)
             .and_then(|key| key.kind.table())
             .expect("the catalogue says which table lies under this key")
+    }
+}
+
+/// A value of either kind; `inner` is what a table holds, where there may be one.
+fn text_or_section<'t>(
+    reader: &mut Reader<'_>,
+    value: &'t Spanned<DeValue<'t>>,
+    inner: Option<&'static Table>,
+) -> Setting<At<TextOrSection<'t>>> {
+    let span = value.span();
+    if let (Some(table), Some(inner)) = (value.get_ref().as_table(), inner) {
+        let section = Section::read(reader, inner, table, span.clone());
+        return Setting::Given(At {
+            value: TextOrSection::Section(section),
+            span,
+        });
+    }
+    match reader.text(value) {
+        Setting::Given(text) => Setting::Given(At {
+            value: TextOrSection::Text(text),
+            span,
+        }),
+        Setting::Absent | Setting::Faulty => Setting::Faulty,
     }
 }
 

@@ -79,7 +79,7 @@ impl<T> Setting<T> {
         matches!(self, Setting::Absent)
     }
 
-    pub(super) fn from_result(result: Result<T, Fault>, reader: &mut Reader<'_>) -> Self {
+    pub(in crate::job) fn from_result(result: Result<T, Fault>, reader: &mut Reader<'_>) -> Self {
         match result {
             Ok(value) => Setting::Given(value),
             Err(fault) => {

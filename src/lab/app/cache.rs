@@ -104,6 +104,16 @@ impl Cache {
         answer
     }
 
+    /// The next command asks anew for the master.
+    pub(super) fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
+    /// The server that answered last; `None` after an error.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.connection.as_ref().map(|(_, port)| *port)
+    }
+
     /// Runs the commands one after the other up to the first error; the log has the others as sent to nobody.
     pub(super) async fn run_all(&mut self, commands: &[redis::Cmd]) -> RedisResult<()> {
         let mut left = commands.iter();

@@ -22,6 +22,7 @@ mod requests;
 mod rows;
 mod run;
 mod seed;
+pub mod streams;
 
 pub use self::cache::{ABSENT, CLOSING_QUEUE, MasterName};
 pub use self::clerk::{AppError, Clerk};

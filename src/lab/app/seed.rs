@@ -13,7 +13,7 @@ use super::cache::{ABSENT, CLOSING_QUEUE};
 use super::rows::{Grade, User};
 use crate::lab::LabError;
 
-const SCHEMA: &str = include_str!("../../../sql/demo_schema.sql");
+pub(super) const SCHEMA: &str = include_str!("../../../sql/demo_schema.sql");
 const BATCH: usize = 1_000;
 
 /// Names that no encoder may get wrong.

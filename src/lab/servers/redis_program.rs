@@ -37,12 +37,10 @@ impl RedisProgram {
     pub fn find(flavor: RedisFlavor) -> Result<Self, LabError> {
         let path = match flavor {
             RedisFlavor::Installed => find("redis-server", INSTALLED)?,
-            RedisFlavor::Current => {
-                unpacked("redis/redis-server")?.ok_or(LabError::Missing {
-                    program: "a current redis-server",
-                    hint: UNPACKED,
-                })?
-            }
+            RedisFlavor::Current => unpacked("redis/redis-server")?.ok_or(LabError::Missing {
+                program: "a current redis-server",
+                hint: UNPACKED,
+            })?,
             RedisFlavor::Valkey => match unpacked("valkey/valkey-server")? {
                 Some(path) => path,
                 None => find("valkey-server", UNPACKED)?,

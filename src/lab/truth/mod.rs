@@ -4,6 +4,7 @@
 mod compare;
 mod lost;
 mod read;
+pub mod streams;
 
 pub use self::compare::{Expected, Truth};
 pub use self::lost::Lost;

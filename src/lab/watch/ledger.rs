@@ -29,6 +29,21 @@ pub struct Violation {
     pub after: String,
 }
 
+/// A command that changes a stream, its groups or their pending lists, by anyone but the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamWrite {
+    /// The server's clock as MONITOR prints it.
+    pub time: String,
+    pub writer: Writer,
+    /// The command's name in capitals.
+    pub name: String,
+    pub words: Vec<String>,
+}
+
+/// The commands of streams that change nothing. Every other one is taken to write, those of later servers too:
+/// XREADGROUP and XAUTOCLAIM move a group and its pending list.
+const STREAM_READS: [&str; 6] = ["XINFO", "XLEN", "XPENDING", "XRANGE", "XREAD", "XREVRANGE"];
+
 /// A key and the field, member or pointer in it.
 type Place = (String, String);
 
@@ -40,11 +55,16 @@ pub(super) struct Ledger {
     /// Values without a direction, in order of execution; `None`: removed.
     values: HashMap<Place, Vec<(String, Writer, Option<String>)>>,
     violations: Vec<Violation>,
+    stream_writes: Vec<StreamWrite>,
 }
 
 impl Ledger {
     pub(super) fn commands(&self) -> BTreeMap<(Writer, String), u64> {
         self.commands.clone()
+    }
+
+    pub(super) fn stream_writes(&self) -> Vec<StreamWrite> {
+        self.stream_writes.clone()
     }
 
     pub(super) fn note(&mut self, executed: &Executed, writer: Writer) {
@@ -77,6 +97,14 @@ impl Ledger {
                 for member in members {
                     self.note_value(executed, writer, (key.clone(), member.clone()), None);
                 }
+            }
+            (name, words) if writer != Writer::App && is_stream_write(name) => {
+                self.stream_writes.push(StreamWrite {
+                    time: executed.time.clone(),
+                    writer,
+                    name: name.to_owned(),
+                    words: words.to_vec(),
+                });
             }
             _ => {}
         }
@@ -197,6 +225,10 @@ fn grows(key: &str, field: &str, value: &str) -> Option<(String, i128)> {
     None
 }
 
+fn is_stream_write(name: &str) -> bool {
+    name.starts_with('X') && !STREAM_READS.contains(&name)
+}
+
 fn is_auction_hash(key: &str) -> bool {
     key.strip_prefix("auction:")
         .is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
@@ -244,6 +276,42 @@ mod tests {
             (found[0].before.as_str(), found[0].after.as_str()),
             ("5", "4")
         );
+    }
+
+    #[test]
+    fn what_moves_a_pending_list_is_a_write_and_looking_at_it_is_none() {
+        let mut ledger = Ledger::default();
+        for words in [
+            ["XPENDING", "s", "g"],
+            ["xinfo", "GROUPS", "s"],
+            ["XRANGE", "s", "-"],
+        ] {
+            run(&mut ledger, Writer::Other, &words);
+        }
+        run(&mut ledger, Writer::App, &["XACK", "s", "g", "1-0"]);
+        assert_eq!(ledger.stream_writes(), []);
+        run(
+            &mut ledger,
+            Writer::Other,
+            &["xautoclaim", "s", "g", "c", "0", "0"],
+        );
+        run(&mut ledger, Writer::Script, &["XACK", "s", "g", "1-0"]);
+        run(
+            &mut ledger,
+            Writer::Other,
+            &["XREADGROUP", "GROUP", "g", "c"],
+        );
+        let writes = ledger.stream_writes();
+        let named: Vec<_> = writes.iter().map(|w| (w.writer, w.name.as_str())).collect();
+        assert_eq!(
+            named,
+            [
+                (Writer::Other, "XAUTOCLAIM"),
+                (Writer::Script, "XACK"),
+                (Writer::Other, "XREADGROUP")
+            ]
+        );
+        assert_eq!(writes[1].words, ["s", "g", "1-0"]);
     }
 
     #[test]

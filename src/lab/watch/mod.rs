@@ -5,5 +5,5 @@ mod ledger;
 mod monitor;
 mod watcher;
 
-pub use self::ledger::{Violation, Writer};
+pub use self::ledger::{StreamWrite, Violation, Writer};
 pub use self::watcher::Watcher;

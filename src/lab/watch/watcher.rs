@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::ledger::{Ledger, Violation, Writer};
+use super::ledger::{Ledger, StreamWrite, Violation, Writer};
 use super::monitor::parse;
 use crate::lab::servers::RedisServer;
 use crate::lab::truth::cached_fields;
@@ -73,6 +73,13 @@ impl Watcher {
     pub async fn commands(&self) -> Result<BTreeMap<(Writer, String), u64>, LabError> {
         self.catch_up().await?;
         Ok(lock(&self.ledger).commands())
+    }
+
+    /// Every command until now that changed a stream, a group or a pending list and was not the application's,
+    /// in order. A scan and a dry run have none; a repair's come from scripts only.
+    pub async fn stream_writes(&self) -> Result<Vec<StreamWrite>, LabError> {
+        self.catch_up().await?;
+        Ok(lock(&self.ledger).stream_writes())
     }
 
     /// Waits until the listener has heard a word that was said now.

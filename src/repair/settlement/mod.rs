@@ -1,8 +1,17 @@
 //! What is done about a stream: each finding becomes one step that the server checks itself, or the reason
 //! why there is none.
 
-mod entry;
-mod group;
 pub mod plan;
 
+mod apply;
+mod apply_group;
+mod entry;
+mod group;
+mod inserting;
+#[cfg(test)]
+mod plan_tests;
+mod prepare;
+mod record;
+
+pub use apply::{GroupGround, GroupItem, SettleItem, StreamGround};
 pub use plan::{PlannedSettlement, SettlementRefusal, SettlementStep, plan_entry, plan_group};

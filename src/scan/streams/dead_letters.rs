@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::bounded::bounded_entries;
 use crate::model::stream::{Entry, IdRange, Identity, StreamId};
 use crate::rules::StreamJudge;
 use crate::scan::ScanError;
@@ -75,9 +76,8 @@ impl DeadLetters {
                 },
             };
             let last = StreamId::MAX;
-            let page = cache
-                .entries(key, IdRange { first, last }, PAGE_ENTRIES)
-                .await?;
+            let (page, is_whole) =
+                bounded_entries(cache, key, IdRange { first, last }, PAGE_ENTRIES).await?;
             for letter in &page {
                 self.remember(&mut held, letter);
             }
@@ -88,7 +88,7 @@ impl DeadLetters {
                 });
             }
             held.read_to = page.last().map(|letter| letter.id).or(held.read_to);
-            if page.len() < PAGE_ENTRIES {
+            if is_whole {
                 return Ok(held);
             }
         }

@@ -56,9 +56,7 @@ pub(super) async fn dead_lettered(
 ) -> Result<Vec<bool>, ScanError> {
     let matters = |read: &Read, evidence: &Evidence| {
         let was_delivered = read.pending.is_some() || cursor.is_some_and(|c| read.id <= c);
-        let has_effect = evidence
-            .is_proven
-            .unwrap_or_else(|| !evidence.rows.is_empty());
+        let has_effect = evidence.is_proven.unwrap_or(!evidence.rows.is_empty());
         was_delivered && !has_effect && !evidence.is_rejected
     };
     let asked: Vec<bool> = reads

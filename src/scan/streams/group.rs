@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join;
 
+use super::bounded::bounded_entries;
 use super::dead_letters::DeadLetters;
 use super::delivery::cursor;
 use super::evidence::{Read, dead_lettered, identities, weigh};
@@ -32,6 +33,13 @@ pub struct Claimant<'a> {
 struct Stores<'a> {
     source: &'a Mysql,
     cache: &'a Redis,
+}
+
+/// Some entries, and where those after them begin.
+#[derive(Default)]
+struct Page {
+    entries: Vec<Entry>,
+    next: Option<StreamId>,
 }
 
 /// How far the walk came.
@@ -117,19 +125,15 @@ impl Walk {
         should_stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), ScanError> {
         let check = &claimants[0].judge.mapping().check;
-        let mut limit = FIRST_ENTRIES;
-        let mut page = page(stores.cache, check, Some(first), limit).await?;
-        while let Some(last) = page.last().map(|entry| entry.id) {
+        let mut page = page(stores.cache, check, Some(first), FIRST_ENTRIES).await?;
+        while !page.entries.is_empty() {
             if should_stop() {
                 return Err(ScanError::Stopped);
             }
-            let is_end = page.len() < limit;
-            limit = PAGE_ENTRIES;
-            let next = last.next().filter(|_| !is_end);
-            let ids: Vec<StreamId> = page.iter().map(|entry| entry.id).collect();
+            let ids: Vec<StreamId> = page.entries.iter().map(|entry| entry.id).collect();
             let (proven, following) = try_join(
-                self.proven(stores, claimants, page),
-                self::page(stores.cache, check, next, limit),
+                self.proven(stores, claimants, page.entries),
+                self::page(stores.cache, check, page.next, PAGE_ENTRIES),
             )
             .await?;
             if let Some(end) = proven.checked_sub(1) {
@@ -216,17 +220,22 @@ impl Walk {
     }
 }
 
+/// The page that begins at `first`; an empty one where nothing begins there.
 async fn page(
     cache: &Redis,
     check: &StreamCheck,
     first: Option<StreamId>,
     limit: usize,
-) -> Result<Vec<Entry>, ScanError> {
+) -> Result<Page, ScanError> {
     let Some(first) = first else {
-        return Ok(Vec::new());
+        return Ok(Page::default());
     };
     let last = StreamId::MAX;
-    Ok(cache
-        .entries(&check.key, IdRange { first, last }, limit)
-        .await?)
+    let (entries, is_whole) =
+        bounded_entries(cache, &check.key, IdRange { first, last }, limit).await?;
+    let next = entries.last().and_then(|entry| entry.id.next());
+    Ok(Page {
+        entries,
+        next: next.filter(|_| !is_whole),
+    })
 }

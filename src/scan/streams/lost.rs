@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::bounded::bounded_entries;
 use super::evidence::{Read, identities, weigh};
 use super::place;
 use super::spill::{Spill, SpillLimits};
@@ -159,10 +160,10 @@ impl LostCandidates {
             if should_stop() {
                 return Err(ScanError::Stopped);
             }
-            let entries = cache.entries(key, this, PAGE_ENTRIES).await?;
+            let (entries, is_whole) = bounded_entries(cache, key, this, PAGE_ENTRIES).await?;
             let next = entries.last().and_then(|entry| entry.id.next());
             range = next
-                .filter(|next| entries.len() >= PAGE_ENTRIES && *next <= this.last)
+                .filter(|next| !is_whole && *next <= this.last)
                 .map(|first| IdRange { first, ..this });
             let reads: Vec<Read> = entries
                 .into_iter()

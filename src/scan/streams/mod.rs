@@ -4,6 +4,7 @@
 //! Read order is the same everywhere: the cursor, the pending list and its consumers, the entries, the primary.
 //! So whatever was acknowledged before the pending list was read left its effect before the primary is asked.
 
+mod bounded;
 mod dead_letters;
 mod delivery;
 mod duplicate_look;

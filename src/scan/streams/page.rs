@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::bounded::bounded_entries;
 use super::dead_letters::DeadLetters;
 use super::delivery::{Delivery, delivery};
 use super::evidence::{Read, dead_lettered, identities, weigh};
@@ -19,11 +20,6 @@ const PENDING_DENSITY: u64 = 2;
 /// Where the entries around pending ids are no denser than this, they are read in one range, the others between
 /// them included.
 const ENTRIES_PER_PENDING: usize = 2;
-
-/// What the entries of a page may weigh together, about …
-const PAGE_BYTES: usize = 8 << 20;
-/// … by what the first of them weigh.
-const ENTRIES_TRIED: usize = 100;
 
 /// One page, both sides. Its looks have only one half (`after` is what was `before`): good for suspects, not for
 /// a verdict.
@@ -190,39 +186,6 @@ fn pending_limit(facts: &StreamFacts, pending: u64, limit: usize) -> usize {
     let among = u64::try_from(among).unwrap_or(u64::MAX);
     usize::try_from(among.max(PENDING_ROWS_MIN).min(limit.max(PENDING_ROWS_MIN)))
         .unwrap_or(usize::MAX)
-}
-
-/// The first entries of `range`, `limit` at most and of some megabytes together; and whether there are no more.
-async fn bounded_entries(
-    cache: &Redis,
-    key: &[u8],
-    range: IdRange,
-    limit: usize,
-) -> Result<(Vec<Entry>, bool), ScanError> {
-    let tried = limit.min(ENTRIES_TRIED);
-    let mut entries = cache.entries(key, range, tried).await?;
-    let Some(last) = entries.last().filter(|_| entries.len() >= tried) else {
-        return Ok((entries, true));
-    };
-    let each = weight(&entries) / tried + 1;
-    let more = (PAGE_BYTES / each).min(limit).saturating_sub(tried);
-    let rest = last.id.next().filter(|first| *first <= range.last);
-    match rest {
-        None => Ok((entries, true)),
-        Some(_) if more == 0 => Ok((entries, false)),
-        Some(first) => {
-            let rest = IdRange { first, ..range };
-            let rest = cache.entries(key, rest, more).await?;
-            let is_whole = rest.len() < more;
-            entries.extend(rest);
-            Ok((entries, is_whole))
-        }
-    }
-}
-
-fn weight(entries: &[Entry]) -> usize {
-    let fields = entries.iter().flat_map(|entry| &entry.fields);
-    fields.map(|(name, value)| name.len() + value.len()).sum()
 }
 
 /// The entries of `ids` (in order; those that are there), and how many Redis sent for it.

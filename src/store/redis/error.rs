@@ -80,6 +80,9 @@ impl RedisError {
 /// unknown command, which may hold values.
 pub(super) fn spoken(code: &str, details: Option<&str>) -> String {
     let details = details.unwrap_or_default();
+    let details = details
+        .strip_prefix("ACL failure in script: ")
+        .unwrap_or(details);
     let end = [" script: ", ", with args beginning with"]
         .iter()
         .filter_map(|mark| details.find(mark))
@@ -136,5 +139,11 @@ mod tests {
             "WRONGTYPE Operation against a key"
         );
         assert_eq!(spoken("OOM", None), "OOM");
+        let rights = "ACL failure in script: User u has no permissions to run the 'xadd' command \
+            script: 0123, on @user_script:7.";
+        assert_eq!(
+            spoken("ERR", Some(rights)),
+            "ERR User u has no permissions to run the 'xadd' command"
+        );
     }
 }

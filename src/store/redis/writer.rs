@@ -22,6 +22,10 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 /// WAIT was seen to return after twice its timeout.
 const WAIT_SLACK: u32 = 2;
 
+/// What a user lacks who may not run a script, or a command in it.
+const GRANTS: &str = "grant the repairing user EVAL, EVALSHA, INFO, TIME and the commands that read and \
+    write the key; of a stream XINFO, XPENDING, XRANGE, XACK, XCLAIM, XADD, XDEL, XGROUP and XSETID";
+
 /// A dedicated connection for writing, which never reconnects. Only `repair` is handed one.
 pub struct Writer {
     link: Link,
@@ -160,9 +164,8 @@ fn refused(error: &ServerError) -> WriteReply {
         "OOM" => "the server is at maxmemory; free memory before repairing",
         "MISCONF" => "the server cannot save to disk and takes no writes; see its log",
         "NOREPLICAS" => "too few replicas for min-replicas-to-write",
-        "NOPERM" | "NOAUTH" => {
-            "grant the repairing user EVAL, EVALSHA, INFO, TIME and the write commands"
-        }
+        "NOPERM" | "NOAUTH" => GRANTS,
+        "ERR" if is_about_rights(error.details()) => GRANTS,
         "WRONGTYPE" => "the key has another type now",
         "BUSY" => "another script blocks the server",
         "CROSSSLOT" => "in a Cluster dead_letter must share the stream's slot: {bid-stream}:dead",
@@ -171,6 +174,13 @@ fn refused(error: &ServerError) -> WriteReply {
         _ => return WriteReply::Refused(said),
     };
     WriteReply::Refused(format!("{said} ({hint})"))
+}
+
+/// How servers speak of a command that the user may not run inside a script, where they do not say NOPERM: first
+/// Redis 7.0, then later ones.
+fn is_about_rights(details: Option<&str>) -> bool {
+    let starts = ["The user executing the script", "ACL failure in script"];
+    details.is_some_and(|details| starts.iter().any(|start| details.starts_with(start)))
 }
 
 fn is_no_script(answer: &Value) -> bool {

@@ -26,7 +26,7 @@ fn every_example_loads() {
         assert!(!format!("{job:?}").contains("swordfish"));
         names.push(name);
     }
-    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
 }
 
 #[test]

@@ -92,7 +92,6 @@ fn a_syntax_error_beside_the_others() {
 #[test]
 fn later_additions_are_refused_and_never_ignored() {
     for (text, setting) in [
-        ("[[stream]]\nname = \"s\"\n", "stream"),
         ("[matrix]\n", "matrix"),
         (
             "[mysql]\nurl = \"mysql://h/d\"\nreplica_url = \"mysql://r/d\"\n",
@@ -125,7 +124,8 @@ fn the_checkpoint_is_checked_and_inert() {
     let valid = format!("{STORES}[checkpoint]\nprefix = \"a:b\"\nevidence_max = 10\n");
     let shown = load(&valid).unwrap_err().to_string();
     assert!(
-        shown.contains("no [[cache]]") && shown.ends_with("1 fault; nothing was judged or written"),
+        shown.contains("no [[cache]] and no [[stream]]")
+            && shown.ends_with("1 fault; nothing was judged or written"),
         "{shown}"
     );
     let wrong = format!("{STORES}[checkpoint]\nprefix = \"\"\nevidence_max = 0\nevery = 1\n");

@@ -1,6 +1,7 @@
 //! What the integration tests share: a world of two real servers, a job file and the program itself.
 
 pub mod auction;
+pub mod bids;
 pub mod monitor;
 pub mod report;
 pub mod shop;

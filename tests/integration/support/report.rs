@@ -43,6 +43,22 @@ impl Report {
         lines
     }
 
+    /// `rule id remedy outcome` of every finding, sorted. All of them have to be confirmed.
+    #[track_caller]
+    pub fn settled(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .findings
+            .iter()
+            .map(|f| {
+                assert_eq!(f["verdict"], "confirmed", "{f:?}");
+                let parts = ["rule", "id", "remedy", "outcome"].map(|c| f[c].as_str());
+                parts.join(" ").trim_end().to_owned()
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
     /// The lines of `undo.jsonl`, if there is one.
     pub fn undo(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.folder.join("undo.jsonl")).unwrap_or_default();

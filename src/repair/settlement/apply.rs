@@ -1,0 +1,330 @@
+//! Settling a stream: the only writer of groups, pending lists and missing rows.
+//!
+//! Order of one batch: lease and topology → a fresh look → judged again → planned → journal on disk → rows
+//! inserted, and proven by another look → guarded scripts on one connection → WAIT on that connection → what got
+//! no answer is looked at again. Nothing is ever sent twice without a new judgement.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::{PlannedSettlement, SettlementStep};
+use super::prepare::prepare_entry;
+use super::record::entry_record;
+use crate::model::finding::{OutcomeKind, Remedy, Suspect};
+use crate::model::identity::SourceIdentity;
+use crate::model::stream::{EntryLook, GroupLook, StreamId};
+use crate::repair::StepOutcome;
+use crate::repair::apply::Applier;
+use crate::repair::writing::CAS_DEADLINE;
+use crate::rules::StreamJudge;
+use crate::scan::ScanError;
+use crate::scan::streams::{Claimant, DeadLetters, look_at_entries};
+use crate::store::redis::Settlement;
+
+/// Entries of one batch: one look, one fsync, one pipeline, one WAIT.
+const BATCH_ENTRIES: usize = 500;
+/// Rows are inserted one after the other, and each may wait for a lock, so a batch has few.
+const BATCH_INSERTS: usize = 50;
+
+/// What settling entries of a check stands on.
+#[derive(Clone, Copy)]
+pub struct StreamGround<'a> {
+    pub judge: &'a StreamJudge,
+    pub dead: &'a DeadLetters,
+    /// The MySQL server that the findings were judged by.
+    pub pinned: &'a SourceIdentity,
+}
+
+/// What settling a group stands on.
+#[derive(Clone, Copy)]
+pub struct GroupGround<'a> {
+    /// The checks of this key and group, the one that found it first.
+    pub claimants: &'a [Claimant<'a>],
+    /// Entry ids that rows were seen to carry.
+    pub carried: &'a [StreamId],
+    /// How far an id may lie after Redis's clock.
+    pub skew: Duration,
+    pub pinned: &'a SourceIdentity,
+    pub should_stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// One confirmed entry, as it was judged.
+#[derive(Debug, Clone)]
+pub struct SettleItem {
+    pub look: EntryLook,
+    pub suspect: Suspect,
+}
+
+/// One confirmed objection to a group.
+#[derive(Debug, Clone)]
+pub struct GroupItem {
+    pub look: GroupLook,
+    pub suspect: Suspect,
+}
+
+/// A step that was planned and journaled.
+pub(super) struct Ready {
+    /// Its place in the batch.
+    pub(super) at: usize,
+    pub(super) look: EntryLook,
+    pub(super) planned: PlannedSettlement,
+    pub(super) sequence: u64,
+    /// What is still to be sent to Redis; an insert's only once its row is proven.
+    pub(super) write: Option<Settlement>,
+}
+
+impl Applier {
+    /// Settles what still is wrong, in order; one outcome for each item.
+    pub async fn settle_entries(
+        &mut self,
+        ground: &StreamGround<'_>,
+        items: &[SettleItem],
+    ) -> Vec<StepOutcome> {
+        let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
+        let mut open: Vec<usize> = (0..items.len()).collect();
+        while !open.is_empty() {
+            let places: Vec<usize> = open.drain(..open.len().min(BATCH_ENTRIES)).collect();
+            let batch: Vec<&SettleItem> = places.iter().map(|&at| &items[at]).collect();
+            let done = match self.settle_batch(ground, &batch).await {
+                Ok(done) => done,
+                Err(why) => vec![Some(refused(Remedy::None, why)); batch.len()],
+            };
+            let mut postponed = Vec::new();
+            for (at, outcome) in places.into_iter().zip(done) {
+                match outcome {
+                    Some(outcome) => outcomes[at] = Some(outcome),
+                    None => postponed.push(at),
+                }
+            }
+            postponed.append(&mut open);
+            open = postponed;
+        }
+        outcomes
+            .into_iter()
+            .map(|o| o.expect("every item got its outcome"))
+            .collect()
+    }
+
+    /// One outcome for each item; `None`: it was not come to, and needs a fresh look. At least one has one.
+    async fn settle_batch(
+        &mut self,
+        ground: &StreamGround<'_>,
+        items: &[&SettleItem],
+    ) -> Result<Vec<Option<StepOutcome>>, String> {
+        if let Some(why) = self.stopped() {
+            return Err(format!("repairing had stopped: {why}"));
+        }
+        self.check_ground().await?;
+        let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
+        let ids: Vec<StreamId> = items.iter().map(|item| item.look.id).collect();
+        let looks = self
+            .look_at(ground, &ids)
+            .await
+            .map_err(|fault| format!("could not be looked at again: {fault}"))?;
+        let until = Instant::now() + CAS_DEADLINE;
+        let mut ready = plan_batch(ground, items, looks, &mut outcomes);
+        let (allowed, used_up) = self.spend(ready.len());
+        if let Some(why) = &used_up {
+            for over in ready.drain(allowed..) {
+                outcomes[over.at] = Some(refused(over.planned.remedy, why.clone()));
+            }
+        }
+        self.journal_entries(ground, &mut ready)?;
+        self.insert_rows(ground, &mut ready, until, &mut outcomes)
+            .await;
+        self.write_entries(&ready, &mut outcomes).await;
+        self.resolve_entries(ground, &ready, &mut outcomes).await;
+        self.await_replicas(&outcomes).await;
+        // Only now: what is still allowed is written, and a stop would refuse it.
+        if let Some(why) = used_up {
+            self.stop(&why);
+        }
+        let known = ready.iter().map(|r| (r.sequence, outcomes[r.at].as_ref()));
+        self.journal_outcomes(known);
+        Ok(outcomes)
+    }
+
+    pub(super) async fn look_at(
+        &self,
+        ground: &StreamGround<'_>,
+        ids: &[StreamId],
+    ) -> Result<Vec<EntryLook>, ScanError> {
+        look_at_entries(&self.source, &self.cache, ground.judge, ground.dead, ids).await
+    }
+
+    /// No record, no step: a journal that cannot be written stops repairing.
+    fn journal_entries(
+        &mut self,
+        ground: &StreamGround<'_>,
+        ready: &mut [Ready],
+    ) -> Result<(), String> {
+        let mapping = ground.judge.mapping();
+        let records: Vec<_> = ready
+            .iter()
+            .map(|r| entry_record(&mapping.check, &mapping.rows, &r.look, &r.planned))
+            .collect();
+        match self.journal.append_settlements(&records) {
+            Ok(sequences) => {
+                ready
+                    .iter_mut()
+                    .zip(sequences)
+                    .for_each(|(r, sequence)| r.sequence = sequence);
+                Ok(())
+            }
+            Err(fault) => Err(self.stop(&fault.to_string())),
+        }
+    }
+
+    /// The scripts of everything that has one and no outcome yet, pipelined.
+    async fn write_entries(&mut self, ready: &[Ready], outcomes: &mut [Option<StepOutcome>]) {
+        let group: Vec<(&Ready, &Settlement)> = ready
+            .iter()
+            .filter(|r| outcomes[r.at].is_none())
+            .filter_map(|r| Some((r, r.write.as_ref()?)))
+            .collect();
+        if group.is_empty() {
+            return;
+        }
+        let until = Instant::now() + CAS_DEADLINE;
+        let fence = match self.stopped() {
+            Some(_) => None,
+            None => self.fence(until, until).await,
+        };
+        let Some(fence) = fence else {
+            let why = self.stopped().unwrap_or("Redis did not answer in time");
+            let why = why.to_owned();
+            for (ready, _) in group {
+                outcomes[ready.at] = Some(unsent(ready, &why));
+            }
+            return;
+        };
+        let settlements: Vec<Settlement> = group.iter().map(|(_, s)| (*s).clone()).collect();
+        let replies = self.writer.settle(&fence, &settlements).await;
+        for ((ready, _), reply) in group.into_iter().zip(replies) {
+            let outcome = self.outcome_of(ready.planned.remedy, reply);
+            outcomes[ready.at] = outcome.map(|outcome| said_of_row(ready, outcome));
+        }
+    }
+
+    /// Steps without an answer are looked at again: right now, untouched, or somebody else's by now.
+    async fn resolve_entries(
+        &mut self,
+        ground: &StreamGround<'_>,
+        ready: &[Ready],
+        outcomes: &mut [Option<StepOutcome>],
+    ) {
+        let open: Vec<&Ready> = ready.iter().filter(|r| outcomes[r.at].is_none()).collect();
+        if open.is_empty() {
+            return;
+        }
+        self.reconnect().await;
+        // What has not happened yet may be on its way still, until its deadline.
+        let looks = if self.outlast_deadlines().await {
+            let ids: Vec<StreamId> = open.iter().map(|r| r.look.id).collect();
+            self.look_at(ground, &ids).await.ok()
+        } else {
+            None
+        };
+        for (at, ready) in open.into_iter().enumerate() {
+            let look = looks.as_ref().map(|looks| &looks[at]);
+            self.unanswered.insert(ready.sequence);
+            outcomes[ready.at] = Some(read_again(ground, ready, look));
+        }
+    }
+}
+
+/// Judges and plans once more. What needs no step gets its outcome here; inserts beyond a batch's share get
+/// neither.
+fn plan_batch(
+    ground: &StreamGround<'_>,
+    items: &[&SettleItem],
+    looks: Vec<EntryLook>,
+    outcomes: &mut [Option<StepOutcome>],
+) -> Vec<Ready> {
+    let mut ready = Vec::new();
+    let mut inserts = 0;
+    for (at, (item, look)) in items.iter().zip(looks).enumerate() {
+        let planned = match prepare_entry(ground.judge, ground.pinned, item, &look) {
+            Ok(planned) => planned,
+            Err(outcome) => {
+                outcomes[at] = Some(outcome);
+                continue;
+            }
+        };
+        let write = match &planned.step {
+            SettlementStep::Write(write) => Some(write.clone()),
+            SettlementStep::Insert { .. } => {
+                inserts += 1;
+                None
+            }
+        };
+        if write.is_some() || inserts <= BATCH_INSERTS {
+            ready.push(Ready {
+                at,
+                look,
+                planned,
+                sequence: 0,
+                write,
+            });
+        }
+    }
+    ready
+}
+
+/// What became of a step without an answer, by another look.
+fn read_again(ground: &StreamGround<'_>, ready: &Ready, look: Option<&EntryLook>) -> StepOutcome {
+    let remedy = ready.planned.remedy;
+    let look = look.filter(|look| look.counts() && look.source == *ground.pinned);
+    let Some(look) = look else {
+        return StepOutcome::new(
+            remedy,
+            OutcomeKind::Failed,
+            "no answer, and it could not be read again: it may or may not have happened",
+        );
+    };
+    let is_untouched = match (&ready.look.after, &look.before) {
+        (None, None) => ready.look.entry == look.entry,
+        (Some(judged), Some(found)) => judged.row.is_untouched(&found.row),
+        _ => false,
+    };
+    if ground.judge.judge_entry(look).is_none() {
+        StepOutcome::new(remedy, OutcomeKind::Applied, "")
+    } else if is_untouched {
+        StepOutcome::new(
+            remedy,
+            OutcomeKind::Failed,
+            "no answer; the message is untouched",
+        )
+    } else {
+        StepOutcome::new(
+            remedy,
+            OutcomeKind::LostRace,
+            "no answer; the message changed hands",
+        )
+    }
+}
+
+/// A step that was never sent.
+fn unsent(ready: &Ready, why: &str) -> StepOutcome {
+    said_of_row(ready, refused(ready.planned.remedy, why.to_owned()))
+}
+
+/// A row that went in stays, whatever became of the acknowledgement after it.
+fn said_of_row(ready: &Ready, outcome: StepOutcome) -> StepOutcome {
+    let is_insert = matches!(ready.planned.step, SettlementStep::Insert { .. });
+    match is_insert && outcome.kind != OutcomeKind::Applied {
+        true => StepOutcome {
+            reason: format!(
+                "the row is in, but the message was not acknowledged: {}",
+                outcome.reason
+            ),
+            ..outcome
+        },
+        false => outcome,
+    }
+}
+
+pub(super) fn refused(remedy: Remedy, why: impl Into<String>) -> StepOutcome {
+    StepOutcome::new(remedy, OutcomeKind::Refused, why)
+}

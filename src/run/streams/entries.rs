@@ -1,0 +1,161 @@
+//! Entries of a stream, as what is examined.
+
+use super::check::StreamRun;
+use super::findings::entry_findings;
+use super::show::shown_entry;
+use crate::model::finding::{Remedy, Suspect};
+use crate::model::identity::SourceIdentity;
+use crate::model::observation::{Position, Subject};
+use crate::model::stream::{EntryLook, StreamId};
+use crate::model::time::Micros;
+use crate::repair::{Applier, SettleItem, StepOutcome, StreamGround, plan_entry};
+use crate::rules::Decision;
+use crate::rules::stream::decide_entry;
+use crate::run::RunError;
+use crate::run::examine::{Examined, Placed};
+use crate::run::ground::Ground;
+use crate::run::mend::Mended;
+use crate::run::settle::Settled;
+use crate::run::sink::{Reported, Sink};
+use crate::scan::ScanError;
+use crate::scan::streams::look_at_entries;
+
+/// An entry id, pending or not, whether or not the stream still holds it.
+#[derive(Debug, Clone)]
+pub(in crate::run) struct EntryTarget {
+    pub id: StreamId,
+    pub position: Position,
+}
+
+impl Placed for EntryTarget {
+    type Name = StreamId;
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn name(&self) -> StreamId {
+        self.id
+    }
+}
+
+impl Examined for StreamRun {
+    type Target = EntryTarget;
+    type Look = EntryLook;
+    const RESTLESS: (&'static str, &'static str) = ("the row", "the message");
+
+    fn check_name(&self) -> &str {
+        self.name()
+    }
+
+    fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    async fn look(&self, targets: &[&EntryTarget]) -> Result<Vec<EntryLook>, ScanError> {
+        let ids: Vec<StreamId> = targets.iter().map(|target| target.id).collect();
+        let stores = &self.ground.stores;
+        look_at_entries(&stores.source, &stores.cache, &self.judge, &self.dead, &ids).await
+    }
+
+    fn decide(&self, looks: &[EntryLook]) -> Decision {
+        let pinned = &self.ground.stores.source_identity;
+        decide_entry(&self.judge, looks, pinned, self.ground.timing)
+    }
+
+    fn objections(&self, look: &EntryLook) -> Vec<Suspect> {
+        self.objection(look).into_iter().collect()
+    }
+
+    fn counts(&self, look: &EntryLook) -> bool {
+        look.counts()
+    }
+
+    fn source(look: &EntryLook) -> &SourceIdentity {
+        &look.source
+    }
+
+    fn at(look: &EntryLook) -> Micros {
+        look.at
+    }
+
+    /// A message that was acknowledged is gone from the list, one that was claimed has a living owner, one that
+    /// was requeued is gone, and what was inserted is proven: no rule objects to any of these.
+    fn is_right(&self, _settled: &Settled<Self>, look: &EntryLook) -> bool {
+        self.objections(look).is_empty()
+    }
+
+    fn plan(&self, settled: &Settled<Self>, look: &EntryLook) -> Result<Remedy, String> {
+        let suspect = settled
+            .suspects
+            .first()
+            .expect("what was confirmed has a rule");
+        plan_entry(&self.judge, look, suspect)
+            .map(|planned| planned.remedy)
+            .map_err(|refusal| refusal.to_string())
+    }
+
+    async fn apply(&self, applier: &mut Applier, items: &[Settled<Self>]) -> Vec<StepOutcome> {
+        let items: Vec<SettleItem> = items.iter().map(settle_item).collect();
+        applier.settle_entries(&self.stream_ground(), &items).await
+    }
+
+    fn write(
+        &self,
+        sink: &mut Sink,
+        settled: &Settled<Self>,
+        mended: &Mended,
+    ) -> Result<(), RunError> {
+        let findings = entry_findings(self, settled, mended);
+        sink.show(|| shown_entry(self, settled, &findings));
+        let id = settled.target.id;
+        let reported = Reported {
+            check: &self.check().rows,
+            subject: &self.subject(id),
+            entry: Some(id),
+            aspect: "entry",
+            verdict: settled.verdict,
+            was_suspect: !settled.suspects.is_empty(),
+        };
+        sink.write(&reported, &findings)
+    }
+}
+
+impl StreamRun {
+    /// What this check says to one look. Whose a message was whose entry is gone, nobody can tell: unless a row
+    /// says so, the first check of its group speaks for it.
+    pub(super) fn objection(&self, look: &EntryLook) -> Option<Suspect> {
+        let is_nobodys = look.entry.is_none() && look.evidence.rows.is_empty();
+        if is_nobodys && !self.speaks_for_group {
+            return None;
+        }
+        self.judge.judge_entry(look)
+    }
+
+    /// What repair needs to look and judge again.
+    pub(super) fn stream_ground(&self) -> StreamGround<'_> {
+        StreamGround {
+            judge: &self.judge,
+            dead: &self.dead,
+            pinned: &self.ground.stores.source_identity,
+        }
+    }
+
+    /// An entry, as findings name it.
+    pub(super) fn subject(&self, id: StreamId) -> Subject {
+        Subject {
+            key: self.check().key.clone(),
+            member: None,
+            id: vec![id.to_string().into_bytes()],
+        }
+    }
+}
+
+fn settle_item(settled: &Settled<StreamRun>) -> SettleItem {
+    let look = settled.look.clone();
+    let suspect = settled.suspects.first().cloned();
+    SettleItem {
+        look: look.expect("what is applied was looked at"),
+        suspect: suspect.expect("what was confirmed has a rule"),
+    }
+}

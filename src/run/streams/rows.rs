@@ -1,0 +1,147 @@
+//! The pass over the rows in which a stream's entries end: for rows that occur twice, rows that no entry carries, and
+//! entry ids that rows carry.
+
+use super::check::StreamRun;
+use super::scope::StreamScope;
+use crate::model::rows::Rows;
+use crate::model::stream::{EntryLook, Identity, StreamId};
+use crate::model::time::Micros;
+use crate::plan::{cut, is_integer_key};
+use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, StreamJudge};
+use crate::run::RunError;
+use crate::scan::streams::{Duplicates, LostSearch, SourceIds};
+use crate::store::mysql::Selection;
+
+/// Rows of a page: of rows this small, about a megabyte.
+const PAGE_ROWS: usize = 2_000;
+
+/// What a pass over entries and a pass over rows are to bring together.
+pub(super) struct Wanted {
+    pub duplicates: Option<Duplicates>,
+    pub lost: Option<LostSearch>,
+    carried: SourceIds,
+    /// Which rows are looked at; `None`: none.
+    rows: Option<Selection>,
+}
+
+impl Wanted {
+    /// What this check and this scope ask for. What the window cannot select is said in `left_out`.
+    pub(super) fn of(run: &StreamRun, scope: &StreamScope, left_out: &mut Vec<String>) -> Self {
+        let judge = &run.judge;
+        let StreamScope::Sweep { rows, .. } = scope else {
+            return Self::nothing();
+        };
+        let keeps_entries = run.check().keeps_entries;
+        let needs_rows = can_duplicate(judge, DuplicateSide::Rows)
+            || keeps_entries
+            || run.check().identity == Identity::EntryId;
+        if needs_rows && rows.is_none() {
+            left_out.push(format!(
+                "check {} has no changed_at, so that no window of its rows can be searched for duplicate-row and \
+                 lost-entry; it needs --full",
+                run.name()
+            ));
+        }
+        let has_rows = needs_rows && rows.is_some();
+        let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
+            || can_duplicate(judge, DuplicateSide::Rows);
+        Self {
+            duplicates: has_duplicates.then(|| Duplicates::create(&run.scratch)),
+            lost: (has_rows && keeps_entries).then(|| LostSearch::create(&run.scratch)),
+            carried: SourceIds::default(),
+            rows: rows.filter(|_| needs_rows),
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            duplicates: None,
+            lost: None,
+            carried: SourceIds::default(),
+            rows: None,
+        }
+    }
+
+    /// Whether entries are of any use to it.
+    pub(super) fn needs_looks(&self) -> bool {
+        self.duplicates.is_some() || self.lost.is_some()
+    }
+
+    /// Takes the entries of one page, each once.
+    pub(super) fn take(&mut self, run: &StreamRun, looks: &[EntryLook]) -> Result<(), RunError> {
+        for look in looks {
+            if let (Some(duplicates), Some(entry)) = (&mut self.duplicates, &look.entry) {
+                duplicates.push_entry(&run.judge, entry)?;
+            }
+            if let Some(lost) = &mut self.lost {
+                lost.push_look(&run.judge, look)?;
+            }
+            self.take_twins(run, look)?;
+        }
+        Ok(())
+    }
+
+    /// Entry ids that rows were seen to carry.
+    pub(super) fn carried(&self) -> Vec<StreamId> {
+        self.carried.candidates()
+    }
+
+    /// Reads the rows. Their entries are read afterwards: an entry is there before its row.
+    pub(super) async fn read_rows(&mut self, run: &StreamRun) -> Result<(), RunError> {
+        let Some(selection) = self.rows else {
+            return Ok(());
+        };
+        let ground = &run.ground;
+        let (source, mapping) = (&ground.stores.source, &run.judge.mapping().rows);
+        let now = ground.stores.cache.time().await?;
+        let bounds = match selection {
+            Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
+            _ => None,
+        };
+        for range in cut(bounds.as_ref(), mapping.rows_estimated) {
+            let mut next = Some(range);
+            while let Some(range) = next.filter(|_| !ground.stop.is_requested()) {
+                let page = source.page(mapping, &range, selection, PAGE_ROWS).await?;
+                ground.pacer.take(page.rows.len()).await;
+                self.take_rows(run, &page.rows, now)?;
+                next = page.next;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Wanted {
+    /// Several rows of one entry are no less so where the window selects only one of them, or none. A row that the pass
+    /// over the rows brings too is then there twice; it is no twin of itself.
+    fn take_twins(&mut self, run: &StreamRun, look: &EntryLook) -> Result<(), RunError> {
+        let rows = &look.evidence.rows;
+        if let Some(duplicates) = &mut self.duplicates
+            && rows.len() > 1
+        {
+            for row in rows {
+                duplicates.push_row(&run.judge, row.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_rows(&mut self, run: &StreamRun, rows: &Rows, now: Micros) -> Result<(), RunError> {
+        for row in rows.iter() {
+            self.carried.note(&run.judge, row, now, run.skew);
+            if let Some(duplicates) = &mut self.duplicates {
+                duplicates.push_row(&run.judge, row)?;
+            }
+            if let Some(lost) = &mut self.lost {
+                lost.push_row(&run.judge, row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn can_duplicate(judge: &StreamJudge, side: DuplicateSide) -> bool {
+    [DuplicateBy::Identity, DuplicateBy::Tuple]
+        .into_iter()
+        .any(|by| judge.can_duplicate(DuplicateCase { side, by }))
+}

@@ -1,0 +1,8 @@
+//! Streams through the program itself: found, settled, verified, written down.
+
+mod duplicates;
+mod entries;
+mod failovers;
+mod groups;
+mod read_only;
+mod scopes;
