@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_look_in_which_it_was_delivered_again_is_no_first_look_either() {
         let twice = |pending: &mut Option<crate::model::stream::Pending>| {
-            for pending in pending {
+            if let Some(pending) = pending {
                 pending.row.deliveries = 2;
             }
         };
