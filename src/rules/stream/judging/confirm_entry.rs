@@ -91,11 +91,34 @@ struct Seen<'a> {
 impl Run<'_> {
     /// Whether an earlier look, far enough apart, objects to the same.
     fn confirms(&self, seen: &Seen<'_>) -> bool {
-        self.silence_left(seen.look, seen.look.at).is_zero()
+        self.patience_left(seen.look, seen.look.at).is_zero()
             && self.seen.iter().any(|earlier| {
                 is_alike(&earlier.suspect, &seen.suspect)
                     && since(earlier.look.at, seen.look.at) >= self.apart(earlier.look, seen.look)
             })
+    }
+
+    /// How long after `now` what the look shows cannot be told yet, whatever looks say.
+    fn patience_left(&self, look: &EntryLook, now: Micros) -> Duration {
+        self.silence_left(look, now)
+            .max(self.commit_left(look, now))
+    }
+
+    /// How long after `now` the effect of an entry that is not pending may still be on its way: a consumer may
+    /// acknowledge before it commits. An id that no clock gave says nothing.
+    fn commit_left(&self, look: &EntryLook, now: Micros) -> Duration {
+        let proof = self
+            .judge
+            .proof(look.id, look.entry.as_ref(), &look.evidence);
+        let added = look.id.instant().filter(|added| *added <= look.cache_time);
+        match (proof, added) {
+            (Proof::Absent, Some(added)) if look.before.is_none() => {
+                let passed = since(added, look.cache_time) + since(look.at, now);
+                let needed = self.timing.commit_margin + self.timing.cache_delay;
+                needed.saturating_sub(passed)
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     /// How long after `now` an owner that is still listed can be told to be gone. Its idle time runs through a
@@ -130,7 +153,7 @@ impl Run<'_> {
         let first = alike.unwrap_or(newest);
         self.apart(first.look, newest.look)
             .saturating_sub(since(first.look.at, last.at))
-            .max(self.silence_left(newest.look, last.at))
+            .max(self.patience_left(newest.look, last.at))
     }
 
     /// `settle` where the rows were at rest at both looks. Else the whole delay, and always where something is missing,
@@ -143,7 +166,11 @@ impl Run<'_> {
                 .judge
                 .proof(look.id, look.entry.as_ref(), &look.evidence);
             let mut changes = look.evidence.rows.iter();
-            !look.evidence.rows.is_empty()
+            // What a row calls its time may be the business's; then only the message tells how fresh it is.
+            let held = look.before.as_ref();
+            let is_old = |p: &Pending| u128::from(p.row.idle_millis) >= rest.as_millis();
+            held.is_none_or(is_old)
+                && !look.evidence.rows.is_empty()
                 && !matches!(proof, Proof::Absent | Proof::Unprovable)
                 && changes.all(|row| {
                     changed_at(mapping, row.as_ref())
@@ -291,6 +318,45 @@ mod tests {
         assert_eq!(
             verdict(&[at(0, orphaned()), at(5, orphaned())]),
             Some((Verdict::Confirmed, vec!["orphan-pending"], 1))
+        );
+    }
+
+    /// The time of a row may be the business's, and old from the beginning.
+    #[test]
+    fn a_message_that_was_just_delivered_takes_the_whole_delay() {
+        let fresh = |seconds| {
+            let mut pending = in_hand();
+            pending.row.idle_millis = 64_000;
+            at(seconds, held(settled_look(), pending))
+        };
+        assert_eq!(wait(&[fresh(0)]), Some(5));
+        assert_eq!(verdict(&[fresh(0), fresh(4)]), None);
+        assert!(verdict(&[fresh(0), fresh(5)]).is_some());
+    }
+
+    /// A consumer may acknowledge before it commits.
+    #[test]
+    fn what_was_added_lately_may_still_be_committed() {
+        let lately = |seconds: i64| {
+            let added = u64::try_from((CHANGED + 590) * 1_000).unwrap_or_default();
+            let look = without_row(settled_look());
+            let look = EntryLook {
+                id: id(added),
+                entry: look.entry.map(|entry| crate::model::stream::Entry {
+                    id: id(added),
+                    ..entry
+                }),
+                cursor_before: Some(id(added)),
+                cursor_after: Some(id(added)),
+                ..look
+            };
+            at(seconds, look)
+        };
+        assert_eq!(wait(&[lately(0)]), Some(55), "65 s after it was added");
+        assert_eq!(verdict(&[lately(0), lately(54)]), None);
+        assert_eq!(
+            verdict(&[lately(0), lately(55)]),
+            Some((Verdict::Confirmed, vec!["acked-unpersisted"], 1))
         );
     }
 
