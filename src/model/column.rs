@@ -43,6 +43,8 @@ pub struct Column {
     pub collation: Option<String>,
     /// ZEROFILL integers print with leading zeros.
     pub zerofill: bool,
+    /// BINARY(n): shorter values are stored with NUL bytes up to n. `None` for any other type.
+    pub padded_to: Option<usize>,
 }
 
 impl Column {

@@ -84,10 +84,14 @@ fn identity_cell(binder: &mut Binder<'_>, check: &StreamCheck) -> usize {
     };
     let name = &column.name;
     let refusal = match (&check.identity, column.kind) {
+        (Identity::EntryId, ColumnType::Binary) if column.padded_to.is_some() => Some((
+            format!("column `{name}` is filled up with NUL bytes, so that no entry id equals it"),
+            "use a CHAR, VARCHAR or VARBINARY column of at least 41 characters",
+        )),
         (Identity::EntryId, ColumnType::Text | ColumnType::Binary) => None,
         (Identity::EntryId, _) => Some((
             format!("column `{name}` cannot hold an entry id such as 1526919030474-55"),
-            "use a CHAR, VARCHAR, BINARY or VARBINARY column of at least 41 characters",
+            "use a CHAR, VARCHAR or VARBINARY column of at least 41 characters",
         )),
         (Identity::Field(_), _) => unfit_for_a_key(column).map(|why| {
             (
@@ -255,6 +259,7 @@ mod tests {
             nullable: false,
             collation: (kind == TEXT).then(|| "utf8mb4_bin".to_owned()),
             zerofill: false,
+            padded_to: None,
         }
     }
 
@@ -431,10 +436,19 @@ mod tests {
                     "identity = \"$id\"",
                     &schema,
                     "column `bid_id` cannot hold an entry id such as 1526919030474-55",
-                    "use a CHAR, VARCHAR, BINARY or VARBINARY column of at least 41 characters",
+                    "use a CHAR, VARCHAR or VARBINARY column of at least 41 characters",
                 );
             }
         }
+        schema.columns[1].kind = ColumnType::Binary;
+        schema.columns[1].padded_to = Some(41);
+        bind_stream(&check(""), &schema).unwrap();
+        refused(
+            "identity = \"$id\"",
+            &schema,
+            "column `bid_id` is filled up with NUL bytes, so that no entry id equals it",
+            "use a CHAR, VARCHAR or VARBINARY column of at least 41 characters",
+        );
         schema.columns[1].kind = ColumnType::DateTime;
         refused(
             "",

@@ -180,6 +180,7 @@ mod tests {
             nullable: true,
             collation: None,
             zerofill: false,
+            padded_to: None,
         };
         let exact = field(Locator::Whole, "rating");
         let rounded = FieldSpec {

@@ -52,6 +52,7 @@ pub(crate) fn column(name: &str, kind: ColumnType) -> Column {
         nullable: true,
         collation: None,
         zerofill: false,
+        padded_to: None,
     }
 }
 

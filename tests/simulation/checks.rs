@@ -81,6 +81,7 @@ fn users() -> TableSchema {
         nullable: false,
         collation: None,
         zerofill: false,
+        padded_to: None,
     };
     TableSchema {
         schema: "shop".into(),

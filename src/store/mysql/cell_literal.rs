@@ -210,6 +210,7 @@ mod tests {
             nullable: false,
             collation: None,
             zerofill: false,
+            padded_to: None,
         };
         cell_literal(&column, capacity, Some(cell.as_bytes()))
     }

@@ -303,6 +303,7 @@ mod tests {
             nullable: false,
             collation: collation.map(str::to_owned),
             zerofill: false,
+            padded_to: None,
         }
     }
 

@@ -55,6 +55,8 @@ impl Mysql {
     ) -> Result<WitnessedEvidence, MysqlError> {
         statement::check_key(&mapping.rows)?;
         check_identity(mapping)?;
+        let padded = padded(identity_column(mapping), identities);
+        let identities = padded.as_deref().unwrap_or(identities);
         let mut whole: Option<WitnessedEvidence> = None;
         for part in parts(identities) {
             let found = self.evidence_of(mapping, part).await?;
@@ -277,6 +279,17 @@ fn parts(identities: &[Vec<u8>]) -> Vec<&[Vec<u8>]> {
     }
     parts.push(&identities[first..]);
     parts
+}
+
+/// The identities as BINARY(n) stores them, which fills them up; `None`: they are stored as they are.
+fn padded(column: &Column, identities: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    let length = column.padded_to?;
+    let filled = identities.iter().map(|identity| {
+        let mut identity = identity.clone();
+        identity.resize(length.max(identity.len()), 0);
+        identity
+    });
+    Some(filled.collect())
 }
 
 #[cfg(test)]

@@ -85,6 +85,7 @@ impl Mysql {
                     nullable: true,
                     collation: collation.filter(|_| is_text),
                     zerofill: false,
+                    padded_to: None,
                 }
             })
             .collect())
@@ -242,8 +243,15 @@ fn column(row: RowRef<'_>, json: &[String]) -> Column {
         nullable: row.cell(3) == Some(b"YES"),
         collation: row.cell(5).map(|_| cell(row, 5)),
         zerofill: declared.contains("zerofill"),
+        padded_to: padded_to(&declared),
         name,
     }
+}
+
+/// The length of `binary(n)`.
+fn padded_to(declared: &str) -> Option<usize> {
+    let length = declared.strip_prefix("binary(")?;
+    length.split(')').next()?.parse().ok()
 }
 
 fn kind(data_type: &str, declared: &str, scale: u32) -> ColumnType {

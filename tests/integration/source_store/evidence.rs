@@ -41,9 +41,18 @@ async fn text_identities_are_matched_as_the_collation_says(flavor: Flavor) {
          CREATE TABLE latin (id INT PRIMARY KEY, bid VARCHAR(20) CHARACTER SET latin1 UNIQUE);
          INSERT INTO latin VALUES (1, 'a?'), (2, 'é'), (3, 'straße'), (4, 'Plain');
          CREATE TABLE raw (id INT PRIMARY KEY, bid VARBINARY(20) UNIQUE);
-         INSERT INTO raw VALUES (1, 'abc'), (2, X'ff00'), (3, '')",
+         INSERT INTO raw VALUES (1, 'abc'), (2, X'ff00'), (3, '');
+         CREATE TABLE filled (id INT PRIMARY KEY, bid BINARY(4) UNIQUE);
+         INSERT INTO filled VALUES (1, 'abc'), (2, 'abcd')",
     )
     .await;
+    let filled = stream(&fixture, "filled", "bid", |_| {}).await;
+    let asked = ["abc", "abcd", "ab", "abc\0", "abcde"];
+    assert_eq!(
+        ids(&fixture, &filled, &asked).await,
+        ["1", "2", "", "1", ""],
+        "filled up with NUL bytes, as the server stores them"
+    );
     let ci = stream(&fixture, "ci", "bid", |_| {}).await;
     let asked = [
         "abc", "ABC", "aBc", "abc ", "E", "É", "x y", "xy", "", "ÄPFEL", "none", "zz",

@@ -197,5 +197,6 @@ fn column(name: &str, kind: ColumnType) -> Column {
         nullable: false,
         collation: None,
         zerofill: false,
+        padded_to: None,
     }
 }
