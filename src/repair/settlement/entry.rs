@@ -7,7 +7,7 @@ use crate::model::stream::{
     Entry, EntryLook, Identity, OnPersisted, OnSkipped, OnTrimmed, OnUnpersisted, Pending,
     StreamCheck,
 };
-use crate::rules::{Proof, StreamJudge};
+use crate::rules::{Proof, StreamJudge, changed_at};
 use crate::store::redis::{Delivery, Held, Settlement};
 
 /// One look at an entry and what it proves.
@@ -93,6 +93,7 @@ impl<'a> EntryPlanner<'a> {
                 self.insert(entry, Some(ack))
             }
             OnUnpersisted::Requeue => {
+                self.cannot_be_done_twice()?;
                 self.has_no_row_by_id()?;
                 let held = self.held(pending, OwnerMay::BeGoneOnly);
                 self.requeue(entry, Delivery::Pending(held))
@@ -126,6 +127,7 @@ impl<'a> EntryPlanner<'a> {
             OnSkipped::Report => Err(report_only("on_skipped")),
             OnSkipped::Insert => self.insert(entry, None),
             OnSkipped::Requeue => {
+                self.cannot_be_done_twice()?;
                 self.has_no_row_by_id()?;
                 self.requeue(entry, Delivery::Settled)
             }
@@ -153,7 +155,10 @@ impl<'a> EntryPlanner<'a> {
         }
         self.is_nowhere_else()?;
         let delivery = match (&self.look.before, &self.look.after) {
-            (None, None) if self.is_delivered() => Delivery::Settled,
+            (None, None) if self.is_delivered() => {
+                self.is_older_row()?;
+                Delivery::Settled
+            }
             (None, None) => Delivery::Undelivered,
             _ => Delivery::Pending(self.held(self.orphan()?, OwnerMay::BeGoneOnly)),
         };
@@ -261,12 +266,36 @@ impl<'a> EntryPlanner<'a> {
         self.look.cursor_before.is_some_and(|at| at >= self.look.id)
     }
 
+    /// Under a new id the table would take what a slow consumer still inserts under the old one for another effect,
+    /// unless another key stands in the way.
+    fn cannot_be_done_twice(&self) -> Result<(), Refusal> {
+        let is_named = self.check.identity == Identity::EntryId;
+        match is_named && !self.judge.mapping().tuple_is_unique {
+            true => Err(Refusal::WouldBeTwice),
+            false => Ok(()),
+        }
+    }
+
     /// A row that carries the entry's id, and is not its whole effect, would get a sister under the new id.
     fn has_no_row_by_id(&self) -> Result<(), Refusal> {
         let is_named = self.check.identity == Identity::EntryId;
         match is_named && !self.look.evidence.rows.is_empty() {
             true => Err(Refusal::RowHasItsId),
             false => Ok(()),
+        }
+    }
+
+    /// The row of an id that was given twice was there before the second entry. One that was changed later may be
+    /// this entry's own, which somebody changed since: done once more, it would count twice.
+    fn is_older_row(&self) -> Result<(), Refusal> {
+        let mapping = &self.judge.mapping().rows;
+        let row = self
+            .judge
+            .row_for(self.look.entry.as_ref(), &self.look.evidence);
+        let changed = row.and_then(|row| changed_at(mapping, row));
+        match (changed, self.look.id.instant()) {
+            (Some(changed), Some(added)) if changed >= added => Err(Refusal::RowIsNewer),
+            _ => Ok(()),
         }
     }
 

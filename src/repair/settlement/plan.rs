@@ -63,10 +63,20 @@ pub enum SettlementRefusal {
         "a row carries its id without being its whole effect; under another id it would get a second row"
     )]
     RowHasItsId,
+    #[error(
+        "a requeued entry gets a new id, so with `$id` nothing would keep a slow consumer from inserting it twice; use \
+         claim, or a UNIQUE key over the columns of `unique`"
+    )]
+    WouldBeTwice,
     #[error("the entry cannot be inserted: {0}")]
     NoRow(String),
     #[error("only an entry whose id is its identity gets another one by being requeued")]
     IdentityStays,
+    #[error(
+        "its row was changed after the entry was added, so that it may be this entry's own, changed since; put the \
+         entry back by hand if it is not"
+    )]
+    RowIsNewer,
     #[error("there is no such group, to which it could be delivered again")]
     NoGroup,
     #[error("the key holds a {0}")]

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::plan_tests::{by_id, judge, unique};
+use super::plan_tests::{by_id, entry_plan, judge, refusal, step, unique};
 use super::{SettlementStep, plan_entry};
 use crate::model::finding::{Direction, RuleId, Severity, Suspect};
 use crate::model::stream::*;
+use crate::rules::StreamJudge;
 use crate::rules::stream::testing::*;
 use crate::store::redis::{Delivery, Settlement};
 
@@ -114,6 +115,29 @@ fn settings() -> impl Strategy<Value = StreamCheck> {
                 check
             },
         )
+}
+
+#[test]
+fn by_its_id_an_entry_is_requeued_only_where_a_key_keeps_it_from_being_done_twice() {
+    let setting = |c: &mut StreamCheck| {
+        by_id(c);
+        c.on_unpersisted = OnUnpersisted::Requeue;
+        c.on_skipped = OnSkipped::Requeue;
+    };
+    let skipped = without_row(settled_look());
+    let orphaned = held(skipped.clone(), orphan());
+    let with = |tuple_is_unique| {
+        let mut mapping = crate::model::stream::StreamMapping::clone(judge(setting).mapping());
+        mapping.tuple_is_unique = tuple_is_unique;
+        StreamJudge::new(std::sync::Arc::new(mapping))
+    };
+    for look in [skipped, orphaned] {
+        assert!(refusal(entry_plan(&with(false), &look)).contains("inserting it twice"));
+        assert!(matches!(
+            step(entry_plan(&with(true), &look)),
+            SettlementStep::Write(Settlement::Requeue { .. })
+        ));
+    }
 }
 
 proptest! {

@@ -39,7 +39,10 @@ pub(super) fn by_id(check: &mut StreamCheck) {
     check.identity = Identity::EntryId;
 }
 
-fn entry_plan(judge: &StreamJudge, look: &EntryLook) -> Result<PlannedSettlement, String> {
+pub(super) fn entry_plan(
+    judge: &StreamJudge,
+    look: &EntryLook,
+) -> Result<PlannedSettlement, String> {
     let suspect = judge.judge_entry(look).unwrap();
     plan_entry(judge, look, &suspect).map_err(|why| why.to_string())
 }
@@ -68,11 +71,11 @@ fn ack(held: Held, is_trimmed: bool) -> Settlement {
     }
 }
 
-fn step(planned: Result<PlannedSettlement, String>) -> SettlementStep {
+pub(super) fn step(planned: Result<PlannedSettlement, String>) -> SettlementStep {
     planned.unwrap().step
 }
 
-fn refusal(planned: Result<PlannedSettlement, String>) -> String {
+pub(super) fn refusal(planned: Result<PlannedSettlement, String>) -> String {
     planned.unwrap_err()
 }
 
