@@ -27,6 +27,8 @@ pub(super) struct Ledger {
     pub limits_hit: Vec<String>,
     /// Reasons for a partial run, as sentences.
     pub partial: Vec<String>,
+    /// What is worth saying of a run that is whole, as sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Ledger {

@@ -82,6 +82,7 @@ pub(super) fn plans_of(
     }
     for check in streams {
         if let Some(scope) = stream_scope(request, earlier, &check)? {
+            ledger.remarks.extend(scope.remarks(&check));
             let check = Arc::new(check);
             plans.push(Plan::Stream { check, scope });
         }

@@ -103,7 +103,7 @@ pub(super) async fn record_of(
             took: closing.started.1.elapsed(),
         }],
         limits_hit: ledger.limits_hit.clone(),
-        remarks: ledger.partial.clone(),
+        remarks: [&ledger.partial[..], &ledger.remarks].concat(),
         undo_records,
         verdict,
         exit_code: verdict.exit_code(),

@@ -32,6 +32,27 @@ pub(in crate::run) enum StreamScope {
 }
 
 impl StreamScope {
+    /// What a run over this scope does not judge, and is no less whole for; each as a sentence.
+    pub(in crate::run) fn remarks(&self, run: &StreamRun) -> Vec<String> {
+        let StreamScope::Sweep { since, .. } = self else {
+            return Vec::new();
+        };
+        let name = run.name();
+        let mut remarks = Vec::new();
+        if *since > StreamId::MIN {
+            remarks.push(format!(
+                "check {name}: of the entries before {since} those that are pending were looked at and a sample of \
+                 the others, and duplicates were looked for only among those after it; --full looks at all"
+            ));
+        }
+        if run.check().may_leave_no_row {
+            remarks.push(format!(
+                "check {name}: may_leave_no_row = true, so that acknowledged entries without a row count as right"
+            ));
+        }
+        remarks
+    }
+
     /// Whether the group itself is looked at too.
     pub(super) fn is_about_the_group(&self) -> bool {
         !matches!(self, StreamScope::Entries { group: false, .. })
@@ -104,6 +125,15 @@ fn found_before(earlier: &EarlierRun, run: &StreamRun) -> Result<StreamScope, Ru
             continue;
         }
         match finding.rule.as_str() {
+            // Of the ids that rows carry: those are gathered from the whole table.
+            "lost-entry" if finding.id.first() == Some(&run.check().group) => {
+                others.insert(format!(
+                    "lost-entry is judged over a whole table and not again for what run {} found, so that the \
+                     stream's last id is not raised; repair check {} without --from for it",
+                    earlier.run_id,
+                    run.name()
+                ));
+            }
             "group-missing" | "group-rewound" | "wrong-type" | "lost-entry" => {}
             rule @ ("duplicate-entry" | "duplicate-row") => {
                 others.insert(format!(
