@@ -57,6 +57,45 @@ async fn a_window_finds_everything_pending_and_only_its_own_entries() {
     );
     let coverage = &scan.report().run["checks"][0]["coverage"];
     assert_eq!(coverage["observed"], 2, "{coverage}");
+    let remarks = scan.report().run["remarks"].to_string();
+    assert!(
+        remarks.contains("duplicates were looked for only among"),
+        "{remarks}"
+    );
+}
+
+/// An application that gives its own ids, from 1 on: none of them lies in any window.
+#[tokio::test]
+async fn ids_that_no_clock_gave_are_all_looked_at() {
+    let mut world = World::open_bids("").await;
+    world.group().await;
+    for number in 1..=3 {
+        let (id, bid) = (format!("{number}-0"), format!("b{number}"));
+        let words = [
+            "XADD",
+            STREAM,
+            &id,
+            "type",
+            "BID_SAVE",
+            "bidId",
+            &bid,
+            "auctionId",
+            "7",
+            "bidderId",
+            "12",
+            "amount",
+            "3",
+        ];
+        world.redis::<String>(&words).await;
+        world.read(GONE, 1).await;
+        let acked: i64 = world.redis(&["XACK", STREAM, "bid-group", &id]).await;
+        assert_eq!(acked, 1);
+    }
+    let scan = world
+        .auditor(&["scan", "job.toml", "--since", "10m"])
+        .expect(1);
+    let lost = [1, 2, 3].map(|number| format!("acked-unpersisted {number}-0 none"));
+    assert_eq!(scan.report().settled(), lost);
 }
 
 #[tokio::test]
@@ -143,6 +182,27 @@ async fn a_wrong_mapping_is_no_failover() {
         "{report:?}"
     );
     assert!(world.rows_of(1).await == "1");
+}
+
+/// The sample of a full scan is drawn from what is audited: losses are findings, and no fault of the mapping.
+#[tokio::test]
+async fn a_short_stream_that_lost_a_tenth_is_judged() {
+    let mut world = World::open_bids("").await;
+    world.group().await;
+    world.done(1..=40).await;
+    let path = world.folder.path().join("job.toml");
+    let strict = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("max_control_mismatch = 1.0", "max_control_mismatch = 0.05");
+    std::fs::write(&path, strict).unwrap();
+    world
+        .sql("DELETE FROM bid WHERE bid_id IN ('b1', 'b2', 'b3', 'b4')")
+        .await;
+    let scan = world.scan_full().expect(1);
+    assert_eq!(scan.report().settled().len(), 4);
+    // Most of them: the mapping is wrong after all.
+    world.sql("DELETE FROM bid WHERE bid_id > 'b2'").await;
+    world.scan_full().expect(4);
 }
 
 #[tokio::test]
