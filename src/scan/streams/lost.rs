@@ -20,6 +20,7 @@ use crate::store::redis::Redis;
 /// Rows without an entry that are looked for in the rest of the stream; more are counted as not searched.
 const CANDIDATES_MAX: usize = 100_000;
 const PAGE_ENTRIES: usize = 1_000;
+const IDS_AT_ONCE: usize = 500;
 
 const EXPECTED: u8 = 0;
 const CARRIED: u8 = 1;
@@ -192,11 +193,12 @@ impl LostCandidates {
             .keys()
             .filter_map(|identity| StreamId::parse(identity))
             .collect();
-        let entries = cache
-            .entries_by_id(&judge.mapping().check.key, &ids)
-            .await?;
-        for (id, _) in ids.iter().zip(entries).filter(|(_, entry)| entry.is_some()) {
-            self.rows.remove(id.to_string().as_bytes());
+        // Whole entries come along, so not all at once.
+        for ids in ids.chunks(IDS_AT_ONCE) {
+            let entries = cache.entries_by_id(&judge.mapping().check.key, ids).await?;
+            for (id, _) in ids.iter().zip(entries).filter(|(_, entry)| entry.is_some()) {
+                self.rows.remove(id.to_string().as_bytes());
+            }
         }
         Ok(())
     }
