@@ -3,7 +3,7 @@
 use super::check::StreamRun;
 use super::findings::entry_findings;
 use super::show::shown_entry;
-use crate::model::finding::{Remedy, Suspect};
+use crate::model::finding::{Remedy, Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
 use crate::model::observation::{Position, Subject};
 use crate::model::stream::{EntryLook, StreamId};
@@ -60,6 +60,16 @@ impl Examined for StreamRun {
 
     fn decide(&self, looks: &[EntryLook]) -> Decision {
         let pinned = &self.ground.stores.source_identity;
+        // Also where the entry was named, and no sweep asked whose it is.
+        if let Some(look) = looks.len().checked_sub(1)
+            && self.is_anothers(&looks[look])
+        {
+            return Decision::Settled {
+                verdict: Verdict::Transient,
+                suspects: Vec::new(),
+                look,
+            };
+        }
         let since = self.ground.stores.serving_since;
         decide_entry(&self.judge, looks, pinned, self.ground.timing, since)
     }
@@ -126,11 +136,16 @@ impl StreamRun {
     /// What this check says to one look. Whose a message was whose entry is gone, nobody can tell: unless a row
     /// says so, the first check of its group speaks for it.
     pub(super) fn objection(&self, look: &EntryLook) -> Option<Suspect> {
-        let is_nobodys = look.entry.is_none() && look.evidence.rows.is_empty();
-        if is_nobodys && !self.speaks_for_group {
-            return None;
+        match self.is_anothers(look) {
+            true => None,
+            false => self.judge.judge_entry(look),
         }
-        self.judge.judge_entry(look)
+    }
+
+    /// Whether the group's first check speaks for it, and this is another one.
+    fn is_anothers(&self, look: &EntryLook) -> bool {
+        let is_nobodys = look.entry.is_none() && look.evidence.rows.is_empty();
+        is_nobodys && !self.speaks_for_group
     }
 
     /// What repair needs to look and judge again.

@@ -132,7 +132,9 @@ impl Wanted {
             if let Some(duplicates) = &mut self.duplicates {
                 duplicates.push_row(&run.judge, row)?;
             }
-            if let Some(lost) = &mut self.lost {
+            if let Some(lost) = &mut self.lost
+                && run.judge.owns_row(row)
+            {
                 lost.push_row(&run.judge, row)?;
             }
         }

@@ -253,6 +253,11 @@ mod tests {
             ..bids()
         };
         let mut look = held(settled_look(), orphan());
+        let judge = judge_of(check.clone());
+        let row = |bidder| crate::rules::testing::row("1", &[Some("3"), Some(bidder)]);
+        assert!(judge.owns_row(row("7").as_ref()));
+        assert!(!judge.owns_row(row("8").as_ref()), "another check's row");
+        assert!(judge_of(bids()).owns_row(row("8").as_ref()));
         look.entry = Some(entry_of(
             id(1000),
             &[

@@ -1,9 +1,9 @@
 //! Whether an entry's whole effect is in the table.
 
-use super::judge::StreamJudge;
+use super::judge::{Spelling, StreamJudge};
 use crate::model::rows::RowRef;
 use crate::model::stream::{Entry, Evidence, Identity, StreamId};
-use crate::rules::compare::Comparison;
+use crate::rules::compare::{CacheToken, Comparison};
 
 /// What the primary says of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,19 @@ impl StreamJudge {
             })
         });
         equal.or_else(|| rows().next())
+    }
+
+    /// Whether the row can be of an entry of this check: several checks may share a table, told apart by their constants.
+    pub fn owns_row(&self, row: RowRef<'_>) -> bool {
+        self.fields.iter().all(|field| match &field.spelling {
+            Spelling::Field(_) => true,
+            Spelling::Constant(constant) => {
+                let found = field
+                    .comparer
+                    .compare(CacheToken::Raw(constant), row.cell(field.cell));
+                matches!(found, Comparison::Equal | Comparison::Undecodable(_))
+            }
+        })
     }
 
     /// Without the entry's fields there is nothing to compare: the row that carries the entry's id is the proof.
