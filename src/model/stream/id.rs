@@ -25,6 +25,9 @@ impl IdRange {
     };
 }
 
+/// 2001-09-09: before there was any Redis.
+const FIRST_CLOCK_MILLIS: u64 = 1_000_000_000_000;
+
 impl StreamId {
     pub const MIN: StreamId = StreamId {
         millis: 0,
@@ -79,6 +82,11 @@ impl StreamId {
             .ok()?
             .checked_mul(1000)
             .map(Micros)
+    }
+
+    /// Whether a server's clock can have given it, and not the application that counts by itself.
+    pub fn is_by_a_clock(self) -> bool {
+        self.millis >= FIRST_CLOCK_MILLIS
     }
 
     /// Whether it lies later than `now` (the server's clock) by more than `skew`.

@@ -5,7 +5,7 @@ use super::plan::{PlannedSettlement, SettlementStep, report_only};
 use crate::model::finding::Remedy;
 use crate::model::stream::{
     Entry, EntryLook, Identity, OnPersisted, OnSkipped, OnTrimmed, OnUnpersisted, Pending,
-    StreamCheck,
+    StreamCheck, StreamId,
 };
 use crate::rules::{Proof, StreamJudge, changed_at};
 use crate::store::redis::{Delivery, Held, Settlement};
@@ -293,7 +293,8 @@ impl<'a> EntryPlanner<'a> {
             .judge
             .row_for(self.look.entry.as_ref(), &self.look.evidence);
         let changed = row.and_then(|row| changed_at(mapping, row));
-        match (changed, self.look.id.instant()) {
+        let id = Some(self.look.id).filter(|id| id.is_by_a_clock());
+        match (changed, id.and_then(StreamId::instant)) {
             (Some(changed), Some(added)) if changed >= added => Err(Refusal::RowIsNewer),
             _ => Ok(()),
         }

@@ -140,6 +140,31 @@ fn by_its_id_an_entry_is_requeued_only_where_a_key_keeps_it_from_being_done_twic
     }
 }
 
+#[test]
+fn a_row_that_is_newer_than_its_entry_may_be_the_entrys_own() {
+    let judge = judge(|c| {
+        by_id(c);
+        c.on_unpersisted = OnUnpersisted::Requeue;
+    });
+    let given_at = |seconds: i64| {
+        let id = id(u64::try_from((CHANGED + seconds) * 1_000).unwrap_or_default());
+        EntryLook {
+            id,
+            entry: Some(Entry { id, ..bid("99.00") }),
+            cursor_before: Some(id),
+            cursor_after: Some(id),
+            ..settled_look()
+        }
+    };
+    assert!(refusal(entry_plan(&judge, &given_at(-1))).contains("may be this entry's own"));
+    assert!(refusal(entry_plan(&judge, &given_at(0))).contains("may be this entry's own"));
+    let requeued = step(entry_plan(&judge, &given_at(1)));
+    assert!(matches!(
+        requeued,
+        SettlementStep::Write(Settlement::Requeue { .. })
+    ));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
     #[test]

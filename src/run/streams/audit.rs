@@ -23,9 +23,6 @@ use crate::run::settle::settle;
 use crate::run::sink::Sink;
 use crate::run::sweep::{BATCH_TARGETS, Batch, add};
 
-/// 2001-09-09: before there was any Redis. A stream whose last id is lower counts by itself.
-const FIRST_CLOCK_MILLIS: u64 = 1_000_000_000_000;
-
 /// Audits one check. `attempt` counts from 0; what could not be searched goes to `left_out`, each as a sentence.
 pub(in crate::run) async fn audit(
     run: &Arc<StreamRun>,
@@ -171,10 +168,10 @@ impl Bounds {
     /// From where on the entries of a window lie: of ids that no clock gave, none tells when it was added, so that all
     /// are looked at.
     fn from(&self, since: StreamId) -> StreamId {
-        if self.last.millis < FIRST_CLOCK_MILLIS {
-            StreamId::MIN
-        } else {
+        if self.last.is_by_a_clock() {
             since
+        } else {
+            StreamId::MIN
         }
     }
 

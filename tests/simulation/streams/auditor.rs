@@ -84,6 +84,8 @@ impl World {
         }
         let group = self.server.group.as_ref();
         let group = group.unwrap_or_else(|| panic!("seed {seed}: no group"));
+        // Under a new id nothing would keep a slow consumer from doing the entry once more.
+        let by_id = self.setup.by_id;
         let is_reported = |id: StreamId, rule| findings.entries.contains(&(id, rule));
         for (&id, fields) in &self.server.stream {
             let Some(number) = number(fields) else {
@@ -105,6 +107,7 @@ impl World {
                     "seed {seed}: {id} hangs and nobody says so"
                 );
                 let is_mended = self.setup.on_unpersisted != OnUnpersisted::Report
+                    && !(by_id && self.setup.on_unpersisted == OnUnpersisted::Requeue)
                     && number % 23 != 0
                     && !self.setup.has_second_effect;
                 let is_poison = is_reported(id, "poison-pending");
@@ -123,8 +126,9 @@ impl World {
                     is_said || is_dead,
                     "seed {seed}: {id} is lost and nobody says so"
                 );
-                let is_mended =
-                    self.setup.on_skipped != OnSkipped::Report && !self.setup.has_second_effect;
+                let is_mended = self.setup.on_skipped != OnSkipped::Report
+                    && !(by_id && self.setup.on_skipped == OnSkipped::Requeue)
+                    && !self.setup.has_second_effect;
                 assert!(
                     !is_mended || is_conflict || is_dead,
                     "seed {seed}: {id} is not mended"
