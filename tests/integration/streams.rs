@@ -4,5 +4,7 @@ mod duplicates;
 mod entries;
 mod failovers;
 mod groups;
+mod killed;
 mod read_only;
 mod scopes;
+mod truth;
