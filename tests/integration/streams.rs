@@ -8,3 +8,4 @@ mod killed;
 mod read_only;
 mod scopes;
 mod truth;
+mod under_load;

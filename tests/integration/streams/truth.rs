@@ -172,7 +172,7 @@ fn assert_unchanged(before: &Worlds, after: &Worlds) {
 }
 
 /// Healthy consumers read everything that waits and finish what their seats were given; nobody adds anything.
-async fn drain(bidding: &Bidding) {
+pub(super) async fn drain(bidding: &Bidding) {
     let healthy = StreamLoad {
         producers: 0,
         dies_one_in: None,
@@ -199,7 +199,7 @@ async fn drain(bidding: &Bidding) {
 
 /// Bids that either side knew of before the repair, and that are not in the table exactly once (as often as they were
 /// in it before, if they were), nor refused, nor put aside for people.
-fn not_there_once(bidding: &Bidding, before: &StreamWorld, done: &StreamWorld) -> Vec<String> {
+pub(super) fn not_there_once(bidding: &Bidding, before: &StreamWorld, done: &StreamWorld) -> Vec<String> {
     let layout = before.layout;
     let truth = StreamTruth::of(before, &bidding.view(layout));
     let left: BTreeSet<&str> = ["payload-conflict", "undecodable-value"]
