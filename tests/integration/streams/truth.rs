@@ -199,7 +199,11 @@ pub(super) async fn drain(bidding: &Bidding) {
 
 /// Bids that either side knew of before the repair, and that are not in the table exactly once (as often as they were
 /// in it before, if they were), nor refused, nor put aside for people.
-pub(super) fn not_there_once(bidding: &Bidding, before: &StreamWorld, done: &StreamWorld) -> Vec<String> {
+pub(super) fn not_there_once(
+    bidding: &Bidding,
+    before: &StreamWorld,
+    done: &StreamWorld,
+) -> Vec<String> {
     let layout = before.layout;
     let truth = StreamTruth::of(before, &bidding.view(layout));
     let left: BTreeSet<&str> = ["payload-conflict", "undecodable-value"]
