@@ -259,7 +259,8 @@ impl StreamScript {
         self.app.create_group(master, layout, "0").await?;
         self.facts.lost.groups += 1;
         let done = self.late.len() / 2;
-        for (id, bid) in self.late[..done].to_vec() {
+        let first_half: Vec<_> = self.late.iter().take(done).cloned().collect();
+        for (id, bid) in first_half {
             self.take(layout, &id, &bid).await?;
         }
         let place = done.checked_sub(1).map(|last| self.late[last].0.clone());

@@ -257,6 +257,11 @@ async fn a_failover_under_load_loses_work_that_was_acknowledged() {
             after: if seed % 2 == 0 { 0 } else { 100 },
         };
         let (loss, running) = stage.fail_over(acts).await.unwrap();
+        assert_eq!(
+            running.live(Layout::ByBidId).len(),
+            2,
+            "every death has a successor"
+        );
         let tally = running.stop().await;
         assert!(tally.deaths > 0 && tally.added > 500, "{tally:?}");
         assert!(loss.since < loss.crashed_at && loss.crashed_at < loss.promoted_at);

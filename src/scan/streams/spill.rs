@@ -278,3 +278,36 @@ fn gathered(mut records: Vec<Record>, places_max: usize) -> Vec<Gathered> {
     }
     all.into_iter().map(|(_, group)| group).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_long_partition_is_read_back_in_passes_that_memory_can_hold() {
+        const RECORDS: u64 = 60_000;
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SpillLimits {
+            bytes_max: 1 << 20,
+            records_per_pass: 50,
+            places_max: 10,
+        };
+        let mut spill = Spill::create(folder.path(), limits);
+        for n in 0..RECORDS {
+            let digest = spill.digest(n);
+            spill.push(0, digest, &n.to_le_bytes()).unwrap();
+        }
+        let (mut most, mut all) = (0, 0);
+        spill
+            .gather(|_, gathered| {
+                most = most.max(gathered.len());
+                all += gathered.len();
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(all as u64, RECORDS);
+        assert!(most < 150, "{most} digests in a pass of about 50");
+    }
+}

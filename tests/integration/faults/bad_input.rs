@@ -63,7 +63,11 @@ async fn faults_of_the_job_are_told_by_name() {
             &["no table `user`", "job.toml:"],
         ),
         ("two of one name", twice, &["balance", "job.toml:"]),
-        ("a stream", stream, &["not supported yet"]),
+        (
+            "half a stream",
+            stream,
+            &["a [[stream]] has no `key`", "has no `group`"],
+        ),
         (
             "an unreadable SQL file",
             CHECKS.replacen("table = \"users\"", "sql = \"no/such.sql\"\nid = \"id\"", 1),

@@ -206,8 +206,9 @@ async fn dead_letters_are_known_by_their_original_id_and_by_their_identity() {
         .await;
     let dead = DeadLetters::new(&judge);
     let ids = ["1-0", "2-0", "3-0", "4-0", "5-0"].map(id);
+    let (source, cache) = (bids.source.clone(), bids.cache.clone());
     let held = async |dead: &DeadLetters| -> Vec<bool> {
-        look_at_entries(&bids.source, &bids.cache, &judge, dead, &ids)
+        look_at_entries(&source, &cache, &judge, dead, &ids)
             .await
             .unwrap()
             .iter()
@@ -232,6 +233,20 @@ async fn dead_letters_are_known_by_their_original_id_and_by_their_identity() {
         held(&dead).await,
         [true, true, false, true, false],
         "what was added since is read, too"
+    );
+    let letter = ["XADD", "dead", "*", "original_id", "5-0"];
+    bids.world.redis::<String>(&letter).await;
+    assert_eq!(
+        held(&dead).await,
+        [true, true, false, true, true],
+        "whoever moved it may have died before the acknowledgement"
+    );
+    let back = ["XGROUP", "SETID", "bids", "g", "0"];
+    bids.world.redis::<()>(&back).await;
+    assert_eq!(
+        held(&dead).await,
+        [false, false, false, false, true],
+        "it is pending wherever the cursor is; the others will be delivered anew"
     );
 }
 

@@ -8,7 +8,8 @@
 //!
 //! Every stream also carries entries of another type, `AUCTION_VIEW`, which the group reads and acknowledges
 //! without a row. A consumer reads, writes the rows, and only then acknowledges; it takes a row that is there
-//! already for its own earlier work. A bid by `bidId` is dated (`created_at`) as its entry is (`at`). A consumer can be told to die between any two of these steps.
+//! already for its own earlier work. It can be told to die between any two of these steps. A row by `bidId` is
+//! dated (`created_at`) as its entry is (`at`).
 
 mod app;
 mod cases;

@@ -1,7 +1,8 @@
 //! Producers and consumers under load, with a stop handle. Consumers die and come back.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -63,12 +64,15 @@ struct Shared {
     done: AtomicU64,
     deaths: AtomicU64,
     failed: AtomicU64,
+    /// Names of the consumers at work, by layout and number of their place.
+    live: Mutex<BTreeMap<(Layout, u64), String>>,
 }
 
 /// One place in a group, which is filled by one consumer after the other.
 struct Seat {
     app: Arc<StreamApp>,
     layout: Layout,
+    number: u64,
     name: String,
     /// Consumers that came under another name.
     successors: u64,
@@ -90,11 +94,13 @@ impl StreamApp {
                 let seat = Seat {
                     app: self.clone(),
                     layout: *layout,
+                    number,
                     name: format!("{}-{number}", layout.group()),
                     successors: 0,
                     dies_one_in: load.dies_one_in,
                     random: SmallRng::seed_from_u64(load.seed ^ (number << 40)),
                 };
+                shared.sit_down(&seat, &seat.name);
                 tasks.spawn(seat.work(shared.clone()));
             }
         }
@@ -111,6 +117,13 @@ impl StreamRunning {
             deaths: of(&self.shared.deaths),
             failed: of(&self.shared.failed),
         }
+    }
+
+    /// The consumers of this layout that are alive now. With `dies_one_in` they may be others a moment later.
+    pub fn live(&self, layout: Layout) -> BTreeSet<String> {
+        let live = self.shared.lock_live();
+        let names = live.iter().filter(|((of, _), _)| *of == layout);
+        names.map(|(_, name)| name.clone()).collect()
     }
 
     /// Waits until `count` more messages were taken all the way than now.
@@ -135,6 +148,17 @@ impl StreamRunning {
         self.shared.consumers_stopped.store(true, Ordering::Relaxed);
         while self.tasks.join_next().await.is_some() {}
         self.tally()
+    }
+}
+
+impl Shared {
+    fn sit_down(&self, seat: &Seat, name: &str) {
+        self.lock_live()
+            .insert((seat.layout, seat.number), name.to_owned());
+    }
+
+    fn lock_live(&self) -> MutexGuard<'_, BTreeMap<(Layout, u64), String>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,6 +218,7 @@ impl Seat {
                 Some(Fate::Died) => {
                     shared.deaths.fetch_add(1, Ordering::Relaxed);
                     consumer = self.succeed();
+                    shared.sit_down(&self, consumer.name());
                     has_history = true;
                 }
                 None => {

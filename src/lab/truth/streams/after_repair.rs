@@ -29,6 +29,9 @@ impl StreamWorld {
     /// What is wrong after a repair of `before`; empty: nothing. `events` are the application's own steps since
     /// `before` was read; `left` the rules whose findings the job only reports, so that they may stay as they are.
     ///
+    /// The application may work meanwhile, if its log was emptied before `before` was read, nobody of `view.live` dies,
+    /// and it is stopped when this side is read.
+    ///
     /// Every bid that MySQL or this Redis knew of is in the table exactly once, or was refused, or waits in the stream,
     /// or lies in the dead letters. Nothing that is proven is pending; nothing was acknowledged whose effect is
     /// not there or that was not moved elsewhere; no live consumer's message changed hands; no row changed.
