@@ -203,7 +203,9 @@ async fn torture_killed_between_any_two_steps_it_ends_as_if_it_had_not_been() {
     scene.bidding.auditor(&REPAIR).await.expect(1);
     let unkilled = end_states(&before, &scene.bidding.worlds().await);
     let mut seen = BTreeSet::new();
-    for point in points(scripts, inserts) {
+    let points = points(scripts, inserts);
+    assert!(points.len() >= 10, "{points:?}");
+    for point in points {
         assert_eq!(scene.restore().await.len(), before.len());
         scene.kill_at(point).await;
         let killed = scene.bidding.worlds().await;
