@@ -307,13 +307,12 @@ fn marks(
         }
         let moved = killed
             .entries
-            .iter()
-            .filter(|(id, _)| !before.entries.contains_key(*id));
-        let moved = moved.count();
-        let known = journal
-            .iter()
-            .filter(|line| line["kind"] == "outcome" && line["outcome"] == "applied");
-        if moved > known.count() {
+            .values()
+            .map(|entry| field(entry, "requeued_from"));
+        if moved
+            .filter(|from| !from.is_empty())
+            .any(|from| is_open(journal, from))
+        {
             marks.insert("requeued, and not known to be");
         }
         let settled = before
@@ -326,6 +325,15 @@ fn marks(
         }
     }
     marks
+}
+
+/// Whether the journal has a step on this entry and not what became of it.
+fn is_open(journal: &[serde_json::Value], entry: &str) -> bool {
+    let mut steps = journal.iter().filter(|line| line["entry_id"] == entry);
+    steps.any(|step| {
+        let mut outcomes = journal.iter().filter(|line| line["kind"] == "outcome");
+        !outcomes.any(|outcome| outcome["sequence"] == step["sequence"])
+    })
 }
 
 /// What must not be, not even for a moment: an entry or a message that is gone, and neither done nor elsewhere.

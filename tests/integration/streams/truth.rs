@@ -67,6 +67,7 @@ async fn play(seed: u64, replicas: usize, sentinel_name: Option<&str>) {
     bidding.stage.cluster.rearm().await.unwrap();
     let count = 2 + usize::try_from(seed % 3).unwrap();
     let played = bidding.stage.play(count, seed).await.unwrap();
+    add_unread(&bidding, seed).await;
     bidding.wait_until_gone().await;
 
     let before = bidding.worlds().await;
@@ -123,6 +124,16 @@ async fn play(seed: u64, replicas: usize, sentinel_name: Option<&str>) {
 }
 
 const NOTHING: [String; 0] = [];
+
+/// One of another type and one bid that nobody has come to: there is nothing to say of them, and no group may pass.
+async fn add_unread(bidding: &Bidding, seed: u64) {
+    let mut producer = bidding.stage.app.producer(seed ^ 0xadd);
+    for layout in READ_LAYOUTS {
+        producer.add_view(layout).await.unwrap();
+        let bid = producer.draw();
+        producer.add(layout, &bid).await.unwrap();
+    }
+}
 
 /// What the lab says against a repair.
 fn complaints(bidding: &Bidding, before: &Worlds, after: &Worlds) -> Vec<String> {

@@ -198,9 +198,9 @@ impl Witnesses<'_> {
     /// Writes that are nobody's to make: not by a script, of what a living consumer had, or of what has no effect.
     fn wrong_writes(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        for write in &self.writes {
+        for (nth, write) in self.writes.iter().enumerate() {
             let reason = match (write.writer, write.name.as_str()) {
-                (Writer::Script, "XACK") => self.wrong_acknowledgement(write),
+                (Writer::Script, "XACK") => self.wrong_acknowledgement(write, &self.writes[..nth]),
                 (Writer::Script, "XADD" | "XDEL" | "XGROUP" | "XSETID") => None,
                 _ => Some("it is no settlement".to_owned()),
             };
@@ -209,13 +209,19 @@ impl Witnesses<'_> {
         wrong
     }
 
-    fn wrong_acknowledgement(&self, write: &StreamWrite) -> Option<String> {
+    /// `earlier` are all writes before it.
+    fn wrong_acknowledgement(
+        &self,
+        write: &StreamWrite,
+        earlier: &[StreamWrite],
+    ) -> Option<String> {
         let [stream, _, id] = write.words.as_slice() else {
             return Some("several at once".to_owned());
         };
         let layout = layout_of(stream)?;
         let at = instant(&write.time);
-        let is_moved = self.writes.iter().any(|other| {
+        // The same script moved it just before: XADD, XDEL, XACK, or XADD, XACK.
+        let is_moved = earlier.iter().rev().take(2).any(|other| {
             let marked = other.words.last_chunk::<2>();
             let marks = ["requeued_from", "original_id"];
             other.name == "XADD"
