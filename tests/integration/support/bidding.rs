@@ -179,7 +179,7 @@ impl Bidding {
         self.folder.path().join("output/bidding")
     }
 
-    fn settling(&self, layout: Layout) -> Settling {
+    pub fn settling(&self, layout: Layout) -> Settling {
         let mut all = self.settlings.iter();
         all.find(|(of, _)| *of == layout).unwrap().1
     }
