@@ -14,7 +14,7 @@ use super::wait;
 /// As `jobs/auction.toml` names it.
 const DATABASE: &str = "bids";
 /// Its `orphan_after`.
-const ORPHAN_AFTER: Duration = Duration::from_secs(2);
+const ORPHAN_AFTER: Duration = Duration::from_secs(3);
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 /// The checks of that job.
 const CHECKS: [(&str, Layout); 3] = [
