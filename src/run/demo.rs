@@ -23,6 +23,7 @@ const AUCTIONS: u64 = 200;
 /// How many of everything that can be lost of a stream.
 const STREAM_COUNT: usize = 4;
 const CUSTOMERS_SHOWN: usize = 3;
+const REPAIRS_MAX: usize = 3;
 const ACTS: Acts = Acts {
     load: Load {
         clerks: 4,
@@ -184,24 +185,48 @@ async fn audit(
     let dry = auditor.run(&["repair", "--dry-run"]).await?;
     say("   The same findings, what would be done about each, and nothing written:");
     dry.tell_end(say);
-    say("\n5. $ auditor repair auction.toml --since … --yes");
-    let repair = auditor.run(&["repair", "--yes"]).await?;
-    repair.tell(say);
+    let repairs = repair(say, &auditor).await?;
+    let [repaired, ..] = &repairs[..] else {
+        return Ok(false);
+    };
     say("\n6. $ auditor scan auction.toml --since …");
     let again = auditor.run(&["scan"]).await?;
     again.tell(say);
     let is_right = tell_what_is_left(say, scene).await?;
-    tell_csv(say, &repair)?;
-    let is_totalled = tell_totals(say, &auditor, &repair).await?;
+    tell_csv(say, repaired)?;
+    let is_totalled = tell_totals(say, &auditor, &repairs).await?;
     say(&format!(
         "\nThe whole demo took {:.0} s.",
         started.elapsed().as_secs_f64()
     ));
-    let codes = [scan.code, dry.code, repair.code, again.code];
+    let end = repairs.last().and_then(|repair| repair.code);
+    let codes = [scan.code, dry.code, end, again.code];
     let as_planned = codes == [Some(1), Some(1), Some(0), Some(0)];
     let is_proved = proof.is_some_and(|proof| proof.holds());
     let is_planted = !scene.planted.expected.is_empty() && !scene.before.expected.is_empty();
     Ok(as_planned && is_proved && is_planted && is_right && is_totalled)
+}
+
+/// Repairs, and again as long as something was refused: a machine that stalls misses the deadlines of its writes,
+/// which then do nothing and say so. The first run comes first.
+async fn repair(say: &mut impl FnMut(&str), auditor: &Auditor) -> Result<Vec<Told>, LabError> {
+    let mut repairs: Vec<Told> = Vec::new();
+    for turn in 1..=REPAIRS_MAX {
+        say("\n5. $ auditor repair auction.toml --since … --yes");
+        let repair = auditor.run(&["repair", "--yes"]).await?;
+        repair.tell(say);
+        let is_left = repair.code == Some(1);
+        repairs.push(repair);
+        if !is_left {
+            break;
+        }
+        if turn < REPAIRS_MAX {
+            say(
+                "   This machine was too busy to keep a write's deadline, so the write was refused. Once more:",
+            );
+        }
+    }
+    Ok(repairs)
 }
 
 /// Compares both sides once more; true if nothing is wrong.
@@ -254,14 +279,16 @@ fn tell_csv(say: &mut impl FnMut(&str), repair: &Told) -> Result<(), LabError> {
 async fn tell_totals(
     say: &mut impl FnMut(&str),
     auditor: &Auditor,
-    repair: &Told,
+    repairs: &[Told],
 ) -> Result<bool, LabError> {
-    let Some(folder) = &repair.folder else {
-        return Ok(false);
-    };
     say("\n9. $ auditor report … (what customers were shown, added up; money is exact)");
-    let run = folder.display().to_string();
-    let told = auditor.call(&["report", &run]).await?;
+    let folders = repairs.iter().filter_map(|repair| repair.folder.as_ref());
+    let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+    let words: Vec<&str> = ["report"]
+        .into_iter()
+        .chain(folders.iter().map(String::as_str))
+        .collect();
+    let told = auditor.call(&words).await?;
     let is_customer = |line: &&str| line.trim_start().starts_with("customer");
     let sums = told
         .text
