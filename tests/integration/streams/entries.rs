@@ -319,7 +319,7 @@ async fn a_row_is_no_proof_where_its_second_effect_is_missing() {
             .collect::<Vec<_>>()
     };
     assert_eq!(worth("unacked-persisted"), ["0.0"]);
-    assert_eq!(worth("acked-unpersisted"), ["-100.50"]);
+    assert_eq!(worth("acked-unpersisted"), ["-100.5"]);
     assert_eq!(world.pending().await, [(id(4), GONE.to_owned())]);
 }
 
