@@ -4,5 +4,6 @@ mod duplicates;
 mod entries;
 mod failovers;
 mod groups;
+mod races;
 mod read_only;
 mod scopes;

@@ -1,0 +1,162 @@
+//! Forced interleavings of a stream: what the application, the network and a failover do between a look and the script
+//! that settles, and between two looks. Nothing here waits for a time to pass; every step waits for the cause of the next.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use auditor::lab::wait;
+
+use crate::support::bids::{GONE, GROUP, STREAM, id};
+use crate::support::{Run, World};
+use gate::Gate;
+
+mod claims;
+mod failovers;
+mod gate;
+mod groups;
+mod identities;
+mod lost_replies;
+mod payloads;
+mod trims;
+
+/// Acknowledges, inserts, and puts away what was delivered more than twice.
+const INSERT: &str = r#"
+on_persisted = "ack"
+on_unpersisted = "insert"
+insert_is_enough = true
+max_deliveries = 2
+dead_letter = "bid-stream:dead"
+"#;
+const REQUEUE: &str = "on_persisted = \"ack\"\non_unpersisted = \"requeue\"\n";
+const CLAIM: &str = "on_unpersisted = \"claim\"\nclaim_to = \"recovery\"\n";
+
+const LIMIT: Duration = Duration::from_secs(60);
+const REPAIR: [&str; 5] = ["repair", "job.toml", "--full", "--yes", "--accept-control"];
+
+/// A repair that has looked, planned and journaled, and whose first script waits at the gate.
+struct Held {
+    child: Child,
+    gate: Gate,
+}
+
+impl Held {
+    async fn repair(world: &World) -> Self {
+        let gate = Gate::before(world.redis.port()).await;
+        let mut command = world.command(&REPAIR);
+        command.env("REDIS_URL", format!("redis://127.0.0.1:{}", gate.port()));
+        let child = spawn(command);
+        let mut held = Self { child, gate };
+        tokio::select! {
+            () = held.gate.holds() => {}
+            () = ends(&mut held.child) => {
+                let run = ended(world, held.child).await;
+                panic!("it ended without a script\n{}\n{}", run.stdout, run.stderr);
+            }
+        }
+        held
+    }
+
+    /// The script goes on.
+    async fn goes_on(self, world: &World) -> Run {
+        self.gate.pass();
+        ended(world, self.child).await
+    }
+
+    /// The script goes on, and its answer is thrown away with the connection.
+    async fn goes_unanswered(self, world: &World) -> Run {
+        self.gate.lose_answer();
+        ended(world, self.child).await
+    }
+
+    /// The connection ends with the script on it; later ones go to another server.
+    async fn finds(self, world: &World, port: u16) -> Run {
+        self.gate.break_off(port);
+        ended(world, self.child).await
+    }
+}
+
+fn spawn(mut command: Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+async fn ends(child: &mut Child) {
+    let child = RefCell::new(child);
+    let has_ended = || async { child.borrow_mut().try_wait().unwrap().is_some() };
+    wait::until("it ends, or sends a script", LIMIT, has_ended)
+        .await
+        .unwrap();
+}
+
+async fn ended(world: &World, child: Child) -> Run {
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
+    Run::of(output.await.unwrap().unwrap(), world.folder.path())
+}
+
+/// A repair that waits between its first and its second look.
+fn between_looks(world: &World) -> Child {
+    let mut child = spawn(world.command(&REPAIR));
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("second look at") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+    }
+    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    child
+}
+
+impl World {
+    /// Three bids that are done; 6 is pending though saved, 7 is not saved, 8 was delivered four times; all three with a
+    /// consumer that is gone.
+    async fn damaged(settings: &str, replicas: usize) -> Self {
+        let mut world = Self::open_bids_with(replicas, settings).await;
+        world.group().await;
+        world.done(1..=3).await;
+        for number in 6..=8 {
+            world.add(number).await;
+        }
+        world.read(GONE, 3).await;
+        for _ in 0..3 {
+            world.claim(GONE, 8).await;
+        }
+        world.save(6).await;
+        world.wait_until_gone(GONE).await;
+        world
+    }
+
+    /// `consumer` takes the message for itself, as live consumers do.
+    async fn claim(&mut self, consumer: &str, number: u32) {
+        let words = ["XCLAIM", STREAM, GROUP, consumer, "0", &id(number)];
+        self.redis::<redis::Value>(&words).await;
+    }
+
+    /// The fact of this name about the stream, as text.
+    async fn stream_fact(&mut self, name: &str) -> String {
+        let facts: BTreeMap<String, redis::Value> = self.redis(&["XINFO", "STREAM", STREAM]).await;
+        redis::from_redis_value(facts[name].clone()).unwrap()
+    }
+
+    /// What a consumer does with a message: the row, unless it is there, and then the acknowledgement; what XACK said.
+    async fn process(&mut self, number: u32) -> i64 {
+        let bidder = 10 + number % 3;
+        self.sql(&format!(
+            "INSERT IGNORE INTO bid (bid_id, auction_id, bidder_id, amount) VALUES ('b{number}', 7, {bidder}, 100.50)"
+        ))
+        .await;
+        self.redis(&["XACK", STREAM, GROUP, &id(number)]).await
+    }
+}
+
+/// `id owner` for each of these.
+fn owned(numbers: &[u32], owner: &str) -> Vec<(String, String)> {
+    let owned = numbers.iter().map(|&number| (id(number), owner.to_owned()));
+    owned.collect()
+}
+
+fn line(rule: &str, number: u32, rest: &str) -> String {
+    format!("{rule} {} {rest}", id(number))
+}
