@@ -33,6 +33,9 @@ dead_letter = "bid-stream:dead"
 const REQUEUE: &str = "on_persisted = \"ack\"\non_unpersisted = \"requeue\"\n";
 const CLAIM: &str = "on_unpersisted = \"claim\"\nclaim_to = \"recovery\"\n";
 
+/// Longer than anybody who lives is silent here.
+const PATIENCE: &str = "orphan_after = \"1s\"\n";
+
 const LIMIT: Duration = Duration::from_secs(60);
 const REPAIR: [&str; 5] = ["repair", "job.toml", "--full", "--yes", "--accept-control"];
 
@@ -65,9 +68,9 @@ impl Held {
         ended(world, self.child).await
     }
 
-    /// The script goes on, and its answer is thrown away with the connection.
-    async fn goes_unanswered(self, world: &World) -> Run {
-        self.gate.lose_answer();
+    /// So many scripts go on, and their answers are thrown away with the connection.
+    async fn goes_unanswered(self, world: &World, scripts: usize) -> Run {
+        self.gate.lose_answers(scripts);
         ended(world, self.child).await
     }
 
@@ -109,11 +112,21 @@ fn between_looks(world: &World) -> Child {
     child
 }
 
+/// A consumer that works.
+struct Alive(tokio::task::JoinHandle<()>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl World {
     /// Three bids that are done; 6 is pending though saved, 7 is not saved, 8 was delivered four times; all three with a
     /// consumer that is gone.
     async fn damaged(settings: &str, replicas: usize) -> Self {
-        let mut world = Self::open_bids_with(replicas, settings).await;
+        let settings = format!("{settings}{PATIENCE}");
+        let mut world = Self::open_bids_with(replicas, &settings).await;
         world.group().await;
         world.done(1..=3).await;
         for number in 6..=8 {
@@ -124,8 +137,38 @@ impl World {
             world.claim(GONE, 8).await;
         }
         world.save(6).await;
-        world.wait_until_gone(GONE).await;
+        world.wait_until_silent().await;
         world
+    }
+
+    /// Until every consumer has done nothing for longer than the job's `orphan_after`.
+    async fn wait_until_silent(&self) {
+        let cache = &self.cache;
+        wait::until("all consumers are silent", LIMIT, || async {
+            let mut ask = redis::cmd("XINFO");
+            ask.arg(&["CONSUMERS", STREAM, GROUP]);
+            let all: Vec<BTreeMap<String, redis::Value>> =
+                ask.query_async(&mut cache.clone()).await.unwrap();
+            let is_silent = |v: &redis::Value| matches!(v, redis::Value::Int(i) if *i > 1_050);
+            all.iter().all(|consumer| is_silent(&consumer["idle"]))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// `consumer` asks for more, again and again, until this is dropped.
+    async fn lives(&self, consumer: &'static str) -> Alive {
+        let mut cache = self.redis.connect().await.unwrap();
+        Alive(tokio::spawn(async move {
+            let mut read = redis::cmd("XREADGROUP");
+            read.arg("GROUP").arg(GROUP).arg(consumer);
+            read.arg("BLOCK")
+                .arg(50)
+                .arg("STREAMS")
+                .arg(STREAM)
+                .arg(">");
+            while read.query_async::<redis::Value>(&mut cache).await.is_ok() {}
+        }))
     }
 
     /// `consumer` takes the message for itself, as live consumers do.

@@ -9,6 +9,7 @@ use crate::support::bids::{ALIVE, DEAD, GONE, STREAM, id};
 async fn nothing_is_taken_from_a_consumer_that_claims_while_the_script_is_under_way() {
     let mut world = World::damaged(INSERT, 0).await;
     let held = Held::repair(&world).await;
+    let _alive = world.lives(ALIVE).await;
     for number in 6..=8 {
         world.claim(ALIVE, number).await;
     }
@@ -33,6 +34,7 @@ async fn nothing_is_taken_from_a_consumer_that_claims_while_the_script_is_under_
 async fn nothing_is_requeued_from_under_a_consumer_that_claims() {
     let mut world = World::damaged(REQUEUE, 0).await;
     let held = Held::repair(&world).await;
+    let _alive = world.lives(ALIVE).await;
     world.claim(ALIVE, 7).await;
     world.claim(ALIVE, 8).await;
     let run = held.goes_on(&world).await;
@@ -52,6 +54,7 @@ async fn nothing_is_requeued_from_under_a_consumer_that_claims() {
 async fn nothing_is_handed_over_that_a_consumer_claims_first() {
     let mut world = World::damaged(CLAIM, 0).await;
     let held = Held::repair(&world).await;
+    let _alive = (world.lives(GONE).await, world.lives(ALIVE).await);
     // To itself once more: the owner is the same, and alive after all.
     world.claim(GONE, 7).await;
     world.claim(ALIVE, 8).await;

@@ -7,11 +7,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+/// What every script answers that did its step.
+const APPLIED: &[u8] = b":1\r\n";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Hold,
     Pass,
-    LoseAnswer,
+    LoseAnswers { bytes: usize },
     BreakOff,
 }
 
@@ -73,9 +76,10 @@ impl Gate {
         self.orders.send_replace(Order::Pass);
     }
 
-    /// The script passes; when the server has answered it, the connection ends instead.
-    pub(super) fn lose_answer(&self) {
-        self.orders.send_replace(Order::LoseAnswer);
+    /// This script and those after it pass; when the server has answered so many, the connection ends instead.
+    pub(super) fn lose_answers(&self, count: usize) {
+        let bytes = count * APPLIED.len();
+        self.orders.send_replace(Order::LoseAnswers { bytes });
     }
 
     /// The script goes nowhere, its connection ends, and new ones go to `server`.
@@ -87,7 +91,7 @@ impl Gate {
 
 async fn relay(mut client: TcpStream, mut server: TcpStream, mut post: Post) {
     let (mut request, mut answer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    let mut loses_answer = false;
+    let mut to_lose = None;
     loop {
         tokio::select! {
             count = client.read(&mut request) => {
@@ -99,14 +103,20 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, mut post: Post) {
                     let order = post.orders.wait_for(|order| *order != Order::Hold).await;
                     match order.map(|order| *order) {
                         Ok(Order::BreakOff) | Err(_) => return,
-                        Ok(order) => loses_answer = order == Order::LoseAnswer,
+                        Ok(Order::LoseAnswers { bytes }) => to_lose = Some(bytes),
+                        Ok(Order::Pass | Order::Hold) => {}
                     }
                 }
                 if server.write_all(bytes).await.is_err() { return }
             }
             count = server.read(&mut answer) => {
                 let Ok(count @ 1..) = count else { return };
-                if loses_answer || client.write_all(&answer[..count]).await.is_err() { return }
+                match &mut to_lose {
+                    Some(left) if *left <= count => return,
+                    Some(left) => *left -= count,
+                    None if client.write_all(&answer[..count]).await.is_err() => return,
+                    None => {}
+                }
             }
         }
     }

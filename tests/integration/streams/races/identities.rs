@@ -15,7 +15,7 @@ table = "bid2"
 identity_column = "stream_id"
 columns = { amount = "amount" }
 changed_at = "created_at"
-orphan_after = "300ms"
+orphan_after = "1s"
 "#;
 
 impl World {
@@ -68,7 +68,7 @@ async fn bids_under_ids_that_were_given_twice_get_new_ones_once() {
     // 4 hangs, 5 met the row of the other bid and was acknowledged, 6 was not read.
     world.read(GONE, 2).await;
     world.ack(5).await;
-    world.wait_until_gone(GONE).await;
+    world.wait_until_silent().await;
     let run = world.repair_full().expect(0);
     let conflict = |number| format!("payload-conflict {} requeue applied", id(number));
     assert_eq!(
@@ -107,8 +107,9 @@ async fn a_conflict_that_a_live_consumer_works_at_is_left_to_it() {
     world.save_by_id(&id(4), 41).await;
     world.add_by_id(4, 42).await;
     world.read(GONE, 1).await;
-    world.wait_until_gone(GONE).await;
+    world.wait_until_silent().await;
     let held = Held::repair(&world).await;
+    let _alive = world.lives(ALIVE).await;
     world.claim(ALIVE, 4).await;
     let run = held.goes_on(&world).await;
     let lost = format!("payload-conflict {} requeue lost-race", id(4));
@@ -144,7 +145,7 @@ async fn a_last_id_is_raised_once_though_nobody_heard_of_it() {
     let mut world = World::by_id("raise_last_id = true\n").await;
     world.save_by_id(&id(5), 9).await;
     let held = Held::repair(&world).await;
-    let run = held.goes_unanswered(&world).await.expect(0);
+    let run = held.goes_unanswered(&world, 1).await.expect(0);
     let outcomes: Vec<String> = run
         .report()
         .findings

@@ -24,7 +24,7 @@ async fn acknowledgements_inserts_and_dead_letters_without_an_answer() {
     let mut world = World::damaged(INSERT, 0).await;
     let held = Held::repair(&world).await;
     let monitor = Monitor::start(world.redis.port());
-    let run = held.goes_unanswered(&world).await.expect(0);
+    let run = held.goes_unanswered(&world, 3).await.expect(0);
     assert_eq!(
         run.report().settled(),
         [
@@ -46,7 +46,7 @@ async fn a_requeue_without_an_answer() {
     let mut world = World::damaged(REQUEUE, 0).await;
     let held = Held::repair(&world).await;
     let monitor = Monitor::start(world.redis.port());
-    let run = held.goes_unanswered(&world).await.expect(0);
+    let run = held.goes_unanswered(&world, 3).await.expect(0);
     assert_eq!(
         run.report().settled(),
         [
@@ -67,7 +67,7 @@ async fn a_claim_without_an_answer() {
     world.ack(6).await;
     let held = Held::repair(&world).await;
     let monitor = Monitor::start(world.redis.port());
-    let run = held.goes_unanswered(&world).await;
+    let run = held.goes_unanswered(&world, 2).await;
     assert_eq!(
         run.report().settled(),
         [
@@ -88,7 +88,7 @@ async fn a_group_that_was_recreated_without_an_answer() {
     world.save(1).await;
     let held = Held::repair(&world).await;
     let monitor = Monitor::start(world.redis.port());
-    let run = held.goes_unanswered(&world).await.expect(0);
+    let run = held.goes_unanswered(&world, 1).await.expect(0);
     let missing = format!("group-missing {GROUP} recreate-group applied");
     assert_eq!(run.report().settled(), [missing]);
     assert_eq!(times(&monitor, &["evalsha", "xgroup"]), [1, 1]);
@@ -105,7 +105,7 @@ async fn a_cursor_that_moved_without_an_answer() {
         .await;
     let held = Held::repair(&world).await;
     let monitor = Monitor::start(world.redis.port());
-    let run = held.goes_unanswered(&world).await.expect(0);
+    let run = held.goes_unanswered(&world, 1).await.expect(0);
     let rewound = format!("group-rewound {GROUP} advance applied");
     assert_eq!(run.report().settled(), [rewound]);
     assert_eq!(times(&monitor, &["evalsha", "xgroup"]), [1, 1]);

@@ -1,6 +1,6 @@
 //! Entries of any bytes and any size, consumers of any name, and entries that may leave no row.
 
-use super::{INSERT, REQUEUE, line};
+use super::{INSERT, PATIENCE, REQUEUE, line};
 use crate::support::World;
 use crate::support::bids::{DEAD, GONE, GROUP, STREAM, id};
 
@@ -53,7 +53,7 @@ impl World {
 
     /// Three bids that are done, and these, in the hands of a consumer that is gone because nobody lists it alive.
     async fn with_odd(settings: &str, odd: &[Fields]) -> Self {
-        let mut world = Self::open_bids(settings).await;
+        let mut world = Self::open_bids(&format!("{settings}{PATIENCE}")).await;
         world.group().await;
         world.done(1..=3).await;
         for (fields, number) in odd.iter().zip(6..) {
@@ -78,23 +78,6 @@ impl World {
         claim.query_async::<redis::Value>(&mut cache).await.unwrap();
         world.wait_until_silent().await;
         world
-    }
-
-    async fn wait_until_silent(&self) {
-        let cache = self.cache.clone();
-        auditor::lab::wait::until("all consumers are silent", super::LIMIT, || {
-            let mut cache = cache.clone();
-            async move {
-                let mut ask = redis::cmd("XINFO");
-                ask.arg(&["CONSUMERS", STREAM, GROUP]);
-                let all: Vec<std::collections::BTreeMap<String, redis::Value>> =
-                    ask.query_async(&mut cache).await.unwrap();
-                let is_silent = |v: &redis::Value| matches!(v, redis::Value::Int(i) if *i > 350);
-                all.iter().all(|c| is_silent(&c["idle"]))
-            }
-        })
-        .await
-        .unwrap();
     }
 
     async fn pending_ids(&mut self) -> Vec<String> {
@@ -191,7 +174,7 @@ impl World {
 /// A bid that the application turned down left nothing behind: no row says nothing about it.
 #[tokio::test]
 async fn an_entry_that_may_leave_no_row_is_not_missed() {
-    let settings = "may_leave_no_row = true\non_skipped = \"requeue\"\n";
+    let settings = "may_leave_no_row = true\n";
     let mut world = World::damaged(&format!("{settings}{REQUEUE}"), 0).await;
     world.ack(8).await;
     let run = world.repair_full().expect(0);
