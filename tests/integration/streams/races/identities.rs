@@ -1,6 +1,6 @@
 //! Entry ids that are the identity: given twice after a failover, or never given at all.
 
-use super::Held;
+use super::{Held, owned, told};
 use crate::support::World;
 use crate::support::bids::{ALIVE, GONE, GROUP, LIMITS, STREAM, id};
 
@@ -112,9 +112,10 @@ async fn a_conflict_that_a_live_consumer_works_at_is_left_to_it() {
     let _alive = world.lives(ALIVE).await;
     world.claim(ALIVE, 4).await;
     let run = held.goes_on(&world).await;
-    let lost = format!("payload-conflict {} requeue lost-race", id(4));
-    assert_eq!(run.report().settled(), [lost]);
-    assert_eq!(world.pending().await, super::owned(&[4], ALIVE));
+    assert_eq!(told(&run), ["lost-race"]);
+    let left = format!("payload-conflict {} none refused", id(4));
+    assert_eq!(run.report().settled(), [left], "its owner is alive");
+    assert_eq!(world.pending().await, owned(&[4], ALIVE));
     assert_eq!(world.entries(STREAM).await.len(), 4);
 }
 

@@ -1,8 +1,8 @@
 //! Scripts that were done, and of which nobody heard: told as they are, and never done twice.
 
-use super::{CLAIM, Held, INSERT, REQUEUE, line, owned};
+use super::{CLAIM, Held, INSERT, REQUEUE, line, owned, told};
 use crate::support::World;
-use crate::support::bids::{DEAD, GONE, GROUP, STREAM, id};
+use crate::support::bids::{ALIVE, DEAD, GONE, GROUP, STREAM, id};
 use crate::support::monitor::Monitor;
 
 /// How often each of these commands was run, by clients and by scripts.
@@ -77,6 +77,44 @@ async fn a_claim_without_an_answer() {
     );
     assert_eq!(times(&monitor, &["evalsha", "xclaim"]), [2, 2]);
     assert_eq!(world.pending().await, owned(&[7, 8], "recovery"));
+}
+
+/// What the scripts said was no; nobody heard of that either.
+#[tokio::test]
+async fn a_race_that_was_lost_without_an_answer_is_not_called_done() {
+    for settings in [REQUEUE, CLAIM, INSERT] {
+        let settings = settings.replace("on_persisted = \"ack\"", "on_persisted = \"report\"");
+        let mut world = World::damaged(&settings, 0).await;
+        let held = Held::repair(&world).await;
+        let _alive = world.lives(ALIVE).await;
+        for number in 7..=8 {
+            world.claim(ALIVE, number).await;
+        }
+        let run = held.goes_unanswered(&world, 2).await.expect(1);
+        let outcomes = told(&run);
+        assert!(!outcomes.contains(&"applied".to_owned()), "{outcomes:?}");
+        let left = world.pending().await;
+        assert!(left.ends_with(&owned(&[7, 8], ALIVE)), "{left:?}");
+        assert_eq!(world.entries(STREAM).await.len(), 6);
+        assert_eq!(world.redis::<i64>(&["EXISTS", DEAD]).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_the_application_made_is_not_called_the_auditor_s() {
+    let mut world = World::open_bids("").await;
+    for number in 1..=4 {
+        world.add(number).await;
+    }
+    let held = Held::repair(&world).await;
+    world
+        .redis::<()>(&["XGROUP", "CREATE", STREAM, GROUP, "$"])
+        .await;
+    let run = held.goes_unanswered(&world, 1).await.expect(1);
+    let missing = format!("group-missing {GROUP} recreate-group already-right");
+    let settled = run.report().settled();
+    assert!(settled.contains(&missing), "{settled:?}");
+    assert_eq!(world.cursor().await, id(4));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Entries that are trimmed while somebody settles them, and a server without memory.
 
-use super::{CLAIM, Held, INSERT, REQUEUE, line, owned};
+use super::{CLAIM, Held, INSERT, REQUEUE, line, owned, told};
 use crate::support::World;
 use crate::support::bids::{ALIVE, DEAD, GONE, STREAM, id};
 
@@ -46,9 +46,8 @@ async fn a_trimmed_entry_is_neither_requeued_nor_dropped_by_a_claim() {
             let left = line("orphan-pending", number, "none refused");
             assert!(report.settled().contains(&left), "{report:?}");
         }
-        let lines = report.undo();
-        let lost = lines.iter().filter(|l| l["outcome"] == "lost-race");
-        assert_eq!(lost.count(), 2, "{remedy}: {lines:?}");
+        let lost = told(&run).into_iter().filter(|o| o == "lost-race");
+        assert_eq!(lost.count(), 2, "{remedy}: {run:?}");
         let pending = world.pending().await;
         assert!(pending.ends_with(&owned(&[7, 8], GONE)), "{pending:?}");
         assert_eq!(world.entries(STREAM).await.len(), 3, "none was added");
