@@ -1,6 +1,6 @@
 //! Seeded simulation without servers: virtual time, an application that writes the source first and the
 //! cache a moment later, a failover that takes cache writes back, lost replies, stalled scripts, and the
-//! program's own pure judgement (`decide`, `prepare`, `plan_step`) in the middle.
+//! program's own pure judgement (`decide`, `prepare`, `plan_step`) in the middle. [`streams`] does the same for a consumer group.
 //!
 //! The checkers know nothing of the program: they follow a hidden sequence number for every value, which
 //! neither side shows. A failure prints its seed: `AUDITOR_SEED=n cargo test --test simulation`.

@@ -26,6 +26,7 @@ pub(super) fn entry_findings(
         let look = settled.look.as_ref();
         let entry = look.and_then(|look| look.entry.as_ref());
         let row = look.and_then(|look| row_of(run, look));
+        let is_rejected = look.is_some_and(|look| look.evidence.is_rejected);
         let changed_at = row.and_then(|row| changed_at(&run.judge.mapping().rows, row));
         let told = mended.told(&settled.reason);
         let observed_at = look.map_or_else(Micros::now, |look| look.at);
@@ -45,7 +46,8 @@ pub(super) fn entry_findings(
             compensated: run.judge.compensated(entry, row),
             changed_at,
             compensations: compensations(run, suspect.rule, &money, (since, settled_at)),
-            money_delta: money.delta,
+            // A refused entry is worth nothing on either side.
+            money_delta: money.delta.filter(|_| !is_rejected),
             remedy: told.remedy,
             outcome: told.outcome,
             reason: joined(suspect, &told.reason),

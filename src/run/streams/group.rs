@@ -157,11 +157,21 @@ impl Examined for GroupRun {
                 verdict,
                 suspects,
                 look,
-            } => Decision::Settled {
-                verdict,
-                suspects: self.own(suspects),
-                look,
-            },
+            } => {
+                let was_suspect = !suspects.is_empty();
+                let suspects = self.own(suspects);
+                // Whatever another check is to say of it, for this one nothing is wrong.
+                let is_anothers = was_suspect && suspects.is_empty();
+                Decision::Settled {
+                    verdict: if is_anothers {
+                        Verdict::Transient
+                    } else {
+                        verdict
+                    },
+                    suspects,
+                    look,
+                }
+            }
             again => again,
         }
     }

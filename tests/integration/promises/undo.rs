@@ -274,3 +274,49 @@ async fn another_version_of_the_job_is_refused() {
         .auditor(&["undo", "job.toml", &run_id(&repaired)])
         .expect(2);
 }
+
+#[tokio::test]
+async fn what_was_settled_in_a_stream_is_named_and_left() {
+    let mut world = house().await;
+    damage(&mut world).await;
+    let damaged = snapshot(&mut world).await;
+    let repaired = world.repair_full().expect(0);
+    let journal = world
+        .folder
+        .path()
+        .join("output/shop")
+        .join(run_id(&repaired))
+        .join("undo.jsonl");
+    let mut text = std::fs::read_to_string(&journal).unwrap();
+    let settlement = |sequence: u64, entry: &str| {
+        format!(
+            r#"{{"kind":"settlement","sequence":{sequence},"check":"bids","remedy":"ack","entry_id":"{entry}","group_text":"g"}}"#
+        )
+    };
+    let refused = r#"{"kind":"outcome","sequence":9002,"outcome":"refused","reason":"","at":"2026-11-21T14:03:00.000000Z"}"#;
+    for line in [&settlement(9001, "1-0"), &settlement(9002, "2-0"), refused] {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let line = text.lines().position(|l| l.contains("1-0")).unwrap() + 1;
+    std::fs::write(&journal, text).unwrap();
+    let undone = undo(&world, &run_id(&repaired)).expect(1);
+    assert_eq!(
+        snapshot(&mut world).await,
+        damaged,
+        "values go back all the same"
+    );
+    assert!(
+        undone
+            .stdout
+            .contains("1 refused: what was settled in a stream is not taken back by undo"),
+        "{}",
+        undone.stdout
+    );
+    let place = format!("line {line} of");
+    assert!(undone.stderr.contains(&place), "{}", undone.stderr);
+    assert!(
+        !undone.stderr.contains("2-0"),
+        "what never happened needs no word"
+    );
+}

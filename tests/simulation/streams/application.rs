@@ -61,6 +61,7 @@ enum Regroup {
 struct Consumer {
     name: Vec<u8>,
     is_alive: bool,
+    alive_since: i64,
     back_at: Option<i64>,
     next_poll: i64,
     reads_history: bool,
@@ -91,6 +92,7 @@ impl World {
         let consumers = names.map(|name| Consumer {
             name: name.to_vec(),
             is_alive: true,
+            alive_since: START - 60 * SECOND,
             back_at: None,
             next_poll: START,
             reads_history: false,
@@ -175,7 +177,8 @@ impl World {
                 let after = group.cursor.next().unwrap();
                 self.server.stream.range(after..).next().is_some()
             };
-            if !self.server.group.as_ref().is_some_and(unread) {
+            let is_idle = self.consumers.iter().all(|c| c.hands.is_empty());
+            if is_idle && !self.server.group.as_ref().is_some_and(unread) {
                 return;
             }
         }
@@ -233,6 +236,7 @@ impl World {
         if !consumer.is_alive {
             if consumer.back_at.is_some_and(|at| at <= self.now) {
                 consumer.is_alive = true;
+                consumer.alive_since = self.now;
                 consumer.back_at = None;
                 consumer.reads_history = self.random.random_bool(0.8);
             }
@@ -430,8 +434,10 @@ impl World {
         })
     }
 
+    /// Whether a consumer of this name is up, and has been for long enough to have asked for entries.
     pub(super) fn is_alive(&self, name: &[u8]) -> bool {
-        self.consumers.iter().any(|c| c.is_alive && c.name == name)
+        let mut consumers = self.consumers.iter().filter(|c| c.is_alive);
+        consumers.any(|c| c.name == name && self.now - c.alive_since > 12 * SECOND)
     }
 
     pub(super) fn owner(&self, id: StreamId) -> Option<&[u8]> {

@@ -272,11 +272,9 @@ impl World {
             Settlement::Requeue { id, .. } => Some(*id),
             _ => None,
         };
-        let is_alive = held
-            .and_then(|id| self.owner(id))
-            .is_some_and(|o| self.is_alive(o));
         let content = |id| before.stream.get(&id);
         let is_done = held.is_some_and(|id| content(id).is_some_and(|f| self.has_effect(id, f)));
+        let is_in_hands = held.is_some_and(|id| content(id).is_some_and(|f| self.is_in_hands(f)));
         let (now, seed) = (self.now, self.seed);
         if !self.server.settle(now, settlement) {
             return false;
@@ -292,7 +290,7 @@ impl World {
             | Settlement::DeadLetter { .. }
             | Settlement::Requeue { .. } => {
                 assert!(
-                    !is_alive,
+                    !is_in_hands,
                     "seed {seed}: taken out of live hands by {settlement:?}"
                 );
             }

@@ -399,6 +399,42 @@ mod tests {
     }
 
     #[test]
+    fn a_look_in_which_it_was_delivered_again_is_no_first_look_either() {
+        let twice = |pending: &mut Option<crate::model::stream::Pending>| {
+            if let Some(pending) = pending {
+                pending.row.deliveries = 2;
+            }
+        };
+        let mut torn = at(0, orphaned());
+        twice(&mut torn.after);
+        let mut later = at(5, orphaned());
+        twice(&mut later.before);
+        twice(&mut later.after);
+        assert_eq!(verdict(&[torn, later.clone()]), None);
+        assert_eq!(wait(&[later]), Some(5));
+    }
+
+    #[test]
+    fn what_changes_hands_before_another_server_is_unknown() {
+        let looks: Vec<_> = (0..5u64)
+            .map(|turn| {
+                let mut look = at(i64::try_from(turn).unwrap_or(0) * 6, orphaned());
+                for pending in [&mut look.before, &mut look.after].into_iter().flatten() {
+                    pending.row.deliveries = turn + 1;
+                }
+                if turn == 2 {
+                    look.source.name = "other".into();
+                }
+                look
+            })
+            .collect();
+        assert_eq!(
+            verdict(&looks),
+            Some((Verdict::Unknown, vec!["orphan-pending"], 4))
+        );
+    }
+
+    #[test]
     fn a_cursor_that_moves_on_disturbs_nobody() {
         let lost = without_row(settled_look());
         let mut later = at(5, lost.clone());
