@@ -175,7 +175,7 @@ impl World {
         let (look, truth) = self.look(judge, item.id);
         item.looks.push(look);
         item.truth.push(truth);
-        match decide_entry(judge, &item.looks, &primary(), TIMING) {
+        match decide_entry(judge, &item.looks, &primary(), TIMING, Micros(0)) {
             Decision::LookAgain { after } => {
                 let late = self.random.random_range(0..500) * MS;
                 item.due = self.now + i64::try_from(after.as_micros()).unwrap() + late;
