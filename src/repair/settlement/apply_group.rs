@@ -114,8 +114,10 @@ impl Applier {
                 "no answer, and it could not be read again: it may or may not have happened",
             );
         };
-        let objections = ground.claimants[0].judge.judge_group(&look);
-        match objections.iter().any(|s| s.rule == item.suspect.rule) {
+        let judge = ground.claimants[0].judge;
+        let objections = judge.judge_group(&look);
+        let is_raised = planned.remedy == Remedy::RaiseLastId && judge.needs_no_raise(&look);
+        match !is_raised && objections.iter().any(|s| s.rule == item.suspect.rule) {
             true => failed("no answer; the group is still as it was"),
             false => StepOutcome::new(planned.remedy, OutcomeKind::Applied, ""),
         }
