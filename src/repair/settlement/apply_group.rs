@@ -115,8 +115,10 @@ impl Applier {
                 "no answer, and it could not be read again: it may or may not have happened",
             );
         };
-        let objections = ground.claimants[0].judge.judge_group(&look);
-        if objections.iter().any(|s| s.rule == item.suspect.rule) {
+        let judge = ground.claimants[0].judge;
+        let objections = judge.judge_group(&look);
+        let is_raised = planned.remedy == Remedy::RaiseLastId && judge.needs_no_raise(&look);
+        if !is_raised && objections.iter().any(|s| s.rule == item.suspect.rule) {
             return failed("no answer; the group is still as it was");
         }
         if is_elsewhere(planned, &look) {

@@ -161,7 +161,7 @@ impl Wanted {
 
     fn take_rows(&mut self, run: &StreamRun, rows: &Rows, now: Micros) -> Result<(), RunError> {
         for row in rows.iter() {
-            self.carried.note(&run.judge, row, now, run.skew);
+            self.carried.note(&run.judge, row, now, run.raise_skew);
             if let Some(duplicates) = &mut self.duplicates {
                 duplicates.push_row(&run.judge, row)?;
             }

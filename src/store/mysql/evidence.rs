@@ -94,7 +94,7 @@ impl Mysql {
             let Some(sql) = sql else { continue };
             let sample = identity_literal(column, literal::sample(column.kind));
             let probed = match naming(sql, &sample.unwrap_or_else(|| "NULL".to_owned()), self) {
-                Ok(statement) => self.prepare(&statement).await.map(drop),
+                Ok(statement) => self.prepare(&statement).await.and_then(|c| is_one(&c)),
                 Err(fault) => Err(fault),
             };
             probed.map_err(|fault| at_setting(setting, fault))?;
@@ -229,6 +229,16 @@ fn naming(sql: &Named, literals: &str, mysql: &Mysql) -> Result<String, MysqlErr
         statement::derived(select, "auditor_q"),
         statement::NO_LIMIT
     ))
+}
+
+/// The columns of a person's SELECT, beside who answers.
+fn is_one(columns: &[(String, String)]) -> Result<(), MysqlError> {
+    match columns.len() - WITNESS_WIDTH {
+        1 => Ok(()),
+        many => Err(MysqlError::Statement(format!(
+            "it has {many} columns, and which of them holds the identities is not said; SELECT that one alone"
+        ))),
+    }
 }
 
 fn identity_column(mapping: &StreamMapping) -> &Column {

@@ -50,8 +50,7 @@ struct EndState {
 
 impl Scene {
     async fn plant() -> Self {
-        let settlings = (Settling::Requeue, Settling::Insert);
-        let bidding = Bidding::start(0, None, settlings).await;
+        let bidding = Bidding::start(0, None, Settling::Insert).await;
         let (stage, mut alive) = (&bidding.stage, Vec::new());
         let master = stage.cluster.master();
         for layout in [Layout::ByBidId, Layout::ByEntryId] {

@@ -52,8 +52,8 @@ async fn through_sentinel_the_findings_equal_the_truth_and_every_bid_arrives() {
 
 async fn play(seed: u64, replicas: usize, sentinel_name: Option<&str>) {
     let started = Instant::now();
-    let mut bidding = Bidding::start(replicas, sentinel_name, settlings(seed)).await;
-    let context = format!("seed {seed}, {:?}", settlings(seed));
+    let mut bidding = Bidding::start(replicas, sentinel_name, settling(seed)).await;
+    let context = format!("seed {seed}, {:?}", settling(seed));
     // Deaths and losses where the script does not think of them.
     let acts = StreamActs {
         load: load(seed),
@@ -307,13 +307,12 @@ fn load(seed: u64) -> StreamLoad {
     }
 }
 
-/// Every way of settling in either layout.
-fn settlings(seed: u64) -> (Settling, Settling) {
-    let of = |bit: u64| match seed >> bit & 1 {
+/// Every way of settling.
+fn settling(seed: u64) -> Settling {
+    match seed & 1 {
         0 => Settling::Requeue,
         _ => Settling::Insert,
-    };
-    (of(0), of(1))
+    }
 }
 
 fn seeds() -> u64 {

@@ -44,7 +44,7 @@ impl Bidding {
     pub async fn start(
         replicas: usize,
         sentinel_name: Option<&str>,
-        (by_bid_id, by_entry_id): (Settling, Settling),
+        by_entry_id: Settling,
     ) -> Self {
         let database = MysqlOptions {
             flavor: Flavor::MariaDb,
@@ -59,7 +59,8 @@ impl Bidding {
         let stage = StreamStage::start(database, cluster).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let settlings = [
-            (Layout::ByBidId, by_bid_id),
+            // Its application rejects bids, so nothing is inserted.
+            (Layout::ByBidId, Settling::Requeue),
             (Layout::ByEntryId, by_entry_id),
             (Layout::LateGroup, Settling::Insert),
         ];
@@ -75,9 +76,8 @@ impl Bidding {
 
     /// What the job says of a layout, for the lab's own judgement; [`LIVE`] is alive.
     pub fn view(&self, layout: Layout) -> StreamView {
-        let settling = self.settling(layout);
         StreamView {
-            needs_effect: layout.has_effects() && settling == Settling::Requeue,
+            needs_effect: layout.has_effects(),
             compares_tuples: true,
             keeps_entries: true,
             live: BTreeSet::from([LIVE.to_owned()]),
@@ -117,11 +117,9 @@ impl Bidding {
         named.collect()
     }
 
-    /// What the script of a failover planted, as the program names it. Where nothing asks for a second effect, a bid
-    /// without it is another case than the script says, so that layout is left out.
+    /// What the script of a failover planted, as the program names it.
     pub fn planted(&self, facts: &StreamFacts) -> BTreeSet<Named> {
-        let is_told_all = |layout: Layout| !layout.has_effects() || self.view(layout).needs_effect;
-        let expected = facts.expected.iter().filter(|named| is_told_all(named.0));
+        let expected = facts.expected.iter();
         expected
             .map(|(layout, rule, id)| {
                 let id = match *rule {
@@ -253,10 +251,9 @@ fn check(layout: Layout, settling: Settling) -> String {
         true => "placed_at",
         false => "created_at",
     };
-    let effects = match (layout.has_effects(), settling) {
-        (false, _) => "",
-        (true, Settling::Insert) => REJECTED,
-        (true, Settling::Requeue) => &[PROOF, REJECTED].concat(),
+    let effects = match layout.has_effects() {
+        false => "",
+        true => &[PROOF, REJECTED].concat(),
     };
     let unpersisted = match settling {
         Settling::Insert => {
