@@ -10,5 +10,14 @@ GRANT SELECT ON `auction`.* TO 'auditor_scan'@'%';
 -- on_skipped = "insert" ever writes: it needs INSERT on its table, and on nothing else.
 CREATE USER 'auditor_repair'@'%' IDENTIFIED BY 'change me';
 GRANT SELECT, LOCK TABLES ON `auction`.* TO 'auditor_repair'@'%';
--- Where a job says `insert`:
+-- Where a job says `insert`, on the table of that check:
 -- GRANT INSERT ON `auction`.`bid` TO 'auditor_repair'@'%';
+
+-- What the auditor asks of Redis. Keys (~*) can be narrowed to those that the job names, dead letters included.
+-- scan, repair --dry-run:
+--   ACL SETUSER auditor_scan on >change-me resetkeys %R~* -@all +@read +@connection +info +time +role
+-- repair of streams: scripts, WAIT, and the steps of a settlement (group cursors by XGROUP SETID, a lost group by
+-- XGROUP CREATE, moves by XADD and XDEL, ids by XSETID). Nothing trims, and nothing destroys a group or a consumer.
+--   ACL SETUSER auditor_repair on >change-me resetkeys ~* -@all +@read +@connection +info +time +role +eval +evalsha +script|load +wait +xack +xadd +xdel +xclaim +xgroup|create +xgroup|setid +xsetid
+-- repair of caches: the same with +set +del +hset +hdel +hincrby +incrby +zadd +zrem +sadd +srem +persist +pexpire
+-- +pexpireat, and on servers that know field expiries +hsetex.

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub mod app;
 pub mod cluster;
 pub mod demo_job;
+pub mod demo_streams;
 pub mod proxy;
 pub mod servers;
 pub mod story;

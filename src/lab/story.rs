@@ -9,6 +9,7 @@ use super::LabError;
 use super::app::{App, AppError, Load, Running, Stock};
 use super::cluster::{Cluster, ClusterOptions};
 use super::servers::{MysqlOptions, MysqlServer};
+use super::stream_script::StreamScript;
 use super::truth::Truth;
 use super::watch::Watcher;
 
@@ -104,6 +105,18 @@ impl Stage {
     /// One failover under load that loses acknowledged writes. The application is still running when this
     /// returns; stop it for a quiet audit. Another one can follow after `cluster.rearm()`.
     pub async fn fail_over(&mut self, acts: Acts) -> Result<(Loss, Running), LabError> {
+        self.fail_over_with(acts, None).await
+    }
+
+    /// The same failover, which hits the streams of `script` too.
+    pub async fn fail_over_with(
+        &mut self,
+        acts: Acts,
+        mut script: Option<&mut StreamScript>,
+    ) -> Result<(Loss, Running), LabError> {
+        if let Some(script) = &mut script {
+            script.before(self.cluster.master()).await?;
+        }
         let running = self.app.run(acts.load).await?;
         running.wait_for(acts.before, REQUESTS_LIMIT).await?;
         // Taken before the fence, which holds only for what was written before it.
@@ -112,6 +125,9 @@ impl Stage {
         let acknowledged_before = running.tally().acknowledged;
         self.cluster.stall_replicas().await?;
         self.guests_change_points(EARNED).await?;
+        if let Some(script) = &mut script {
+            script.lose(self.cluster.master()).await?;
+        }
         running.wait_for(acts.lost, REQUESTS_LIMIT).await?;
         let acknowledged_lost =
             running.tally().acknowledged - acknowledged_before + self.app.stock().guests;
@@ -122,6 +138,9 @@ impl Stage {
         let promoted_at = Utc::now();
         let lost_bytes = written - offset(&self.cluster, "second_repl_offset").await? + 1;
         self.guests_change_points(-SPENT).await?;
+        if let Some(script) = &mut script {
+            script.after().await?;
+        }
         running.wait_for(acts.after, REQUESTS_LIMIT).await?;
         let loss = Loss {
             since,

@@ -14,6 +14,8 @@
 //! Consumers that died between any two steps are there before, and so is what must be left alone: messages
 //! of a live consumer, entries of another type, what is settled.
 
+mod steps;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,10 +41,20 @@ pub struct StreamScript {
     seed: u64,
     /// How many of everything.
     count: usize,
+    extent: Extent,
     parts: Vec<Part>,
     late: Vec<(String, Bid)>,
     facts: StreamFacts,
     alive: Vec<Alive>,
+}
+
+/// What goes wrong besides what the failover itself loses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Everything that there is a rule for, customers who place their bids again included.
+    EveryRule,
+    /// Only what a repair can settle without asking a person.
+    WhatCanBeSettled,
 }
 
 /// What is known by construction.
@@ -87,8 +99,20 @@ struct Part {
 }
 
 impl StreamScript {
+    /// With everything that there is a rule for.
     pub fn new(app: Arc<StreamApp>, count: usize, seed: u64) -> Self {
+        Self::of(app, count, seed, Extent::EveryRule)
+    }
+
+    /// With what a repair can settle by itself: nobody places a bid twice, and no entry contradicts its row but
+    /// by an id that was given twice.
+    pub fn that_can_be_settled(app: Arc<StreamApp>, count: usize, seed: u64) -> Self {
+        Self::of(app, count, seed, Extent::WhatCanBeSettled)
+    }
+
+    fn of(app: Arc<StreamApp>, count: usize, seed: u64, extent: Extent) -> Self {
         Self {
+            extent,
             producer: app.producer(seed),
             app,
             seed,
@@ -151,9 +175,12 @@ impl StreamScript {
         for (message, _) in &old {
             self.finish(layout, GONE, message).await?;
         }
-        let cases = StreamCase::together(layout)
-            .into_iter()
-            .filter(|case| *case != StreamCase::GroupRewound);
+        let cases = match self.extent {
+            Extent::EveryRule => StreamCase::together(layout),
+            Extent::WhatCanBeSettled => StreamCase::that_can_be_settled(layout),
+        };
+        let is_played = |case: &StreamCase| *case != StreamCase::GroupRewound;
+        let cases = cases.into_iter().filter(is_played);
         for (number, case) in cases.enumerate() {
             for turn in 0..self.count {
                 let seed = self.seed ^ ((number * self.count + turn + 1) as u64) << 20;
@@ -276,7 +303,11 @@ impl StreamScript {
     async fn add_again(&mut self, part: &Part) -> Result<(), LabError> {
         let layout = part.layout;
         let mut last = part.unread.last().map(|(id, _)| id.clone());
-        for (_, bid) in &part.inserted {
+        let twice = match self.extent {
+            Extent::EveryRule => &part.inserted[..],
+            Extent::WhatCanBeSettled => &[],
+        };
+        for (_, bid) in twice {
             let id = self.producer.add(layout, bid).await.map_err(unfit)?;
             self.expect(layout, "duplicate-entry", &id);
             last = Some(id);
@@ -310,83 +341,5 @@ impl StreamScript {
             later.process(&message, None).await.map_err(unfit)?;
         }
         Ok(())
-    }
-
-    /// Read, inserted and acknowledged, all of which is lost but the row.
-    async fn take(&mut self, layout: Layout, id: &str, bid: &Bid) -> Result<(), LabError> {
-        let message = self.read_one(layout, READER, id).await?;
-        self.write(layout, READER, id, bid).await?;
-        let mut reader = self.app.consumer(layout, READER);
-        reader.acknowledge(&message).await.map_err(unfit)?;
-        self.facts.lost.reads += 1;
-        self.facts.lost.acknowledgements += 1;
-        Ok(())
-    }
-
-    async fn add(&mut self, layout: Layout) -> Result<(String, Bid), LabError> {
-        let bid = self.producer.draw();
-        let id = self.producer.add(layout, &bid).await.map_err(unfit)?;
-        Ok((id, bid))
-    }
-
-    /// As many new bids as there are of everything, given to `consumer`.
-    async fn deliver(
-        &mut self,
-        layout: Layout,
-        consumer: &str,
-    ) -> Result<Vec<(Message, Bid)>, LabError> {
-        let mut delivered = Vec::new();
-        for _ in 0..self.count {
-            let (id, bid) = self.add(layout).await?;
-            delivered.push((self.read_one(layout, consumer, &id).await?, bid));
-        }
-        Ok(delivered)
-    }
-
-    async fn read_one(
-        &self,
-        layout: Layout,
-        consumer: &str,
-        id: &str,
-    ) -> Result<Message, LabError> {
-        let mut consumer = self.app.consumer(layout, consumer);
-        let read = consumer.read(1).await.map_err(unfit)?;
-        let message = read.into_iter().find(|message| message.id == id);
-        message
-            .ok_or_else(|| LabError::Unfit(format!("entry {id} was not the next one to be read")))
-    }
-
-    async fn finish(
-        &self,
-        layout: Layout,
-        consumer: &str,
-        message: &Message,
-    ) -> Result<(), LabError> {
-        if let Some(bid) = &message.bid {
-            self.write(layout, consumer, &message.id, bid).await?;
-        }
-        let mut consumer = self.app.consumer(layout, consumer);
-        consumer.acknowledge(message).await.map(drop).map_err(unfit)
-    }
-
-    async fn write(
-        &self,
-        layout: Layout,
-        consumer: &str,
-        id: &str,
-        bid: &Bid,
-    ) -> Result<(), LabError> {
-        let mut consumer = self.app.consumer(layout, consumer);
-        consumer.write_row(id, bid).await.map_err(unfit)?;
-        consumer.persist_effect(id, bid).await.map_err(unfit)
-    }
-
-    fn expect(&mut self, layout: Layout, rule: &'static str, id: &str) {
-        self.facts.expected.insert((layout, rule, id.to_owned()));
-    }
-
-    fn expect_all(&mut self, layout: Layout, expected: BTreeSet<(&'static str, String)>) {
-        let named = expected.into_iter().map(|(rule, id)| (layout, rule, id));
-        self.facts.expected.extend(named);
     }
 }

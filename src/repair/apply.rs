@@ -27,7 +27,7 @@ use crate::rules::Judge;
 use crate::rules::fingerprint;
 use crate::scan::{ScanError, Target, lockable_keys, look_once};
 use crate::store::mysql::{Inserter, Lease, Mysql, SweepKey};
-use crate::store::redis::{Redis, Writer};
+use crate::store::redis::{LAG_SECONDS_MAX, Redis, Writer};
 
 /// Steps of one batch: one fsync, one pipeline, one WAIT.
 const BATCH_STEPS: usize = 500;
@@ -229,10 +229,13 @@ impl Applier {
             Drift::Renewed(identity) => self.pinned = identity,
             Drift::Changed(why) => return Err(self.stop(&why)),
         }
-        let online = facts.replicas_online.len();
-        if (online as u64) < u64::from(self.limits.min_replicas) {
+        // An isolated master calls its replicas online until their time is out.
+        let replicas = facts.replicas_online.iter();
+        let fresh = replicas.filter(|r| r.lag_seconds <= LAG_SECONDS_MAX);
+        let fresh = fresh.count();
+        if (fresh as u64) < u64::from(self.limits.min_replicas) {
             return Err(self.stop(&format!(
-                "{online} replica(s) online, {} needed",
+                "{fresh} replica(s) online and fresh, {} needed",
                 self.limits.min_replicas
             )));
         }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::lab::LabError;
+use crate::lab::demo_streams::StreamSides;
+use crate::lab::truth::streams::StreamExpected;
 use crate::lab::truth::{Expected, Truth};
 
-/// check, rule, key, field
+/// check, rule, key, field; of a stream: check, rule, key, id
 type Named = [String; 4];
 
 /// How the program's findings compare with what was planted.
@@ -31,20 +33,20 @@ const SHOWN: [(&str, &str); 8] = [
     ("money_delta", "money"),
     ("repaired", "repaired"),
 ];
-const ROWS_SHOWN: usize = 8;
+const ROWS_SHOWN: usize = 16;
 
 impl Proof {
     /// Reads `findings.csv` in `folder`, whatever the verdict of a row.
-    pub(super) fn of(folder: &Path, truth: &Truth) -> Result<Self, LabError> {
+    pub(super) fn of(
+        folder: &Path,
+        truth: &Truth,
+        streams: &BTreeSet<StreamExpected>,
+    ) -> Result<Self, LabError> {
         let findings = rows(&folder.join("findings.csv"))?;
-        let column = |row: &Record, name: &str| row.get(name).cloned().unwrap_or_default();
-        let found = findings
-            .iter()
-            .map(|row| ["check", "rule", "key", "field"].map(|name| column(row, name)));
-        Ok(Self::compare(
-            &truth.expected.iter().map(as_reported).collect(),
-            &found.collect(),
-        ))
+        let caches = truth.expected.iter().map(as_reported);
+        let planted = caches.chain(streams.iter().map(as_reported_of_stream));
+        let found = findings.iter().map(named);
+        Ok(Self::compare(&planted.collect(), &found.collect()))
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -142,6 +144,24 @@ fn as_reported(expected: &Expected) -> Named {
     [expected.check, expected.rule, &expected.key, field].map(str::to_owned)
 }
 
+/// A group's finding is named by the group, wherever the group belongs, and so is a last id that is too low.
+fn as_reported_of_stream(expected: &StreamExpected) -> Named {
+    let check = expected.check.as_str();
+    let id = match expected.rule {
+        "group-missing" | "group-rewound" | "lost-entry" => StreamSides::group_of(check),
+        _ => &expected.id,
+    };
+    [check, expected.rule, StreamSides::key_of(check), id].map(str::to_owned)
+}
+
+/// What a row of `findings.csv` is about.
+fn named(row: &Record) -> Named {
+    let cell = |name: &str| row.get(name).cloned().unwrap_or_default();
+    let is_stream = !StreamSides::key_of(&cell("check")).is_empty();
+    let place = if is_stream { "id" } else { "field" };
+    ["check", "rule", "key", place].map(cell)
+}
+
 fn rows(path: &Path) -> Result<Vec<Record>, LabError> {
     let action = format!("read {}", path.display());
     let unreadable = |fault: csv::Error| LabError::Io {
@@ -162,9 +182,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{Named, Proof, ranges_table};
+    use crate::lab::truth::streams::StreamExpected;
     use crate::lab::truth::{Expected, Truth};
 
-    const HEAD: &str = "run_id,check,rule,key,field,verdict\n";
+    const HEAD: &str = "run_id,check,rule,key,field,verdict,id\n";
 
     fn truth() -> Truth {
         let expected = |check, rule, key: &str, member: &str, field: &str| Expected {
@@ -190,6 +211,18 @@ mod tests {
         }
     }
 
+    fn streams() -> BTreeSet<StreamExpected> {
+        let expected = |check: &str, rule, id: &str| StreamExpected {
+            check: check.to_owned(),
+            rule,
+            id: id.to_owned(),
+        };
+        BTreeSet::from([
+            expected("bids", "orphan-pending", "7-1"),
+            expected("late-bids", "group-missing", "9-0"),
+        ])
+    }
+
     fn proof(findings: &str) -> Proof {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(
@@ -197,32 +230,36 @@ mod tests {
             format!("{HEAD}{findings}"),
         )
         .unwrap();
-        Proof::of(folder.path(), &truth()).unwrap()
+        Proof::of(folder.path(), &truth(), &streams()).unwrap()
     }
 
     #[test]
     fn all_of_it_and_nothing_else() {
-        let both = "r,profile,version-regression,user:1:profile,,confirmed\n\
-                    r,queue,value-mismatch,auction:closing,7,confirmed\n";
-        let proof = proof(both);
+        let all = "r,profile,version-regression,user:1:profile,,confirmed,1\n\
+                   r,queue,value-mismatch,auction:closing,7,confirmed,7\n\
+                   r,bids,orphan-pending,bid-stream,,confirmed,7-1\n\
+                   r,late-bids,group-missing,bid3-stream,,confirmed,bid3-group\n";
+        let proof = proof(all);
         assert!(proof.holds());
         assert_eq!(
             proof.sentence(),
-            "All 2 planted losses were found, and nothing else."
+            "All 4 planted losses were found, and nothing else."
         );
     }
 
     #[test]
     fn a_loss_that_was_missed_and_a_finding_too_many_are_said() {
         let proof = proof(
-            "r,profile,version-regression,user:1:profile,,confirmed\n\
-             r,profile,value-mismatch,user:2:profile,/name,hot\n",
+            "r,profile,version-regression,user:1:profile,,confirmed,1\n\
+             r,queue,value-mismatch,auction:closing,7,confirmed,7\n\
+             r,bids,orphan-pending,bid-stream,,confirmed,7-2\n\
+             r,late-bids,group-missing,bid3-stream,,confirmed,bid3-group\n",
         );
         assert!(!proof.holds());
         assert_eq!(
             proof.sentence(),
-            "Of 2 planted losses 1 were NOT found (such as queue value-mismatch auction:closing 7), and 1 \
-             finding(s) were NOT planted (such as profile value-mismatch user:2:profile /name)."
+            "Of 4 planted losses 1 were NOT found (such as bids orphan-pending bid-stream 7-1), and 1 \
+             finding(s) were NOT planted (such as bids orphan-pending bid-stream 7-2)."
         );
         let planted: BTreeSet<Named> = BTreeSet::new();
         assert!(Proof::compare(&planted, &planted).holds());

@@ -119,11 +119,11 @@ fn planned<E: Examined>(check: &E, settled: &Settled<E>) -> Mended {
 /// too (a counter moved while its gap stayed) is confirmed anew and tried again, a few times.
 async fn repair<E: Examined>(
     check: &Arc<E>,
-    settled: &[Settled<E>],
+    first: &[Settled<E>],
     applier: &Arc<Mutex<Applier>>,
 ) -> (Vec<Mended>, Option<RunError>) {
-    let mut mended: Vec<Mended> = settled.iter().map(|_| Mended::Nothing).collect();
-    let mut open: Vec<(usize, Settled<E>)> = settled
+    let mut mended: Vec<Mended> = first.iter().map(|_| Mended::Nothing).collect();
+    let mut open: Vec<(usize, Settled<E>)> = first
         .iter()
         .enumerate()
         .filter(|(_, s)| is_repairable(s))
@@ -163,6 +163,7 @@ async fn repair<E: Examined>(
         for (at, settled) in places.into_iter().zip(again) {
             if let (Verdict::Transient, Some(look), Mended::Done { settled_at, .. }) =
                 (settled.verdict, &settled.look, &mut mended[at])
+                && check.is_right(&first[at], look)
             {
                 *settled_at = Some(E::at(look));
             }

@@ -48,6 +48,35 @@ async fn on_mysql_the_findings_equal_the_planted_truth() {
     }
 }
 
+/// The demo itself: caches and streams, one failover.
+#[tokio::test]
+async fn the_demo_proves_what_it_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditor"))
+        .arg("demo")
+        .env_remove("RUST_LOG")
+        .current_dir(folder.path())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let faults = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}\n{faults}");
+    for part in [
+        "consumer group(s).",
+        " group-missing\n",
+        " orphan-pending\n",
+        "planted losses were found, and nothing else.",
+        "  group-missing        high     confirmed        1   repaired 1, left 0\n",
+        "finds 0 wrong place(s).",
+        "Every bid that MySQL or the new master knew of is in its table once",
+        "customer  currency",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
+
 async fn findings_equal_the_truth(flavor: Flavor, sentinel_name: Option<&str>) {
     let mut auction = Auction::start(flavor, 2, sentinel_name, Stock::new(1_000, 120, 7)).await;
     let acts = Acts {

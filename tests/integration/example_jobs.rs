@@ -36,9 +36,15 @@ fn lay(world: &World, text: &str) {
     let quick = "settle = \"50ms\"\ncache_delay = \"100ms\"\ncommit_margin = \"1s\"\n";
     let text = match text.split_once("[limits]\n") {
         Some((before, after)) => format!("{before}[limits]\n{quick}{after}"),
-        None => text.replacen("[[cache]]", &format!("[limits]\n{quick}[[cache]]"), 1),
+        None => {
+            let first = text.find("\n[[").unwrap() + 1;
+            let (before, checks) = text.split_at(first);
+            format!("{before}[limits]\n{quick}{checks}")
+        }
     };
-    let text = text.replace("cache_delay = \"30s\"", "cache_delay = \"100ms\"");
+    let text = text
+        .replace("cache_delay = \"30s\"", "cache_delay = \"100ms\"")
+        .replace("orphan_after = \"60s\"", "orphan_after = \"300ms\"");
     std::fs::write(world.folder.path().join("job.toml"), text).unwrap();
     let statements = world.folder.path().join("sql");
     std::fs::create_dir_all(&statements).unwrap();
@@ -171,6 +177,119 @@ async fn custom_sql() {
     )
     .await;
     world.scan_full().expect(0);
+}
+
+/// A bid of the first second of 2026 and later ones, as the producers of `jobs/stream.toml` write them.
+fn bid_entry(second: u32, bid: &str, bidder: u32, amount: u32) -> String {
+    let at = entry_millis(second);
+    format!(
+        "XADD bid-stream {at}-0 type BID_SAVE bidId {bid} auctionId 1 bidderId {bidder} amount {amount} at {at}"
+    )
+}
+
+fn entry_millis(second: u32) -> u64 {
+    1_767_225_600_000 + u64::from(second) * 1_000
+}
+
+#[tokio::test]
+async fn stream() {
+    let mut world = world("stream").await;
+    let right = [
+        "XGROUP CREATE bid-stream bid-group 0 MKSTREAM",
+        &bid_entry(0, "b-1", 2, 50),
+        &bid_entry(1, "b-2", 3, 70),
+        "XREADGROUP GROUP bid-group worker STREAMS bid-stream >",
+        "XACK bid-stream bid-group 1767225600000-0 1767225601000-0",
+    ];
+    keys(&mut world, &right).await;
+    world.scan_full().expect(0);
+    // One was inserted and not acknowledged, one neither; a view is nobody's.
+    let wrong = [
+        &bid_entry(2, "b-3", 1, 80),
+        &bid_entry(3, "b-4", 2, 90),
+        "XADD bid-stream 1767225604000-0 type AUCTION_VIEW auctionId 1",
+        "XREADGROUP GROUP bid-group gone STREAMS bid-stream >",
+    ];
+    keys(&mut world, &wrong).await;
+    world
+        .sql("INSERT INTO bid VALUES ('b-3', 1, 1, 80, '2026-01-01 00:00:02')")
+        .await;
+    world.wait_until_gone("gone").await;
+    assert_eq!(
+        world.repair_full().expect(0).report().settled(),
+        [
+            "orphan-pending 1767225603000-0 insert applied",
+            "unacked-persisted 1767225602000-0 ack applied",
+        ]
+    );
+    let inserted =
+        "SELECT CONCAT_WS(' ', bidder_id, amount, created_at) FROM bid WHERE bid_id = 'b-4'";
+    let inserted = world.sql_text(inserted).await.unwrap();
+    assert_eq!(inserted, "2 90 2026-01-01 00:00:03.000000");
+    let view = ("1767225604000-0".to_owned(), "gone".to_owned());
+    assert_eq!(world.pending().await, [view]);
+}
+
+#[tokio::test]
+async fn stream_entry_id() {
+    let mut world = world("stream-entry-id").await;
+    let add = |id: &str, amount: u32| {
+        format!("XADD bid2-stream {id} auctionId 1 bidderId 2 amount {amount}")
+    };
+    let row = |id: &str, amount: u32| {
+        format!("INSERT INTO bid2 VALUES ('{id}', 1, 2, {amount}, '2026-01-01', '2026-01-01')")
+    };
+    let first = format!("{}-0", entry_millis(0));
+    let again = format!("{}-0", entry_millis(1));
+    let lost = format!("{}-0", entry_millis(2));
+    keys(
+        &mut world,
+        &[
+            "XGROUP CREATE bid2-stream bid2-group 0 MKSTREAM",
+            &add(&first, 50),
+            "XREADGROUP GROUP bid2-group worker STREAMS bid2-stream >",
+            &format!("XACK bid2-stream bid2-group {first}"),
+        ],
+    )
+    .await;
+    world.sql(&row(&first, 50)).await;
+    world.scan_full().expect(0);
+    // The second id was given twice; the third one is about to be.
+    world.sql(&row(&again, 60)).await;
+    world.sql(&row(&lost, 70)).await;
+    keys(
+        &mut world,
+        &[
+            &add(&again, 61),
+            "XREADGROUP GROUP bid2-group worker STREAMS bid2-stream >",
+            &format!("XACK bid2-stream bid2-group {again}"),
+        ],
+    )
+    .await;
+    assert_eq!(
+        world.repair_full().expect(0).report().settled(),
+        [
+            "lost-entry bid2-group raise-last-id applied".to_owned(),
+            format!("payload-conflict {again} requeue applied"),
+        ]
+    );
+    let entries = world.entries("bid2-stream").await;
+    let ids: Vec<&str> = entries.iter().map(|(id, _)| id.as_str()).collect();
+    assert!(
+        ids.len() == 2 && ids[0] == first && *ids[1] > *lost,
+        "{ids:?}"
+    );
+    let requeued = [
+        "auctionId",
+        "1",
+        "bidderId",
+        "2",
+        "amount",
+        "61",
+        "requeued_from",
+        &again,
+    ];
+    assert_eq!(entries[1].1, requeued);
 }
 
 /// The lab has no Sentinels with TLS, so this one names the server itself; everything else is as it stands.

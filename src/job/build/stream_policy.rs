@@ -8,7 +8,10 @@ use crate::job::fault::Fault;
 use crate::job::raw::RawStream;
 use crate::job::reader::{At, Setting};
 use crate::model::check::Form;
-use crate::model::stream::{Identity, OnSkipped};
+use crate::model::stream::{Identity, OnPersisted, OnSkipped};
+
+const DECIDED_BY_APPLICATION: &str = "whether an entry is rejected is for the application to decide: use \"requeue\" or \"report\", or \
+     \"claim\" for on_unpersisted";
 
 pub(super) fn check(raw: &RawStream, faults: &mut Vec<Fault>) {
     check_keys(raw, faults);
@@ -17,6 +20,7 @@ pub(super) fn check(raw: &RawStream, faults: &mut Vec<Fault>) {
     check_insert(raw, faults);
     check_missing_rows(raw, faults);
     check_claim(raw, faults);
+    check_subject(raw, faults);
     if let (Some(currency), Setting::Absent) = (raw.currency.given(), &raw.money) {
         faults.push(
             currency
@@ -178,7 +182,51 @@ fn check_insert(raw: &RawStream, faults: &mut Vec<Fault>) {
                 span.clone(),
                 "a missing row proves nothing here, so an entry that was rejected would be inserted",
             )
-            .hint("name the rejected ones by rejected_sql instead of may_leave_no_row; or use \"report\""),
+            .hint(DECIDED_BY_APPLICATION),
+        );
+    }
+    if !raw.rejected_sql.is_absent() {
+        faults.push(
+            Fault::new(
+                span.clone(),
+                "an entry without a row may yet be rejected, and an insert would make it accepted",
+            )
+            .hint(DECIDED_BY_APPLICATION),
+        );
+    }
+    let is_pending = (raw.on_unpersisted.given()).is_some_and(|at| at.span == *span);
+    let is_finished = match &raw.on_persisted {
+        Setting::Given(at) => at.value == OnPersisted::Ack,
+        Setting::Absent => false,
+        Setting::Faulty => true,
+    };
+    if is_pending && !is_finished {
+        faults.push(
+            Fault::new(
+                span.clone(),
+                "a run that is cut off between an insert and its acknowledgement would leave the message for ever",
+            )
+            .hint("add on_persisted = \"ack\": the next run then finishes it"),
+        );
+    }
+}
+
+/// Of an entry that has no row yet only its own fields say whom it concerns.
+fn check_subject(raw: &RawStream, faults: &mut Vec<Fault>) {
+    let columns = match &raw.columns {
+        Setting::Given(columns) => columns.as_slice(),
+        Setting::Absent => &[],
+        Setting::Faulty => return,
+    };
+    if let (Some(subject), false) = (raw.subject.given(), raw.money.is_absent())
+        && index_of(columns, &subject.value.text).is_none()
+    {
+        faults.push(
+            Fault::new(
+                subject.span.clone(),
+                "the subject is not among `columns`, so of an entry without a row nobody knows whom to compensate",
+            )
+            .hint("add it there, with the field of the entry that holds it"),
         );
     }
 }

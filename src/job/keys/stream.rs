@@ -56,7 +56,7 @@ pub(in crate::job) static STREAM: Table = Table {
         Key::new(
             "rejected_sql",
             Kind::Text,
-            "a SELECT of those of the identities IN (:ids) that were legally rejected; or a .sql file",
+            "a SELECT of those of the identities IN (:ids) that were legally rejected; or a .sql file; nothing is inserted beside it",
         ),
         Key::new(
             "may_leave_no_row",
@@ -77,7 +77,7 @@ pub(in crate::job) static STREAM: Table = Table {
         Key::new(
             "orphan_after",
             Kind::Duration,
-            "how long a consumer must have been silent to be taken for dead",
+            "how long a consumer must have been silent to be taken for dead: longer than its longest BLOCK, and than the longest work on what one read gives it",
         )
         .or("\"60s\""),
         Key::new(
@@ -98,7 +98,7 @@ pub(in crate::job) static STREAM: Table = Table {
         Key::new(
             "on_unpersisted",
             words(&word::ON_UNPERSISTED_NAMES),
-            "what to do about a pending entry whose effect is not there and whose consumer is gone",
+            "what to do about a pending entry whose effect is not there and whose consumer is gone; insert needs on_persisted = \"ack\"",
         )
         .or("\"report\""),
         Key::new(
@@ -145,12 +145,12 @@ pub(in crate::job) static STREAM: Table = Table {
         Key::new(
             "dead_letter",
             Kind::Text,
-            "the key of the stream that poisonous entries are moved to",
+            "the key of the stream that poisonous entries are moved to; keep letters at least as long as the entries they came from",
         ),
         Key::new(
             "subject",
             Kind::Text,
-            "the column that says whom to compensate",
+            "the column that says whom to compensate; with `money` it is one of `columns`",
         ),
         Key::new(
             "money",
@@ -166,7 +166,7 @@ pub(in crate::job) static STREAM: Table = Table {
         Key::new(
             "cache_delay",
             Kind::Duration,
-            "this check's own time from commit to acknowledgement",
+            "this check's own time from delivery to effect, or from effect to acknowledgement, whichever is longer",
         ),
     ],
 };

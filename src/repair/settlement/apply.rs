@@ -13,19 +13,22 @@ use super::prepare::prepare_entry;
 use super::record::entry_record;
 use crate::model::finding::{OutcomeKind, Remedy, Suspect};
 use crate::model::identity::SourceIdentity;
-use crate::model::stream::{EntryLook, GroupLook, StreamId};
+use crate::model::stream::{EntryLook, GroupLook, StreamId, StreamState};
 use crate::repair::StepOutcome;
 use crate::repair::apply::Applier;
 use crate::repair::writing::CAS_DEADLINE;
 use crate::rules::StreamJudge;
 use crate::scan::ScanError;
 use crate::scan::streams::{Claimant, DeadLetters, look_at_entries};
+use crate::store::mysql::Inserted;
 use crate::store::redis::Settlement;
 
 /// Entries of one batch: one look, one fsync, one pipeline, one WAIT.
 const BATCH_ENTRIES: usize = 500;
 /// Rows are inserted one after the other, and each may wait for a lock, so a batch has few.
 const BATCH_INSERTS: usize = 50;
+/// Consumers that the scripts of one pipeline read in all: some hundred milliseconds of the server's time.
+const PIPELINE_CONSUMERS: u64 = 100_000;
 
 /// What settling entries of a check stands on.
 #[derive(Clone, Copy)]
@@ -72,6 +75,8 @@ pub(super) struct Ready {
     pub(super) sequence: u64,
     /// What is still to be sent to Redis; an insert's only once its row is proven.
     pub(super) write: Option<Settlement>,
+    /// What came of an insert whose row is proven.
+    pub(super) inserted: Option<Inserted>,
 }
 
 impl Applier {
@@ -133,7 +138,7 @@ impl Applier {
         self.journal_entries(ground, &mut ready)?;
         self.insert_rows(ground, &mut ready, until, &mut outcomes)
             .await;
-        self.write_entries(&ready, &mut outcomes).await;
+        self.write_entries(ground, &ready, &mut outcomes).await;
         self.resolve_entries(ground, &ready, &mut outcomes).await;
         self.await_replicas(&outcomes).await;
         // Only now: what is still allowed is written, and a stop would refuse it.
@@ -177,7 +182,12 @@ impl Applier {
     }
 
     /// The scripts of everything that has one and no outcome yet, pipelined.
-    async fn write_entries(&mut self, ready: &[Ready], outcomes: &mut [Option<StepOutcome>]) {
+    async fn write_entries(
+        &mut self,
+        ground: &StreamGround<'_>,
+        ready: &[Ready],
+        outcomes: &mut [Option<StepOutcome>],
+    ) {
         let group: Vec<(&Ready, &Settlement)> = ready
             .iter()
             .filter(|r| outcomes[r.at].is_none())
@@ -186,25 +196,41 @@ impl Applier {
         if group.is_empty() {
             return;
         }
-        let until = Instant::now() + CAS_DEADLINE;
-        let fence = match self.stopped() {
-            Some(_) => None,
-            None => self.fence(until, until).await,
-        };
-        let Some(fence) = fence else {
-            let why = self.stopped().unwrap_or("Redis did not answer in time");
-            let why = why.to_owned();
-            for (ready, _) in group {
-                outcomes[ready.at] = Some(unsent(ready, &why));
+        let pipeline = self.pipeline_of(ground).await;
+        for group in group.chunks(pipeline) {
+            let until = Instant::now() + CAS_DEADLINE;
+            let fence = match self.stopped() {
+                Some(_) => None,
+                None => self.fence(until, until).await,
+            };
+            let Some(fence) = fence else {
+                let why = self.stopped().unwrap_or("Redis did not answer in time");
+                let why = why.to_owned();
+                for (ready, _) in group {
+                    outcomes[ready.at] = Some(unsent(ready, &why));
+                }
+                continue;
+            };
+            let settlements: Vec<Settlement> = group.iter().map(|(_, s)| (*s).clone()).collect();
+            let replies = self.writer.settle(&fence, &settlements).await;
+            for ((ready, _), reply) in group.iter().zip(replies) {
+                let outcome = self.outcome_of(ready.planned.remedy, reply);
+                outcomes[ready.at] = outcome.map(|outcome| told(ready, outcome));
             }
-            return;
-        };
-        let settlements: Vec<Settlement> = group.iter().map(|(_, s)| (*s).clone()).collect();
-        let replies = self.writer.settle(&fence, &settlements).await;
-        for ((ready, _), reply) in group.into_iter().zip(replies) {
-            let outcome = self.outcome_of(ready.planned.remedy, reply);
-            outcomes[ready.at] = outcome.map(|outcome| said_of_row(ready, outcome));
         }
+    }
+
+    /// How many scripts one deadline is given to: each that asks whether an owner is gone reads all consumers of the
+    /// group, and some applications leave a name behind for every process they ever had.
+    async fn pipeline_of(&self, ground: &StreamGround<'_>) -> usize {
+        let check = &ground.judge.mapping().check;
+        let state = self.cache.stream_state(&check.key).await.ok();
+        let facts = state.as_ref().and_then(StreamState::facts);
+        let consumers = facts.and_then(|facts| facts.group(&check.group));
+        let consumers = consumers.map_or(1, |group| group.consumers);
+        usize::try_from(PIPELINE_CONSUMERS / consumers.max(1))
+            .unwrap_or(BATCH_ENTRIES)
+            .clamp(1, BATCH_ENTRIES)
     }
 
     /// Steps without an answer are looked at again: right now, untouched, or somebody else's by now.
@@ -229,7 +255,7 @@ impl Applier {
         for (at, ready) in open.into_iter().enumerate() {
             let look = looks.as_ref().map(|looks| &looks[at]);
             self.unanswered.insert(ready.sequence);
-            outcomes[ready.at] = Some(read_again(ground, ready, look));
+            outcomes[ready.at] = Some(told(ready, read_again(ground, ready, look)));
         }
     }
 }
@@ -266,6 +292,7 @@ fn plan_batch(
                 planned,
                 sequence: 0,
                 write,
+                inserted: None,
             });
         }
     }
@@ -288,8 +315,21 @@ fn read_again(ground: &StreamGround<'_>, ready: &Ready, look: Option<&EntryLook>
         (Some(judged), Some(found)) => judged.row.is_untouched(&found.row),
         _ => false,
     };
-    if ground.judge.judge_entry(look).is_none() {
+    if has_happened(ready, look) {
         StepOutcome::new(remedy, OutcomeKind::Applied, "")
+    } else if ground.judge.judge_entry(look).is_none() {
+        match look.before {
+            Some(_) => StepOutcome::new(
+                remedy,
+                OutcomeKind::LostRace,
+                "no answer; a consumer that is alive has the message",
+            ),
+            None => StepOutcome::new(
+                remedy,
+                OutcomeKind::AlreadyRight,
+                "no answer; nothing is left to be done, by whomever it was done",
+            ),
+        }
     } else if is_untouched {
         StepOutcome::new(
             remedy,
@@ -305,23 +345,52 @@ fn read_again(ground: &StreamGround<'_>, ready: &Ready, look: Option<&EntryLook>
     }
 }
 
-/// A step that was never sent.
-fn unsent(ready: &Ready, why: &str) -> StepOutcome {
-    said_of_row(ready, refused(ready.planned.remedy, why.to_owned()))
+/// Whether a step without an answer left what it leaves. No rule to object is no sign of it: somebody alive may
+/// have the message; and a claim's heir may be silent by now, which a rule objects to.
+fn has_happened(ready: &Ready, look: &EntryLook) -> bool {
+    let is_pending = look.before.is_some();
+    match &ready.write {
+        Some(Settlement::Ack { .. }) => !is_pending,
+        Some(Settlement::Claim { consumer, .. }) => {
+            let held = look.before.as_ref();
+            held.is_some_and(|pending| pending.row.consumer == *consumer)
+        }
+        Some(Settlement::Requeue { .. }) => !is_pending && look.entry.is_none(),
+        Some(Settlement::DeadLetter { .. }) => !is_pending && look.is_dead_lettered,
+        _ => false,
+    }
 }
 
-/// A row that went in stays, whatever became of the acknowledgement after it.
-fn said_of_row(ready: &Ready, outcome: StepOutcome) -> StepOutcome {
-    let is_insert = matches!(ready.planned.step, SettlementStep::Insert { .. });
-    match is_insert && outcome.kind != OutcomeKind::Applied {
-        true => StepOutcome {
-            reason: format!(
-                "the row is in, but the message was not acknowledged: {}",
-                outcome.reason
-            ),
-            ..outcome
-        },
-        false => outcome,
+/// A step that was never sent.
+fn unsent(ready: &Ready, why: &str) -> StepOutcome {
+    told(ready, refused(ready.planned.remedy, why.to_owned()))
+}
+
+/// A row that went in stays, whatever became of the acknowledgement after it: that is a write of ours, and told as one.
+/// Where the row was somebody else's, nothing was written.
+fn told(ready: &Ready, outcome: StepOutcome) -> StepOutcome {
+    if outcome.kind == OutcomeKind::Applied {
+        return match &ready.write {
+            Some(Settlement::Claim { consumer, .. }) => StepOutcome {
+                reason: format!("handed over to {}", consumer.escape_ascii()),
+                ..outcome
+            },
+            _ => outcome,
+        };
+    }
+    let (kind, row) = match &ready.inserted {
+        None => return outcome,
+        Some(Inserted::Inserted) => (OutcomeKind::Applied, "the row is in"),
+        Some(Inserted::AlreadyThere) => (outcome.kind, "somebody else's row is there"),
+        Some(_) => (outcome.kind, "the row is there, ours or somebody else's"),
+    };
+    StepOutcome {
+        kind,
+        reason: format!(
+            "{row}, but the message was not acknowledged: {}",
+            outcome.reason
+        ),
+        ..outcome
     }
 }
 

@@ -10,6 +10,10 @@ use crate::model::stream::{
 use crate::rules::{Proof, StreamJudge, changed_at};
 use crate::store::redis::{Delivery, Held, Settlement};
 
+/// Fields that a move adds: the id the entry had. The scripts write them.
+const REQUEUED_FROM: &str = "requeued_from";
+const ORIGINAL_ID: &str = "original_id";
+
 /// One look at an entry and what it proves.
 pub(super) struct EntryPlanner<'a> {
     judge: &'a StreamJudge,
@@ -69,6 +73,8 @@ impl<'a> EntryPlanner<'a> {
         let dead_letter = self.check.dead_letter.as_ref();
         let dead_letter = dead_letter.ok_or(Refusal::NoDeadLetter)?;
         self.is_nowhere_else()?;
+        self.is_not_named_alone()?;
+        leaves_mark_free(entry, ORIGINAL_ID)?;
         let settlement = Settlement::DeadLetter {
             key: self.check.key.clone(),
             group: self.check.group.clone(),
@@ -93,8 +99,7 @@ impl<'a> EntryPlanner<'a> {
                 self.insert(entry, Some(ack))
             }
             OnUnpersisted::Requeue => {
-                self.cannot_be_done_twice()?;
-                self.has_no_row_by_id()?;
+                self.may_be_done_again(entry)?;
                 let held = self.held(pending, OwnerMay::BeGoneOnly);
                 self.requeue(entry, Delivery::Pending(held))
             }
@@ -127,8 +132,7 @@ impl<'a> EntryPlanner<'a> {
             OnSkipped::Report => Err(report_only("on_skipped")),
             OnSkipped::Insert => self.insert(entry, None),
             OnSkipped::Requeue => {
-                self.cannot_be_done_twice()?;
-                self.has_no_row_by_id()?;
+                self.may_be_done_again(entry)?;
                 self.requeue(entry, Delivery::Settled)
             }
         }
@@ -193,6 +197,7 @@ impl<'a> EntryPlanner<'a> {
     }
 
     fn requeue(&self, entry: &Entry, delivery: Delivery) -> Result<PlannedSettlement, Refusal> {
+        leaves_mark_free(entry, REQUEUED_FROM)?;
         let settlement = Settlement::Requeue {
             key: self.check.key.clone(),
             group: self.check.group.clone(),
@@ -276,6 +281,29 @@ impl<'a> EntryPlanner<'a> {
         }
     }
 
+    /// A requeue starts the count of deliveries anew, so whatever fails under its new id, too, would go round for ever
+    /// and never be poison.
+    fn may_be_done_again(&self, entry: &Entry) -> Result<(), Refusal> {
+        self.cannot_be_done_twice()?;
+        self.has_no_row_by_id()?;
+        self.is_not_named_alone()?;
+        let mark = entry.field(REQUEUED_FROM.as_bytes());
+        match mark.is_some_and(|mark| StreamId::parse(mark).is_some()) {
+            true => Err(Refusal::RequeuedBefore),
+            false => Ok(()),
+        }
+    }
+
+    /// An entry id that `proof_sql` names, and that no row carries, may have been given to another payload.
+    fn is_not_named_alone(&self) -> Result<(), Refusal> {
+        let evidence = &self.look.evidence;
+        let is_named = self.check.identity == Identity::EntryId && evidence.is_proven == Some(true);
+        match is_named && evidence.rows.is_empty() {
+            true => Err(Refusal::NamedWithoutRow),
+            false => Ok(()),
+        }
+    }
+
     /// A row that carries the entry's id, and is not its whole effect, would get a sister under the new id.
     fn has_no_row_by_id(&self) -> Result<(), Refusal> {
         let is_named = self.check.identity == Identity::EntryId;
@@ -306,6 +334,15 @@ impl<'a> EntryPlanner<'a> {
             true => Err(Refusal::DeadLettered),
             false => Ok(()),
         }
+    }
+}
+
+/// Whether the entry has no field where a move writes the id that it comes from, but one that a move wrote.
+fn leaves_mark_free(entry: &Entry, name: &'static str) -> Result<(), Refusal> {
+    let mut marks = entry.fields.iter().filter(|(n, _)| n == name.as_bytes());
+    match marks.all(|(_, value)| StreamId::parse(value).is_some()) {
+        true => Ok(()),
+        false => Err(Refusal::MarkIsTaken { name }),
     }
 }
 

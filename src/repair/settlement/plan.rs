@@ -68,6 +68,14 @@ pub enum SettlementRefusal {
          claim, or a UNIQUE key over the columns of `unique`"
     )]
     WouldBeTwice,
+    #[error(
+        "proof_sql names its id, but no row says for which payload; a person has to look at it"
+    )]
+    NamedWithoutRow,
+    #[error("it was requeued before and is orphaned again; a person has to look at it")]
+    RequeuedBefore,
+    #[error("the entry has a field `{name}` of its own, whose place the mark of a move would take")]
+    MarkIsTaken { name: &'static str },
     #[error("the entry cannot be inserted: {0}")]
     NoRow(String),
     #[error("only an entry whose id is its identity gets another one by being requeued")]

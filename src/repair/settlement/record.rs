@@ -65,7 +65,7 @@ fn record(
         Some(Settlement::Advance { to, .. } | Settlement::RaiseLastId { to, .. }) => {
             to_id = Some(*to);
         }
-        Some(Settlement::Ack { .. }) | None => {}
+        Some(Settlement::Ack { .. } | Settlement::StillHeld { .. }) | None => {}
     }
     SettlementRecord {
         check: check.name.text.clone(),

@@ -11,6 +11,8 @@ use crate::rules::stream::StreamJudge;
 use crate::run::ground::{Ground, Shared, Stores};
 use crate::scan::streams::{Claimant, DeadLetters};
 
+const RAISE_SKEW_MAX: Duration = Duration::from_secs(5);
+
 /// One check of a run.
 #[derive(Clone)]
 pub(in crate::run) struct StreamRun {
@@ -22,6 +24,9 @@ pub(in crate::run) struct StreamRun {
     pub ground: Ground,
     /// How far Redis's clock and this host's are apart: ids are given by the one.
     pub skew: Duration,
+    /// How far an id may lie after Redis's clock, and the last id still be raised to it: a clock that is further off is
+    /// wrong, and ids by it are nobody's measure.
+    pub raise_skew: Duration,
     /// Some of what was right, to be looked at again after a repair.
     pub clean: Arc<Mutex<Vec<StreamId>>>,
     /// Where partitions may be spilled to: the run's folder.
@@ -120,6 +125,7 @@ pub(in crate::run) fn stream_runs(
             dead: dead_letters(judge),
             ground: shared.ground(timing_of(&check.rows, margin)),
             skew: shared.opened.cache_skew,
+            raise_skew: shared.opened.cache_skew.min(RAISE_SKEW_MAX),
             clean: Arc::default(),
             scratch: scratch.to_owned(),
             speaks_for_group: !runs.iter().any(|r| share_group(r.check(), check)),

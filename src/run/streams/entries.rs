@@ -3,7 +3,7 @@
 use super::check::StreamRun;
 use super::findings::entry_findings;
 use super::show::shown_entry;
-use crate::model::finding::{Remedy, Suspect, Verdict};
+use crate::model::finding::{Finding, OutcomeKind, Remedy, Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
 use crate::model::observation::{Position, Subject};
 use crate::model::stream::{EntryLook, StreamId};
@@ -90,10 +90,21 @@ impl Examined for StreamRun {
         look.at
     }
 
-    /// A message that was acknowledged is gone from the list, one that was claimed has a living owner, one that
-    /// was requeued is gone, and what was inserted is proven: no rule objects to any of these.
-    fn is_right(&self, _settled: &Settled<Self>, look: &EntryLook) -> bool {
-        self.objections(look).is_empty()
+    /// A message that was acknowledged is gone from the list, one that was requeued is gone, and what was inserted is
+    /// proven: no rule objects to any of these. None does either to one that was handed over, but its effect is still
+    /// missing until its new owner has done it.
+    fn is_right(&self, settled: &Settled<Self>, look: &EntryLook) -> bool {
+        let was_missing = settled
+            .suspects
+            .iter()
+            .any(|s| s.rule.0 == "orphan-pending");
+        let is_missing = || {
+            let proof = self
+                .judge
+                .proof(look.id, look.entry.as_ref(), &look.evidence);
+            look.after.is_some() && !proof.settles()
+        };
+        self.objections(look).is_empty() && !(was_missing && is_missing())
     }
 
     fn plan(&self, settled: &Settled<Self>, look: &EntryLook) -> Result<Remedy, String> {
@@ -117,7 +128,8 @@ impl Examined for StreamRun {
         settled: &Settled<Self>,
         mended: &Mended,
     ) -> Result<(), RunError> {
-        let findings = entry_findings(self, settled, mended);
+        let mut findings = entry_findings(self, settled, mended);
+        findings.iter_mut().for_each(tell_of_handover);
         sink.show(|| shown_entry(self, settled, &findings));
         let id = settled.target.id;
         let reported = Reported {
@@ -173,5 +185,14 @@ fn settle_item(settled: &Settled<StreamRun>) -> SettleItem {
     SettleItem {
         look: look.expect("what is applied was looked at"),
         suspect: suspect.expect("what was confirmed has a rule"),
+    }
+}
+
+/// A message that was handed over is not repaired by that alone.
+fn tell_of_handover(finding: &mut Finding) {
+    let is_claimed =
+        finding.remedy == Remedy::Claim && finding.outcome == Some(OutcomeKind::Applied);
+    if is_claimed && finding.settled_at.is_none() {
+        finding.reason.push_str("; not in MySQL yet");
     }
 }

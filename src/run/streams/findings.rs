@@ -12,7 +12,7 @@ use crate::model::rows::RowRef;
 use crate::model::stream::{EntryLook, StreamId};
 use crate::model::time::Micros;
 use crate::plan::attribute;
-use crate::rules::changed_at;
+use crate::rules::{Proof, changed_at};
 use crate::run::findings::joined;
 use crate::run::mend::Mended;
 use crate::run::settle::Settled;
@@ -28,6 +28,9 @@ pub(super) fn entry_findings(
         let look = settled.look.as_ref();
         let entry = look.and_then(|look| look.entry.as_ref());
         let row = look.and_then(|look| row_of(run, look));
+        let is_rejected = look.is_some_and(|look| look.evidence.is_rejected);
+        let is_unprovable = look
+            .is_some_and(|look| run.judge.proof(id, entry, &look.evidence) == Proof::Unprovable);
         let changed_at = row.and_then(|row| changed_at(&run.judge.mapping().rows, row));
         let told = mended.told(&settled.reason);
         let observed_at = look.map_or_else(Micros::now, |look| look.at);
@@ -53,8 +56,13 @@ pub(super) fn entry_findings(
             source_value: values.source,
             compensated: run.judge.compensated(entry, own),
             changed_at,
-            compensations: compensations(run, suspect.rule, &money, (since, exposed_until)),
-            money_delta: money.delta,
+            // Nobody knows whether its effect is missing.
+            compensations: match is_unprovable {
+                true => Vec::new(),
+                false => compensations(run, suspect.rule, &money, (since, exposed_until)),
+            },
+            // A refused entry is worth nothing on either side.
+            money_delta: money.delta.filter(|_| !is_rejected && !is_unprovable),
             remedy: told.remedy,
             outcome: told.outcome,
             reason: joined(suspect, &told.reason),

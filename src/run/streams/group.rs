@@ -142,7 +142,7 @@ impl Examined for GroupRun {
             &stores.cache,
             &run.claimants(),
             &self.carried,
-            run.skew,
+            run.raise_skew,
             &stop,
         )
         .await?;
@@ -193,6 +193,14 @@ impl Examined for GroupRun {
     }
 
     fn is_right(&self, settled: &Settled<Self>, look: &GroupLook) -> bool {
+        let is_raised = || self.run.judge.needs_no_raise(look);
+        if self
+            .suspect(settled)
+            .is_some_and(|s| s.rule.0 == "lost-entry")
+            && is_raised()
+        {
+            return true;
+        }
         let objections = self.objections(look);
         !objections
             .iter()
@@ -203,7 +211,7 @@ impl Examined for GroupRun {
         let Some(suspect) = self.suspect(settled) else {
             return Err("nothing to repair".to_owned());
         };
-        plan_group(&self.run.judge, look, suspect, self.run.skew)
+        plan_group(&self.run.judge, look, suspect, self.run.raise_skew)
             .map(|planned| planned.remedy)
             .map_err(|refusal| refusal.to_string())
     }
@@ -214,7 +222,7 @@ impl Examined for GroupRun {
         let ground = GroupGround {
             claimants: &run.claimants(),
             carried: &self.carried,
-            skew: run.skew,
+            skew: run.raise_skew,
             pinned: &run.ground.stores.source_identity,
             should_stop: &stop,
         };

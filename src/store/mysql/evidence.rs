@@ -12,7 +12,7 @@ use super::pool::{Mysql, Width};
 use super::probe::at_setting;
 use super::server::{WITNESS_WIDTH, witness_cells, witness_of};
 use super::statement;
-use super::witness::{IDS_PER_STATEMENT, select, take_apart};
+use super::witness::{IDS_PER_STATEMENT, select, select_where, take_apart};
 use crate::model::check::Named;
 use crate::model::column::Column;
 use crate::model::identity::SourceIdentity;
@@ -96,7 +96,7 @@ impl Mysql {
             let Some(sql) = sql else { continue };
             let sample = identity_literal(column, literal::sample(column.kind));
             let probed = match naming(sql, &sample.unwrap_or_else(|| "NULL".to_owned()), self) {
-                Ok(statement) => self.prepare(&statement).await.map(drop),
+                Ok(statement) => self.prepare(&statement).await.and_then(|c| is_one(&c)),
                 Err(fault) => Err(fault),
             };
             probed.map_err(|fault| at_setting(setting, fault))?;
@@ -117,7 +117,7 @@ impl Mysql {
             .collect();
         let check = &mapping.check;
         let (rows, proven, rejected) = try_join3(
-            self.rows_of(mapping, &distinct),
+            self.rows_of(mapping, &literals),
             self.named_by(check.proof_sql.as_ref(), "proof_sql", &literals),
             self.named_by(check.rejected_sql.as_ref(), "rejected_sql", &literals),
         )
@@ -160,23 +160,23 @@ impl Mysql {
         Ok(WitnessedEvidence {
             source: differs.unwrap_or(source),
             source_time,
-            evidence: places.into_iter().map(|at| evidence[at].clone()).collect(),
+            evidence: if distinct.len() == places.len() {
+                // Each was asked once: they stand in the order asked, and none need be copied.
+                evidence
+            } else {
+                places.into_iter().map(|at| evidence[at].clone()).collect()
+            },
         })
     }
 
-    /// All rows whose identity may be one of `identities`.
+    /// All rows whose identity may be one of those that `literals` spell.
     async fn rows_of(
         &self,
         mapping: &StreamMapping,
-        identities: &[&[u8]],
+        literals: &[String],
     ) -> Result<(Rows, SourceIdentity, Micros), MysqlError> {
-        let column = identity_column(mapping);
-        let keys: Vec<Vec<Vec<u8>>> = identities
-            .iter()
-            .filter(|identity| identity_literal(column, identity).is_some())
-            .map(|identity| vec![identity.to_vec()])
-            .collect();
-        let sql = select(&mapping.rows, &[column], &keys, self.is_mariadb());
+        let wanted = statement::one_of_literals(identity_column(mapping), literals);
+        let sql = select_where(&mapping.rows, &wanted, self.is_mariadb());
         let width = WITNESS_WIDTH + mapping.rows.width();
         let found = self.fetch(&sql, width).await?;
         let answer = take_apart(&mapping.rows, &found)?;
@@ -231,6 +231,16 @@ fn naming(sql: &Named, literals: &str, mysql: &Mysql) -> Result<String, MysqlErr
         statement::derived(select, "auditor_q"),
         statement::NO_LIMIT
     ))
+}
+
+/// The columns of a person's SELECT, beside who answers.
+fn is_one(columns: &[(String, String)]) -> Result<(), MysqlError> {
+    match columns.len() - WITNESS_WIDTH {
+        1 => Ok(()),
+        many => Err(MysqlError::Statement(format!(
+            "it has {many} columns, and which of them holds the identities is not said; SELECT that one alone"
+        ))),
+    }
 }
 
 fn identity_column(mapping: &StreamMapping) -> &Column {

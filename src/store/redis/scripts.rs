@@ -50,6 +50,7 @@ guarded! {
         PERSIST = "lua/persist.lua";
     }
     ["lua/fence.lua", "lua/stream.lua"]: {
+        STILL_HELD = "lua/still_held.lua";
         ACKNOWLEDGE = "lua/acknowledge.lua";
         CLAIM = "lua/claim.lua";
         REQUEUE = "lua/requeue.lua";

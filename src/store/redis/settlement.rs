@@ -33,6 +33,14 @@ pub enum Delivery {
 /// One step, one script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
+    /// Writes nothing: `Applied` says that the fence holds and the entry is still delivered as it was judged.
+    /// Asked right before a row goes into the source.
+    StillHeld {
+        key: Vec<u8>,
+        group: Vec<u8>,
+        id: StreamId,
+        delivery: Delivery,
+    },
     Ack {
         key: Vec<u8>,
         group: Vec<u8>,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::scripts::{
     ACKNOWLEDGE, ADVANCE, Argument, CLAIM, Call, DEAD_LETTER, Guarded, NO, NOTHING, RAISE_LAST_ID,
-    RECREATE_GROUP, REQUEUE, YES,
+    RECREATE_GROUP, REQUEUE, STILL_HELD, YES,
 };
 use super::settlement::{Delivery, Held, Settlement};
 use super::write::Fence;
@@ -41,6 +41,11 @@ fn check(settlement: &Settlement) -> Result<(), &'static str> {
             id,
             delivery: Delivery::Pending(held),
             ..
+        }
+        | Settlement::StillHeld {
+            id,
+            delivery: Delivery::Pending(held),
+            ..
         } if held.id != *id => Err("the pending message is another one than the entry"),
         Settlement::DeadLetter {
             key, dead_letter, ..
@@ -56,6 +61,16 @@ fn check(settlement: &Settlement) -> Result<(), &'static str> {
 fn parts(settlement: &Settlement) -> (&'static Guarded, Vec<&[u8]>, Vec<Argument<'_>>) {
     use Argument::{Bytes as B, Text as T};
     match settlement {
+        Settlement::StillHeld {
+            key,
+            group,
+            id,
+            delivery,
+        } => {
+            let mut own = vec![B(group), T(id.to_string())];
+            own.extend(delivered(delivery));
+            (&STILL_HELD, vec![key], own)
+        }
         Settlement::Ack {
             key,
             group,

@@ -125,6 +125,12 @@ fn the_auction_is_what_the_lab_writes() {
     assert!(
         matches!(&queue.source, Source::Table { explains: Some(w), .. } if w.text == "status = 'OPEN'")
     );
+    let streams: Vec<_> = job
+        .streams
+        .iter()
+        .map(|s| s.rows.name.text.as_str())
+        .collect();
+    assert_eq!(streams, ["bids", "quick-bids", "late-bids"]);
 }
 
 #[test]

@@ -463,7 +463,7 @@ fn columns() {
 
 #[test]
 fn inserts() {
-    let enough = "insert_is_enough = true\n";
+    let enough = "insert_is_enough = true\non_persisted = \"ack\"\n";
     for (setting, other) in [
         ("on_unpersisted", "on_skipped"),
         ("on_skipped", "on_unpersisted"),
@@ -471,7 +471,7 @@ fn inserts() {
         let insert = format!("{setting} = \"insert\"\n");
         for not_enough in ["", "insert_is_enough = false"] {
             refused(
-                &format!("{insert}{not_enough}"),
+                &format!("{insert}on_persisted = \"ack\"\n{not_enough}"),
                 "\"insert\"",
                 "nothing says that one row is all that a consumer does for an entry",
                 "insert_is_enough = true",
@@ -487,19 +487,48 @@ fn inserts() {
             &format!("{insert}{enough}may_leave_no_row = true"),
             "\"insert\"",
             "a missing row proves nothing here, so an entry that was rejected would be inserted",
-            "rejected_sql",
+            "use \"requeue\" or \"report\"",
+        );
+        refused(
+            &format!("{insert}{enough}rejected_sql = \"SELECT b FROM r WHERE b IN (:ids)\""),
+            "\"insert\"",
+            "an entry without a row may yet be rejected, and an insert would make it accepted",
+            "use \"requeue\" or \"report\"",
         );
         let check = stream(&format!("{insert}{enough}{other} = \"requeue\""));
         assert!(check.inserts());
     }
     // Nobody is told twice of one mistake.
     refused(
-        "on_unpersisted = \"insert\"\ninsert_is_enough = \"yes\"",
+        "on_unpersisted = \"insert\"\non_persisted = \"ack\"\ninsert_is_enough = \"yes\"",
         "\"yes\"",
         "`insert_is_enough` must be true or false, not a string",
         "",
     );
     assert!(!stream(enough).inserts());
+    for unfinished in ["", "on_persisted = \"report\"\n"] {
+        refused(
+            &format!("{unfinished}on_unpersisted = \"insert\"\ninsert_is_enough = true"),
+            "\"insert\"",
+            "a run that is cut off between an insert and its acknowledgement would leave the message for ever",
+            "on_persisted = \"ack\"",
+        );
+    }
+    // What was skipped has no message to be acknowledged.
+    assert!(stream("on_skipped = \"insert\"\ninsert_is_enough = true").inserts());
+}
+
+#[test]
+fn whom_to_compensate_is_said_by_the_entry_too() {
+    refused(
+        "subject = \"bidder\"\nmoney = \"amount\"",
+        "\"bidder\"",
+        "the subject is not among `columns`, so of an entry without a row nobody knows whom to compensate",
+        "add it there",
+    );
+    let with = "columns = { amount = \"amount\", Bidder = \"b\" }\nsubject = \"bidder\"\nmoney = \"amount\"";
+    assert!(stream(with).rows.subject.is_some());
+    assert!(stream("subject = \"bidder\"").rows.subject.is_some());
 }
 
 #[test]

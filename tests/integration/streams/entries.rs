@@ -301,8 +301,9 @@ async fn a_row_is_no_proof_where_its_second_effect_is_missing() {
     world.ack(8).await;
     world.wait_until_gone(GONE).await;
     let repair = world.repair_full().expect(1);
+    let report = repair.report();
     assert_eq!(
-        repair.report().settled(),
+        report.settled(),
         [
             line("acked-unpersisted", 8, "none refused"),
             line("orphan-pending", 4, "none refused"),
@@ -310,6 +311,15 @@ async fn a_row_is_no_proof_where_its_second_effect_is_missing() {
             line("unacked-persisted", 6, "ack applied"),
         ]
     );
+    // A bid that was rightly refused has no row, and that is worth nothing.
+    let worth = |rule: &str| {
+        let of_rule = report.ranges.iter().filter(|range| range["rule"] == rule);
+        of_rule
+            .map(|range| range["money_delta"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(worth("unacked-persisted"), ["0.0"]);
+    assert_eq!(worth("acked-unpersisted"), ["-100.5"]);
     assert_eq!(world.pending().await, [(id(4), GONE.to_owned())]);
 }
 

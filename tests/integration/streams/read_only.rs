@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::World;
 use crate::support::bids::{DEAD, GONE, GROUP, STREAM, id};
 use crate::support::monitor::Monitor;
+use crate::support::{Run, World};
 
 #[tokio::test]
 async fn looking_at_a_stream_changes_nothing() {
@@ -93,6 +93,93 @@ async fn looking_at_a_stream_changes_nothing() {
     assert_eq!(world.redis::<i64>(&["XLEN", STREAM]).await, 7);
     let consumers: Vec<redis::Value> = world.redis(&["XINFO", "CONSUMERS", STREAM, GROUP]).await;
     assert_eq!(consumers.len(), 2);
+}
+
+/// The rights that `sql/grants.sql` names for a repair of streams, and no other.
+#[tokio::test]
+async fn a_repair_needs_no_more_than_the_grants_say() {
+    let settings = format!(
+        "on_persisted = \"ack\"\non_unpersisted = \"insert\"\ninsert_is_enough = true\non_rewound = \"advance\"\n\
+         max_deliveries = 3\ndead_letter = \"{DEAD}\"\n"
+    );
+    let mut world = World::open_bids(&settings).await;
+    world.group().await;
+    world.done(1..=5).await;
+    for number in 6..=8 {
+        world.add(number).await;
+    }
+    world.read(GONE, 3).await;
+    world.save(6).await;
+    let poison = [
+        "XCLAIM",
+        STREAM,
+        GROUP,
+        GONE,
+        "0",
+        &id(8),
+        "RETRYCOUNT",
+        "9",
+    ];
+    world.redis::<redis::Value>(&poison).await;
+    world.add(9).await;
+    world.save(9).await;
+    world.wait_until_gone(GONE).await;
+    let named = include_str!("../../../sql/grants.sql");
+    let user = "ACL SETUSER auditor_repair";
+    let line = named
+        .lines()
+        .find_map(|line| line.split_once(user))
+        .unwrap()
+        .1;
+    let line = line.replace(">change-me", ">mender-secret");
+    let rule = ["ACL", "SETUSER", "mender"]
+        .into_iter()
+        .chain(line.split_whitespace());
+    world.redis::<()>(&rule.collect::<Vec<_>>()).await;
+    world
+        .sql(
+            "CREATE USER 'mender'@'127.0.0.1' IDENTIFIED BY 'mender-secret';
+             GRANT SELECT, LOCK TABLES ON shop.* TO 'mender'@'127.0.0.1';
+             GRANT INSERT ON shop.bid TO 'mender'@'127.0.0.1'",
+        )
+        .await;
+    let mut command = world.command(&["repair", "job.toml", "--full", "--yes"]);
+    let (mysql, redis) = (world.mysql.port(), world.redis.port());
+    command.env(
+        "MYSQL_URL",
+        format!("mysql://mender:mender-secret@127.0.0.1:{mysql}/shop"),
+    );
+    command.env(
+        "REDIS_URL",
+        format!("redis://mender:mender-secret@127.0.0.1:{redis}"),
+    );
+    let run = Run::of(command.output().unwrap(), world.folder.path()).expect(0);
+    assert_eq!(
+        run.report().settled(),
+        [
+            "group-rewound bid-group advance applied".to_owned(),
+            format!("orphan-pending {} insert applied", id(7)),
+            format!("poison-pending {} dead-letter applied", id(8)),
+            format!("unacked-persisted {} ack applied", id(6)),
+        ]
+    );
+    world
+        .redis::<i64>(&["XGROUP", "DESTROY", STREAM, GROUP])
+        .await;
+    let mut command = world.command(&["repair", "job.toml", "--full", "--yes"]);
+    command.env(
+        "MYSQL_URL",
+        format!("mysql://mender:mender-secret@127.0.0.1:{mysql}/shop"),
+    );
+    command.env(
+        "REDIS_URL",
+        format!("redis://mender:mender-secret@127.0.0.1:{redis}"),
+    );
+    let run = Run::of(command.output().unwrap(), world.folder.path()).expect(0);
+    assert_eq!(
+        run.report().settled(),
+        ["group-missing bid-group recreate-group applied"]
+    );
 }
 
 /// Everything but the times, which go on by themselves.

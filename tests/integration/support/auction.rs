@@ -40,7 +40,7 @@ impl Auction {
         };
         let stage = Stage::start(database, cluster, stock).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        demo_job::write_to(folder.path()).unwrap();
+        demo_job::write_caches_to(folder.path()).unwrap();
         Self { stage, folder }
     }
 

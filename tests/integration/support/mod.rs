@@ -1,7 +1,9 @@
 //! What the integration tests share: a world of two real servers, a job file and the program itself.
 
 pub mod auction;
+pub mod bidding;
 pub mod bids;
+pub mod gate;
 pub mod monitor;
 pub mod report;
 pub mod shop;

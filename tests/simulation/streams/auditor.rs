@@ -316,7 +316,7 @@ impl World {
                     "seed {seed}: the group is led past {lost:?}"
                 );
             }
-            Settlement::RaiseLastId { .. } => {}
+            Settlement::RaiseLastId { .. } | Settlement::StillHeld { .. } => {}
         }
         true
     }

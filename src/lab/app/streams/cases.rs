@@ -110,4 +110,22 @@ impl StreamCase {
         cases.push(GroupRewound);
         cases
     }
+
+    /// Those in the hands of the dead and of the living that a repair can settle without asking a person.
+    pub fn that_can_be_settled(layout: Layout) -> Vec<StreamCase> {
+        use StreamCase::*;
+        let mut cases = vec![
+            Settled,
+            ForeignPending,
+            UnackedPersisted,
+            UnackedOfLive,
+            OrphanPending,
+            HeldByLive,
+            PoisonPending,
+        ];
+        if layout.has_effects() {
+            cases.push(UnackedRefused);
+        }
+        cases
+    }
 }

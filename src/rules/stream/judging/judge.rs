@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::case::{EntryCase, GroupCase, LostCase};
+use super::case::{EntryCase, GroupCase, LostCase, last_generated};
 use super::proof::Proof;
 use crate::model::check::Locator;
 use crate::model::finding::{Direction, Suspect};
@@ -109,6 +109,13 @@ impl StreamJudge {
             check: self.check(),
             look,
         })
+    }
+
+    /// Whether the stream's last id has reached every id that it may be raised to: rows with ids from the future remain
+    /// a person's, and keep the rule objecting.
+    pub fn needs_no_raise(&self, look: &GroupLook) -> bool {
+        look.highest_in_source
+            .is_none_or(|highest| highest <= last_generated(look))
     }
 
     /// A row of the table that no entry of the stream carries; `None` unless the application keeps its entries.

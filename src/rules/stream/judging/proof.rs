@@ -55,8 +55,12 @@ impl StreamJudge {
         match (self.compare_rows(entry, evidence), evidence.is_proven) {
             (Rows::Differ { field }, _) => Proof::Conflict { field },
             (Rows::Unreadable(reason), _) => Proof::Undecodable(reason),
-            (Rows::OneIsEqual, None | Some(true)) | (Rows::None, Some(true)) => Proof::Proven,
+            (Rows::OneIsEqual, None | Some(true)) => Proof::Proven,
+            (Rows::None, Some(true)) if self.check().identity != Identity::EntryId => Proof::Proven,
             _ if evidence.is_rejected => Proof::Rejected,
+            // An entry id is given out again after a failover, and without a row nobody knows for which payload it
+            // was named.
+            (Rows::None, Some(true)) => Proof::Unprovable,
             // A row that is not the whole effect was not rejected either.
             (Rows::OneIsEqual, Some(false)) => Proof::Absent,
             (Rows::None, _) => self.no_row(),
