@@ -26,5 +26,6 @@ test: setup ## formatting, lints and every test, on every server that is there
 torture: servers ## many more seeds of the races (SEEDS=60: a quarter of an hour)
 	AUDITOR_SEEDS=$(SEEDS) cargo test --release --test integration torture -- --nocapture
 
-bench: servers ## a million rows, beside the floor of the servers' own clients
+bench: servers ## a million rows and five million entries, beside the floor of the servers' own clients
 	cargo bench --bench sweep
+	cargo bench --bench streams

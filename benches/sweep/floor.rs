@@ -1,23 +1,30 @@
 //! The floor: the same rows and the same keys, fetched by the servers' own clients and thrown away.
 
 use std::error::Error;
-use std::fs::File;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use super::measured::Client;
 use super::shop::{Shop, Workload};
 
-/// Wall time of each client, alone.
+/// Each client, alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Floor {
-    pub(crate) mysql: Duration,
-    pub(crate) redis: Duration,
+    pub(crate) mysql: Client,
+    pub(crate) redis: Client,
 }
 
 impl Floor {
     pub(crate) fn slower(&self) -> Duration {
-        self.mysql.max(self.redis)
+        self.mysql.wall.max(self.redis.wall)
+    }
+
+    pub(crate) fn told(&self) -> String {
+        format!(
+            "  floor          wall {} SQL client, {} redis-cli",
+            self.mysql.told(),
+            self.redis.told()
+        )
     }
 }
 
@@ -29,22 +36,7 @@ pub(crate) fn measure(shop: &Shop, workload: Workload) -> Result<Floor, Box<dyn 
     cache.args(["-p", &shop.redis.port().to_string()]);
     let input = shop.folder.path().join("input");
     Ok(Floor {
-        mysql: time(sql, &selects, &input)?,
-        redis: time(cache, &shop.gets(workload), &input)?,
+        mysql: Client::run(sql, &selects, &input)?,
+        redis: Client::run(cache, &shop.gets(workload), &input)?,
     })
-}
-
-fn time(mut client: Command, text: &str, input: &Path) -> Result<Duration, Box<dyn Error>> {
-    std::fs::write(input, text)?;
-    let began = Instant::now();
-    let status = client
-        .stdin(File::open(input)?)
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .status()
-        .map_err(|fault| format!("{}: {fault}", client.get_program().display()))?;
-    if !status.success() {
-        return Err(format!("{} ended with {status}", client.get_program().display()).into());
-    }
-    Ok(began.elapsed())
 }

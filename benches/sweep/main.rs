@@ -4,6 +4,7 @@
 //! A number of one run means little on another machine; the ratios inside one run do.
 
 mod floor;
+#[path = "../shared/measured.rs"]
 mod measured;
 mod shop;
 mod verdict;
@@ -49,7 +50,8 @@ async fn bench(rows: u64) -> Result<(), Box<dyn std::error::Error>> {
         let floor = floor::measure(&shop, Workload::All)?;
         let run = shop.audit(&["--full"]).await?;
         run.expect_findings(2 * shop::stale_among(count))?;
-        say(&run.told(&floor));
+        say(&run.told());
+        say(&floor.told());
         match small.take() {
             // Of the small run only the memory counts: of so short a run the start is a third.
             None => small = Some(run),
@@ -66,7 +68,8 @@ async fn bench(rows: u64) -> Result<(), Box<dyn std::error::Error>> {
     let floor = floor::measure(&shop, Workload::Changed)?;
     let run = shop.audit(&["--since", shop::SINCE]).await?;
     run.expect_findings(lost)?;
-    say(&run.told(&floor));
+    say(&run.told());
+    say(&floor.told());
     lines.push(Line::of_window(&run));
     say("");
     lines.iter().for_each(|line| say(&line.to_string()));

@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use auditor::lab::servers::{MysqlOptions, MysqlProgram, MysqlServer, RedisOptions, RedisServer};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-use super::measured::{Measured, measure};
+use super::measured::{Measured, measure, sent};
 
 /// The window of the windowed run: longer than the bench takes after the change.
 pub(crate) const SINCE: &str = "30m";
@@ -16,6 +17,8 @@ pub(crate) const SINCE: &str = "30m";
 const STALE_EVERY: u64 = 1_000;
 /// Of the rows that change for the windowed run, every so many-th never reaches Redis.
 const LOST_EVERY: u64 = 100;
+/// The control sample and the sweep wait a second each; while one check waited longer the other worked.
+const WAITS_MAX: Duration = Duration::from_secs(2);
 const DATABASE: &str = "shop";
 /// Keys of one MSET.
 const KEYS_PER_COMMAND: u64 = 1_000;
@@ -153,7 +156,10 @@ impl Shop {
         let mut command = self.auditor();
         command.arg("scan").arg("job.toml").args(scope);
         let servers = [self.mysql.pid(), self.redis.pid()].map(|pid| pid.expect("it runs"));
-        measure(command, servers)
+        let before = sent(&self.redis).await?;
+        let mut measured = measure(command, servers, WAITS_MAX)?;
+        measured.redis_bytes = sent(&self.redis).await? - before;
+        Ok(measured)
     }
 
     fn auditor(&self) -> Command {

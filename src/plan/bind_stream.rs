@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn an_insert_needs_a_unique_key_on_the_identity_alone() {
-        let lines = "on_unpersisted = \"insert\"\ninsert_is_enough = true";
+        let lines = "on_unpersisted = \"insert\"\ninsert_is_enough = true\non_persisted = \"ack\"";
         let mut schema = bid();
         bind_stream(&check(lines), &schema).unwrap();
         let message = "an insert needs a UNIQUE key on `bid_id` alone, because the application does not take our locks";

@@ -24,6 +24,8 @@ const LOCK_RESERVE: Duration = Duration::from_millis(20);
 /// A row that another transaction holds is asked for again this often before it is left.
 const LOCK_TRIES: u32 = 3;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Scripts that came after the lock's end are sent this often at most; then the row is left.
+const LATE_TRIES: u32 = 4;
 
 impl Applier {
     /// Steps whose bytes guard themselves.
@@ -73,13 +75,16 @@ impl Applier {
             .partition(|r| is_custom && r.fingerprint.is_none());
         let why = "there is no row, and a custom SELECT cannot lock the place of one";
         self.refuse(&absent, outcomes, why);
-        self.write_rows(mapping, &group, outcomes).await;
+        self.write_rows(mapping, &group, LATE_TRIES, outcomes).await;
     }
 
+    /// `tries` bounds how often scripts that came too late may be sent again: none of them wrote anything, and
+    /// the rows and the judged bytes are compared anew each time.
     async fn write_rows(
         &mut self,
         mapping: &Arc<Mapping>,
         group: &[&Ready<'_>],
+        tries: u32,
         outcomes: &mut [Option<StepOutcome>],
     ) {
         if group.is_empty() {
@@ -94,8 +99,8 @@ impl Applier {
             // One busy row must not keep the others from being repaired.
             Err(MysqlError::Locked) if group.len() > 1 => {
                 let (left, right) = group.split_at(group.len() / 2);
-                Box::pin(self.write_rows(mapping, left, outcomes)).await;
-                return Box::pin(self.write_rows(mapping, right, outcomes)).await;
+                Box::pin(self.write_rows(mapping, left, tries, outcomes)).await;
+                return Box::pin(self.write_rows(mapping, right, tries, outcomes)).await;
             }
             Err(MysqlError::Locked) => {
                 return self.refuse(group, outcomes, "the application holds the row");
@@ -140,6 +145,9 @@ impl Applier {
         };
         let Some(fence) = fence else {
             let _ = lock.release().await;
+            if tries > 1 && !still.is_empty() && self.stopped().is_none() {
+                return Box::pin(self.write_halves(mapping, &still, tries - 1, outcomes)).await;
+            }
             return self.refuse_unset(&still, outcomes);
         };
         let writes: Vec<Write> = still.iter().map(|r| r.step.write.clone()).collect();
@@ -161,7 +169,32 @@ impl Applier {
             // The lock protected the write, which has answered; a failed release ends with the connection.
             let _ = lock.release().await;
         }
+        let mut late = Vec::new();
+        if tries > 1 {
+            let is_late = |reply: &WriteReply| matches!(reply, WriteReply::Late);
+            late.extend(
+                still
+                    .iter()
+                    .zip(&replies)
+                    .filter(|(_, r)| is_late(r))
+                    .map(|(s, _)| *s),
+            );
+        }
         self.note(&still, replies, outcomes);
+        Box::pin(self.write_halves(mapping, &late, tries - 1, outcomes)).await;
+    }
+
+    /// Fewer rows take less time: what a busy server did not get done under one lock is done under two.
+    async fn write_halves(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        group: &[&Ready<'_>],
+        tries: u32,
+        outcomes: &mut [Option<StepOutcome>],
+    ) {
+        let (left, right) = group.split_at(group.len() / 2);
+        self.write_rows(mapping, left, tries, outcomes).await;
+        self.write_rows(mapping, right, tries, outcomes).await;
     }
 
     /// Share-locks the rows of `group`; a row that another transaction holds is asked for a few times.

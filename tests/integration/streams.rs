@@ -5,6 +5,7 @@ mod entries;
 mod failovers;
 mod groups;
 mod killed;
+mod races;
 mod read_only;
 mod scopes;
 mod truth;

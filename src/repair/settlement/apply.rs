@@ -315,8 +315,21 @@ fn read_again(ground: &StreamGround<'_>, ready: &Ready, look: Option<&EntryLook>
         (Some(judged), Some(found)) => judged.row.is_untouched(&found.row),
         _ => false,
     };
-    if ground.judge.judge_entry(look).is_none() {
+    if has_happened(ready, look) {
         StepOutcome::new(remedy, OutcomeKind::Applied, "")
+    } else if ground.judge.judge_entry(look).is_none() {
+        match look.before {
+            Some(_) => StepOutcome::new(
+                remedy,
+                OutcomeKind::LostRace,
+                "no answer; a consumer that is alive has the message",
+            ),
+            None => StepOutcome::new(
+                remedy,
+                OutcomeKind::AlreadyRight,
+                "no answer; nothing is left to be done, by whomever it was done",
+            ),
+        }
     } else if is_untouched {
         StepOutcome::new(
             remedy,
@@ -329,6 +342,22 @@ fn read_again(ground: &StreamGround<'_>, ready: &Ready, look: Option<&EntryLook>
             OutcomeKind::LostRace,
             "no answer; the message changed hands",
         )
+    }
+}
+
+/// Whether a step without an answer left what it leaves. No rule to object is no sign of it: somebody alive may
+/// have the message; and a claim's heir may be silent by now, which a rule objects to.
+fn has_happened(ready: &Ready, look: &EntryLook) -> bool {
+    let is_pending = look.before.is_some();
+    match &ready.write {
+        Some(Settlement::Ack { .. }) => !is_pending,
+        Some(Settlement::Claim { consumer, .. }) => {
+            let held = look.before.as_ref();
+            held.is_some_and(|pending| pending.row.consumer == *consumer)
+        }
+        Some(Settlement::Requeue { .. }) => !is_pending && look.entry.is_none(),
+        Some(Settlement::DeadLetter { .. }) => !is_pending && look.is_dead_lettered,
+        _ => false,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::repair::apply::Applier;
 use crate::repair::writing::CAS_DEADLINE;
 use crate::scan::ScanError;
 use crate::scan::streams::look_at_group;
+use crate::store::redis::Settlement;
 
 impl Applier {
     /// Recreates a group, moves its cursor or lifts its stream's last id, if that still is wrong.
@@ -115,11 +116,25 @@ impl Applier {
             );
         };
         let judge = ground.claimants[0].judge;
-        let objections = judge.judge_group(&look);
         let is_raised = planned.remedy == Remedy::RaiseLastId && judge.needs_no_raise(&look);
-        match !is_raised && objections.iter().any(|s| s.rule == item.suspect.rule) {
-            true => failed("no answer; the group is still as it was"),
-            false => StepOutcome::new(planned.remedy, OutcomeKind::Applied, ""),
+        let objections = judge.judge_group(&look);
+        if !is_raised && objections.iter().any(|s| s.rule == item.suspect.rule) {
+            return failed("no answer; the group is still as it was");
         }
+        if is_elsewhere(planned, &look) {
+            let why = "no answer; there is a group, which the application may have made";
+            return StepOutcome::new(planned.remedy, OutcomeKind::AlreadyRight, why);
+        }
+        StepOutcome::new(planned.remedy, OutcomeKind::Applied, "")
+    }
+}
+
+/// Whether a group that was to be recreated stands at another place than it would have been put.
+fn is_elsewhere(planned: &PlannedSettlement, look: &GroupLook) -> bool {
+    match &planned.step {
+        SettlementStep::Write(Settlement::RecreateGroup { at, .. }) => {
+            look.cursor_before != Some(*at)
+        }
+        _ => false,
     }
 }

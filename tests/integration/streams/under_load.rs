@@ -95,7 +95,7 @@ async fn play(seed: u64) {
     let (one, other) = tokio::join!(bidding.auditor(&yes), bidding.auditor(&yes));
     let done = running.tally().done - done_before;
     assert!(
-        done > 100,
+        done > 20,
         "the application was hindered: {done}; {context}"
     );
     let tally = running.stop().await;

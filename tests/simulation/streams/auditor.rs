@@ -12,7 +12,7 @@ use auditor::store::redis::Settlement;
 use rand::Rng;
 use std::time::Duration;
 
-use super::application::{MS, SECOND, World, number};
+use super::application::{MS, SECOND, World, number, text};
 use super::checks::{CACHE_DELAY, COMMIT_MARGIN, DELIVERIES_MAX, SETTLE};
 
 const SKEW: Duration = Duration::from_secs(45);
@@ -95,6 +95,8 @@ impl World {
                 continue;
             }
             let is_conflict = is_reported(id, "payload-conflict");
+            // It is a person's then.
+            let was_moved = text(fields, "requeued_from").is_some();
             if is_pending {
                 let is_alive = self.owner(id).is_some_and(|owner| self.is_alive(owner));
                 let is_said = is_conflict
@@ -106,6 +108,7 @@ impl World {
                 );
                 let is_mended = self.setup.on_unpersisted != OnUnpersisted::Report
                     && number % 23 != 0
+                    && !(was_moved && self.setup.on_unpersisted == OnUnpersisted::Requeue)
                     && !self.setup.has_second_effect;
                 let is_poison = is_reported(id, "poison-pending");
                 assert!(
@@ -123,8 +126,9 @@ impl World {
                     is_said || is_dead,
                     "seed {seed}: {id} is lost and nobody says so"
                 );
-                let is_mended =
-                    self.setup.on_skipped != OnSkipped::Report && !self.setup.has_second_effect;
+                let is_mended = self.setup.on_skipped != OnSkipped::Report
+                    && !(was_moved && self.setup.on_skipped == OnSkipped::Requeue)
+                    && !self.setup.has_second_effect;
                 assert!(
                     !is_mended || is_conflict || is_dead,
                     "seed {seed}: {id} is not mended"
@@ -280,6 +284,7 @@ impl World {
             return false;
         }
         match settlement {
+            Settlement::StillHeld { .. } => {}
             Settlement::Ack { is_trimmed, .. } => {
                 assert!(
                     is_done || *is_trimmed,

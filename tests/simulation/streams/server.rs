@@ -152,6 +152,10 @@ impl Server {
     /// One script; whether it was applied.
     pub(super) fn settle(&mut self, now: i64, settlement: &Settlement) -> bool {
         match settlement {
+            Settlement::StillHeld { delivery, id, .. } => match delivery {
+                Delivery::Pending(held) => self.is_held(now, held),
+                _ => (self.group.as_ref()).is_some_and(|g| !g.pending.contains_key(id)),
+            },
             Settlement::Ack {
                 held, is_trimmed, ..
             } => {

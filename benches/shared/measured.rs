@@ -2,34 +2,41 @@
 //! processor time of the two servers meanwhile, all from `/proc`.
 
 use std::error::Error;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::floor::Floor;
+use auditor::lab::servers::RedisServer;
 
 /// `/proc` counts processor time in these, on every Linux that is in use.
 const TICK: Duration = Duration::from_millis(10);
-/// The control sample and the sweep wait a second each; while one check waited longer the other worked.
-const WAITS_MAX: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(5);
 
 /// What one run took.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) wall: Duration,
-    /// Time in which some batch of suspects waited for its next look, at most [`WAITS_MAX`].
+    /// Time in which some batch of suspects waited for its next look, as far as nothing else was done meanwhile.
     pub(crate) waited: Duration,
     pub(crate) own_cpu: Duration,
     pub(crate) mysql_cpu: Duration,
     pub(crate) redis_cpu: Duration,
     pub(crate) memory_kib_max: u64,
+    /// What Redis sent meanwhile; whoever asks it before and after fills it in.
+    pub(crate) redis_bytes: u64,
     findings: u64,
 }
 
-/// Runs `command` to its end. `servers`: process ids of MySQL and Redis.
-pub(crate) fn measure(mut command: Command, servers: [u32; 2]) -> Result<Measured, Box<dyn Error>> {
+/// Runs `command` to its end. `servers`: process ids of MySQL and Redis. `waits_max`: waits that are longer in
+/// all are no waits, because other batches were worked on meanwhile.
+pub(crate) fn measure(
+    mut command: Command,
+    servers: [u32; 2],
+    waits_max: Duration,
+) -> Result<Measured, Box<dyn Error>> {
     command
         // The waits are read from the log.
         .arg("--verbose")
@@ -57,11 +64,12 @@ pub(crate) fn measure(mut command: Command, servers: [u32; 2]) -> Result<Measure
     let findings = std::fs::read_to_string(place.join("findings.csv"))?;
     Ok(Measured {
         wall,
-        waited: union(waits).min(WAITS_MAX),
+        waited: union(waits).min(waits_max),
         own_cpu,
         mysql_cpu: after[0].saturating_sub(before[0]),
         redis_cpu: after[1].saturating_sub(before[1]),
         memory_kib_max,
+        redis_bytes: 0,
         findings: findings
             .lines()
             .filter(|l| l.contains(",confirmed,"))
@@ -89,12 +97,10 @@ impl Measured {
         Ok(())
     }
 
-    pub(crate) fn told(&self, floor: &Floor) -> String {
-        let seconds = |d: Duration| format!("{:.2} s", d.as_secs_f64());
+    pub(crate) fn told(&self) -> String {
         format!(
             "  auditor        wall {} (of which {} waiting for second looks), processor {}, memory {} MiB, {} findings\n  \
-             servers        processor {} MySQL + {} Redis\n  \
-             floor          wall {} SQL client, {} redis-cli",
+             servers        processor {} MySQL + {} Redis, which sent {} MiB",
             seconds(self.wall),
             seconds(self.waited),
             seconds(self.own_cpu),
@@ -102,10 +108,58 @@ impl Measured {
             self.findings,
             seconds(self.mysql_cpu),
             seconds(self.redis_cpu),
-            seconds(floor.mysql),
-            seconds(floor.redis),
+            self.redis_bytes >> 20,
         )
     }
+}
+
+/// Bytes that a Redis has sent so far.
+pub(crate) async fn sent(redis: &RedisServer) -> Result<u64, Box<dyn Error>> {
+    let sent = redis.info("total_net_output_bytes").await?;
+    Ok(sent
+        .ok_or("Redis does not say what it sent")?
+        .trim()
+        .parse()?)
+}
+
+/// What a server's own client took for what it was given to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
+}
+
+impl Client {
+    /// Runs `client` on `text`, which goes through the file `input`; its answers are thrown away.
+    pub(crate) fn run(
+        mut client: Command,
+        text: &str,
+        input: &Path,
+    ) -> Result<Client, Box<dyn Error>> {
+        std::fs::write(input, text)?;
+        let began = Instant::now();
+        let mut child = client
+            .stdin(File::open(input)?)
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|fault| format!("{}: {fault}", client.get_program().display()))?;
+        let (wall, _) = watch(&child, began);
+        let cpu = cpu_of(child.id());
+        let status = child.wait()?;
+        if !status.success() {
+            return Err(format!("{} ended with {status}", client.get_program().display()).into());
+        }
+        Ok(Client { wall, cpu })
+    }
+
+    pub(crate) fn told(&self) -> String {
+        format!("{} (processor {})", seconds(self.wall), seconds(self.cpu))
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
 }
 
 type Waits = Vec<(Instant, Instant)>;
