@@ -86,7 +86,10 @@ impl Applier {
                 Some(outcome) if outcome.kind == OutcomeKind::Applied => continue,
                 Some(outcome) => outcome,
                 // Nothing was asked for but an answer.
-                None => refused(Remedy::Insert, "Redis did not say whether it still is an orphan"),
+                None => refused(
+                    Remedy::Insert,
+                    "Redis did not say whether it still is an orphan",
+                ),
             };
             outcomes[at] = Some(answer);
         }
@@ -197,10 +200,7 @@ fn proven(
         });
     };
     let entry = ready.look.entry.as_ref();
-    match (
-        ground.judge.proof(ready.look.id, entry, evidence),
-        inserted,
-    ) {
+    match (ground.judge.proof(ready.look.id, entry, evidence), inserted) {
         (Proof::Proven | Proof::Rejected, _) => Ok(()),
         (Proof::Conflict { .. } | Proof::Undecodable(_), Inserted::AlreadyThere) => {
             Err(StepOutcome::new(

@@ -83,9 +83,14 @@ impl Examined for StreamRun {
     /// proven: no rule objects to any of these. None does either to one that was handed over, but its effect is still
     /// missing until its new owner has done it.
     fn is_right(&self, settled: &Settled<Self>, look: &EntryLook) -> bool {
-        let was_missing = settled.suspects.iter().any(|s| s.rule.0 == "orphan-pending");
+        let was_missing = settled
+            .suspects
+            .iter()
+            .any(|s| s.rule.0 == "orphan-pending");
         let is_missing = || {
-            let proof = self.judge.proof(look.id, look.entry.as_ref(), &look.evidence);
+            let proof = self
+                .judge
+                .proof(look.id, look.entry.as_ref(), &look.evidence);
             look.after.is_some() && !proof.settles()
         };
         self.objections(look).is_empty() && !(was_missing && is_missing())

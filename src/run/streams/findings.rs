@@ -27,9 +27,8 @@ pub(super) fn entry_findings(
         let entry = look.and_then(|look| look.entry.as_ref());
         let row = look.and_then(|look| row_of(run, look));
         let is_rejected = look.is_some_and(|look| look.evidence.is_rejected);
-        let is_unprovable = look.is_some_and(|look| {
-            run.judge.proof(id, entry, &look.evidence) == Proof::Unprovable
-        });
+        let is_unprovable = look
+            .is_some_and(|look| run.judge.proof(id, entry, &look.evidence) == Proof::Unprovable);
         let changed_at = row.and_then(|row| changed_at(&run.judge.mapping().rows, row));
         let told = mended.told(&settled.reason);
         let observed_at = look.map_or_else(Micros::now, |look| look.at);

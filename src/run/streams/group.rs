@@ -194,7 +194,11 @@ impl Examined for GroupRun {
 
     fn is_right(&self, settled: &Settled<Self>, look: &GroupLook) -> bool {
         let is_raised = || self.run.judge.needs_no_raise(look);
-        if self.suspect(settled).is_some_and(|s| s.rule.0 == "lost-entry") && is_raised() {
+        if self
+            .suspect(settled)
+            .is_some_and(|s| s.rule.0 == "lost-entry")
+            && is_raised()
+        {
             return true;
         }
         let objections = self.objections(look);
