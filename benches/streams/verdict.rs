@@ -24,6 +24,7 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn of_full(entries: u64, pending: u64, run: &Measured, floor: &Floor) -> Self {
         let cpu = ratio(run.own_cpu, floor.cpu());
+        let servers = ratio(run.own_cpu, run.servers_cpu());
         let wall = ratio(run.working(), floor.wall());
         let beside_redis = ratio(run.working(), floor.redis.wall);
         let per_second = |wall: Duration| entries as f64 / wall.as_secs_f64().max(f64::EPSILON);
@@ -43,6 +44,10 @@ impl Line {
                 (
                     format!("own processor / both clients' {cpu:.2} (at most 3)"),
                     cpu <= 3.0,
+                ),
+                (
+                    format!("own processor / servers' {servers:.2} (at most 1)"),
+                    servers <= 1.0,
                 ),
                 (
                     format!(

@@ -82,9 +82,20 @@ impl<'a> RowRef<'a> {
     }
 
     pub fn to_owned_row(&self) -> Row {
-        let mut rows = Rows::with_width(self.rows.width);
-        (0..self.rows.width).for_each(|c| rows.push_cell(self.cell(c)));
-        Row(rows)
+        let cells = self.first..self.first + self.rows.width;
+        // The bytes of a row lie side by side.
+        let start = match self.first {
+            0 => 0,
+            first => self.rows.ends[first - 1],
+        };
+        let ends = &self.rows.ends[cells.clone()];
+        let end = ends.last().copied().unwrap_or(start);
+        Row(Rows {
+            width: self.rows.width,
+            bytes: self.rows.bytes[start as usize..end as usize].to_vec(),
+            ends: ends.iter().map(|end| end - start).collect(),
+            nulls: self.rows.nulls[cells].to_vec(),
+        })
     }
 }
 
@@ -95,5 +106,28 @@ pub struct Row(Rows);
 impl Row {
     pub fn as_ref(&self) -> RowRef<'_> {
         self.0.row(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_outlives_its_page_has_the_same_cells() {
+        let page = [[Some("a"), None, Some("")], [None, Some("bcd"), Some("e")]];
+        let mut rows = Rows::with_width(3);
+        for cell in page.iter().flatten() {
+            rows.push_cell(cell.map(str::as_bytes));
+        }
+        for (row, expected) in rows.iter().zip(page) {
+            let owned = row.to_owned_row();
+            let mut alone = Rows::with_width(3);
+            for (cell, expected) in expected.into_iter().enumerate() {
+                assert_eq!(owned.as_ref().cell(cell), expected.map(str::as_bytes));
+                alone.push_cell(expected.map(str::as_bytes));
+            }
+            assert_eq!(owned, Row(alone));
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::failover::{Drift, drift};
 use crate::job::Job;
 use crate::model::identity::{NodeIdentity, SourceIdentity};
 use crate::model::progress::ProgressSink;
-use crate::model::time::TimeWindow;
+use crate::model::time::{Micros, TimeWindow};
 use crate::rules::ConfirmTiming;
 use crate::scan::ScanError;
 use crate::store::mysql::Mysql;
@@ -33,6 +33,8 @@ pub(super) struct Stores {
     pub source_identity: SourceIdentity,
     pub cache: Redis,
     pub pinned: NodeIdentity,
+    /// When, by this host's clock, the node is known to have served as a master.
+    pub serving_since: Micros,
 }
 
 /// A check's stores and margins, and what it shares with the others.

@@ -62,6 +62,7 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
         source_identity: facts.identity.clone(),
         cache,
         pinned: node.identity.clone(),
+        serving_since: serving_since(&node),
     };
     Ok(Opened {
         stores,
@@ -100,6 +101,16 @@ pub(super) async fn open_cache(job: &Job) -> Result<(Redis, NodeFacts), RunError
         )));
     }
     Ok((cache, node))
+}
+
+/// Since when clients can have reached this node as a master, by this host's clock: since it started, or, where it
+/// ever was a replica (no server says when it was promoted), since now.
+pub(super) fn serving_since(node: &NodeFacts) -> Micros {
+    let now = Micros::now();
+    if node.second_offset >= 0 {
+        return now;
+    }
+    now.minus(Duration::from_secs(node.uptime_seconds))
 }
 
 fn is_unreachable_source(fault: &MysqlError) -> bool {

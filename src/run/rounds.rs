@@ -13,7 +13,7 @@ use super::control::{Control, control_sample};
 use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
-use super::open::open_cache;
+use super::open::{open_cache, serving_since};
 use super::plan::Plan;
 use super::scope::control_selection;
 use super::sink::Sink;
@@ -114,6 +114,9 @@ impl Rounds<'_> {
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
         let (cache, node) = open_cache(self.job).await?;
         let is_another = matches!(drift(&stores.pinned, &node), Drift::Changed(_));
+        if is_another {
+            stores.serving_since = serving_since(&node);
+        }
         self.context = judge_context(&node);
         stores.cache = cache;
         stores.pinned = node.identity;

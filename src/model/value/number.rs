@@ -121,6 +121,27 @@ impl<'a> Number<'a> {
         Some(self.to_big()?.with_scale(0).to_plain_string())
     }
 
+    /// Digits without zeros at either end, and the exponent: `1.10`, `1.1` and `11e-1` are `11e-1`, zero is `0e0`.
+    /// Equal numbers, and no others, have equal bytes.
+    pub fn canonical(&self) -> Vec<u8> {
+        if self.is_zero() {
+            return b"0e0".to_vec();
+        }
+        let mut text = Vec::with_capacity(self.integer.len() + self.fraction.len() + 8);
+        if self.negative {
+            text.push(b'-');
+        }
+        text.extend_from_slice(self.integer);
+        let is_leading = |d: &&u8| self.integer.is_empty() && **d == b'0';
+        text.extend(self.fraction.iter().skip_while(is_leading));
+        let zeros = text.iter().rev().take_while(|d| **d == b'0').count();
+        text.truncate(text.len() - zeros);
+        let exponent = self.exponent - length(self.fraction)
+            + i64::try_from(zeros).expect("a slice is never that long");
+        text.extend_from_slice(format!("e{exponent}").as_bytes());
+        text
+    }
+
     fn sign(&self) -> i8 {
         match (self.is_zero(), self.negative) {
             (true, _) => 0,
@@ -239,6 +260,8 @@ mod tests {
             ("1e2000000000", "10e1999999999"),
         ] {
             assert_eq!(order(left, right), Ordering::Equal, "{left} {right}");
+            let canonical = |text: &str| Number::parse(text.as_bytes()).unwrap().canonical();
+            assert_eq!(canonical(left), canonical(right), "{left} {right}");
         }
     }
 
@@ -297,6 +320,10 @@ mod tests {
             prop_assert_eq!(order(&a, &b), expected);
             let left = Number::parse(a.as_bytes()).unwrap();
             prop_assert_eq!(left.to_big().unwrap(), BigDecimal::from_str(&a).unwrap());
+            let right = Number::parse(b.as_bytes()).unwrap();
+            prop_assert_eq!(left.canonical() == right.canonical(), expected.is_eq());
+            let (digits, scale) = left.to_big().unwrap().normalized().into_bigint_and_exponent();
+            prop_assert_eq!(left.canonical(), format!("{digits}e{}", -scale).into_bytes());
         }
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! # Repair and its safety
 //!
-//! Where the job names a `dead_letter` stream and the consumer is gone, the entry is added there with its id in `original_id` and acknowledged, in
+//! Where the job names a `dead_letter` stream and the consumer is gone, the entry is added there with its id in `original_id`, its stream in `original_stream`, and acknowledged, in
 //! one script; refused where the message changed hands or its consumer has come back. An entry that the dead letters hold
 //! already is not added twice. Never moved out of a live consumer's hands.
 

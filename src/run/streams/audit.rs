@@ -23,6 +23,9 @@ use crate::run::settle::settle;
 use crate::run::sink::Sink;
 use crate::run::sweep::{BATCH_TARGETS, Batch, add};
 
+/// 2001-09-09: before there was any Redis. A stream whose last id is lower counts by itself.
+const FIRST_CLOCK_MILLIS: u64 = 1_000_000_000_000;
+
 /// Audits one check. `attempt` counts from 0; what could not be searched goes to `left_out`, each as a sentence.
 pub(in crate::run) async fn audit(
     run: &Arc<StreamRun>,
@@ -114,12 +117,13 @@ async fn sweep(
             let Some(bounds) = bounds(run).await? else {
                 return Ok(Coverage::default());
             };
+            let since = bounds.from(*since);
             let (mut counts, next) = match since.previous() {
                 Some(before) => pending_before(&sweep(first_slice), &bounds, before).await?,
                 None => (Coverage::default(), first_slice),
             };
             let range = IdRange {
-                first: bounds.first.max(*since),
+                first: bounds.first.max(since),
                 last: bounds.last,
             };
             let estimated = bounds.entries_in(range);
@@ -164,6 +168,16 @@ struct Bounds {
 }
 
 impl Bounds {
+    /// From where on the entries of a window lie: of ids that no clock gave, none tells when it was added, so that all
+    /// are looked at.
+    fn from(&self, since: StreamId) -> StreamId {
+        if self.last.millis < FIRST_CLOCK_MILLIS {
+            StreamId::MIN
+        } else {
+            since
+        }
+    }
+
     /// About how many entries lie in `range`, if they came evenly.
     fn entries_in(&self, range: IdRange) -> u64 {
         let whole = u128::from(self.last.millis.saturating_sub(self.first.millis)) + 1;

@@ -60,7 +60,8 @@ impl Examined for StreamRun {
 
     fn decide(&self, looks: &[EntryLook]) -> Decision {
         let pinned = &self.ground.stores.source_identity;
-        decide_entry(&self.judge, looks, pinned, self.ground.timing)
+        let since = self.ground.stores.serving_since;
+        decide_entry(&self.judge, looks, pinned, self.ground.timing, since)
     }
 
     fn objections(&self, look: &EntryLook) -> Vec<Suspect> {

@@ -1,10 +1,12 @@
 //! Settled entries and groups become rows of `findings.csv`.
 
+use std::time::Duration;
+
 use super::check::StreamRun;
 use super::entries::EntryTarget;
 use super::group::GroupRun;
 use super::money::{Sides, compensations, sides};
-use crate::model::finding::{Finding, Suspect, Verdict};
+use crate::model::finding::{Attribution, Finding, Remedy, Suspect, Verdict};
 use crate::model::observation::{Position, Subject};
 use crate::model::rows::RowRef;
 use crate::model::stream::{EntryLook, StreamId};
@@ -36,28 +38,35 @@ pub(super) fn entry_findings(
             Verdict::Transient => Some(observed_at),
             _ => told.repaired_at,
         };
+        // After any other remedy the row is still to come.
+        let exposed_until = match settled.verdict {
+            Verdict::Transient => Some(observed_at),
+            _ => told.repaired_at.filter(|_| told.remedy == Remedy::Insert),
+        };
         let disputed = suspect.field.or(run.check().money);
-        let shown = |index: Option<usize>| {
+        let shown = |index: Option<usize>, row| {
             index.map_or_else(Sides::default, |index| sides(run, index, entry, row))
         };
-        let (values, money) = (shown(disputed), shown(run.check().money));
+        // What is disputed is shown as it stands; whose money it is, never from two customers at once.
+        let own = run.judge.own_row(entry, row);
+        let (values, money) = (shown(disputed, row), shown(run.check().money, own));
         let since = changed_at.or_else(|| id.instant());
         Finding {
             cache_value: values.cache,
             source_value: values.source,
-            compensated: run.judge.compensated(entry, row),
+            compensated: run.judge.compensated(entry, own),
             changed_at,
             // Nobody knows whether its effect is missing.
             compensations: match is_unprovable {
                 true => Vec::new(),
-                false => compensations(run, suspect.rule, &money, (since, settled_at)),
+                false => compensations(run, suspect.rule, &money, (since, exposed_until)),
             },
             // A refused entry is worth nothing on either side.
             money_delta: money.delta.filter(|_| !is_rejected && !is_unprovable),
             remedy: told.remedy,
             outcome: told.outcome,
             reason: joined(suspect, &told.reason),
-            attribution: attribute(since, run.ground.window, &run.ground.timing),
+            attribution: attributed(run, since, look.and_then(delivered_at)),
             observed_at,
             settled_at,
             ..bare(run, run.subject(id), position, suspect, settled.verdict)
@@ -65,6 +74,21 @@ pub(super) fn entry_findings(
         .of_entry(id)
     };
     settled.suspects.iter().map(finding).collect()
+}
+
+/// An old message is of the window, too, where it was delivered in it.
+fn attributed(run: &StreamRun, since: Option<Micros>, delivered: Option<Micros>) -> Attribution {
+    let of = |at| attribute(at, run.ground.window, &run.ground.timing);
+    match (of(since), of(delivered)) {
+        (_, Attribution::Window) => Attribution::Window,
+        (of_entry, _) => of_entry,
+    }
+}
+
+/// When the message was given to its consumer, by Redis's clock; `None` where it is not pending.
+fn delivered_at(look: &EntryLook) -> Option<Micros> {
+    let idle = Duration::from_millis(look.before.as_ref()?.row.idle_millis);
+    Some(look.cache_time.minus(idle))
 }
 
 /// What one rule says of a group.
@@ -117,7 +141,7 @@ pub(super) fn bare(
         compensated: None,
         changed_at: None,
         money_delta: None,
-        remedy: crate::model::finding::Remedy::None,
+        remedy: Remedy::None,
         outcome: None,
         reason: suspect.detail.clone().unwrap_or_default(),
         observed_at: Micros::now(),

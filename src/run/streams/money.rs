@@ -58,7 +58,8 @@ pub(super) fn compensations(
     let Some(money) = check.money.filter(|_| COSTLY.contains(&rule.0)) else {
         return Vec::new();
     };
-    if sides.cache == sides.source {
+    // Compared as numbers where they are: 10.5 is what 10.50 is.
+    if sides.cache == sides.source || sides.delta.as_deref() == Some("0") {
         return Vec::new();
     }
     vec![Compensation {

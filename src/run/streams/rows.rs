@@ -1,6 +1,10 @@
 //! The pass over the rows in which a stream's entries end: for rows that occur twice, rows that no entry carries, and
 //! entry ids that rows carry.
 
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
 use super::check::StreamRun;
 use super::scope::StreamScope;
 use crate::model::rows::Rows;
@@ -9,6 +13,7 @@ use crate::model::time::Micros;
 use crate::plan::{cut, is_integer_key};
 use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, StreamJudge};
 use crate::run::RunError;
+use crate::run::task::Task;
 use crate::scan::streams::{Duplicates, LostSearch, SourceIds};
 use crate::store::mysql::Selection;
 
@@ -87,28 +92,56 @@ impl Wanted {
     }
 
     /// Reads the rows. Their entries are read afterwards: an entry is there before its row.
-    pub(super) async fn read_rows(&mut self, run: &StreamRun) -> Result<(), RunError> {
+    pub(super) async fn read_rows(&mut self, run: &Arc<StreamRun>) -> Result<(), RunError> {
         let Some(selection) = self.rows else {
             return Ok(());
         };
-        let ground = &run.ground;
-        let (source, mapping) = (&ground.stores.source, &run.judge.mapping().rows);
-        let now = ground.stores.cache.time().await?;
-        let bounds = match selection {
-            Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
-            _ => None,
-        };
-        for range in cut(bounds.as_ref(), mapping.rows_estimated) {
-            let mut next = Some(range);
-            while let Some(range) = next.filter(|_| !ground.stop.is_requested()) {
-                let page = source.page(mapping, &range, selection, PAGE_ROWS).await?;
-                ground.pacer.take(page.rows.len()).await;
-                self.take_rows(run, &page.rows, now)?;
-                next = page.next;
-            }
+        let now = run.ground.stores.cache.time().await?;
+        let (sender, mut pages) = mpsc::channel(1);
+        // MySQL reads the next page while this one is digested.
+        let _reading = Task::spawn(read_pages(Arc::clone(run), selection, sender));
+        while let Some(rows) = pages.recv().await {
+            self.take_rows(run, &rows?, now)?;
         }
         Ok(())
     }
+}
+
+/// Reads page after page until all are read, the run is to stop, or nobody wants more.
+async fn read_pages(
+    run: Arc<StreamRun>,
+    selection: Selection,
+    pages: mpsc::Sender<Result<Rows, RunError>>,
+) {
+    if let Err(fault) = send_pages(&run, selection, &pages).await {
+        // A closed channel means that whoever asked has met a fault of its own.
+        let _ = pages.send(Err(fault)).await;
+    }
+}
+
+async fn send_pages(
+    run: &StreamRun,
+    selection: Selection,
+    pages: &mpsc::Sender<Result<Rows, RunError>>,
+) -> Result<(), RunError> {
+    let ground = &run.ground;
+    let (source, mapping) = (&ground.stores.source, &run.judge.mapping().rows);
+    let bounds = match selection {
+        Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
+        _ => None,
+    };
+    for range in cut(bounds.as_ref(), mapping.rows_estimated) {
+        let mut next = Some(range);
+        while let Some(range) = next.filter(|_| !ground.stop.is_requested()) {
+            let page = source.page(mapping, &range, selection, PAGE_ROWS).await?;
+            ground.pacer.take(page.rows.len()).await;
+            next = page.next;
+            if pages.send(Ok(page.rows)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Wanted {

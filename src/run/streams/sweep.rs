@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::check::StreamRun;
 use super::entries::EntryTarget;
@@ -16,12 +16,11 @@ use crate::plan::cut_ids;
 use crate::run::RunError;
 use crate::run::sweep::{Batch, add, send_full};
 use crate::run::task::Task;
-use crate::scan::ScanError;
 use crate::scan::streams::{EntryPage, PageReads, read_entries, read_pending};
 
 /// Entries of a page at most: some hundred kilobytes, and one statement of as many literals.
 const PAGE_ENTRIES: usize = 1_000;
-/// Pages in the works at once for one stream: Redis answers one while MySQL weighs the others.
+/// Pages weighed at once for one stream, while Redis answers the next one.
 const PAGES_SIDE_BY_SIDE: usize = 4;
 /// Entries that were right and are looked at again after a repair, for each check.
 const CLEAN_SAMPLE: usize = 200;
@@ -38,23 +37,23 @@ pub(super) enum Pass {
     Pending,
 }
 
-/// A part of a slice that is still to be looked at.
-struct Part {
+/// Redis's half of a page, on its way to MySQL.
+struct PageRead {
     slice: u32,
+    /// Ids of the slice that were read before.
     ordinal: u64,
-    range: IdRange,
-    /// Redis's half of its next page, where it was read ahead.
-    reads: Option<PageReads>,
+    reads: PageReads,
+    /// Kept until the page is weighed.
+    permit: OwnedSemaphorePermit,
 }
 
-struct PartDone {
+struct PageDone {
     slice: u32,
-    /// Ids of the slice looked at so far.
-    ordinal: u64,
     counts: Coverage,
     targets: Vec<EntryTarget>,
     looks: Vec<EntryLook>,
-    next: Option<Part>,
+    /// How many ids the slice had, if it ends with this page.
+    slice_ids: Option<u64>,
 }
 
 /// Where the next slice of a check is numbered from, and where suspects go.
@@ -77,40 +76,34 @@ impl Sweep<'_> {
         let run = self.run;
         let ranges = cut_ids(range, estimated);
         let next_slice = self.first_slice + u32::try_from(ranges.len()).unwrap_or(u32::MAX);
-        let mut waiting = ranges.into_iter().zip(self.first_slice..);
-        let mut running = FuturesOrdered::new();
+        let slices: Vec<(IdRange, u32)> = ranges.into_iter().zip(self.first_slice..).collect();
+        let (sender, mut pages) = mpsc::channel(1);
+        // One reader, because Redis answers one at a time; dropped with this pass.
+        let _reading = Task::spawn(read_pages(Arc::clone(run), pass, slices, sender));
+        let mut is_reading = true;
+        let mut weighing = FuturesOrdered::new();
         let mut counts = Coverage::default();
         let mut batch = Batch::default();
         loop {
-            while running.len() < PAGES_SIDE_BY_SIDE && !run.ground.stop.is_requested() {
-                let Some((range, slice)) = waiting.next() else {
-                    break;
-                };
-                let part = Part {
-                    slice,
-                    ordinal: 0,
-                    range,
-                    reads: None,
-                };
-                running.push_back(spawn(run, pass, part));
-            }
-            let Some(done) = running.next().await else {
-                break;
+            let done = tokio::select! {
+                read = pages.recv(), if is_reading && weighing.len() < PAGES_SIDE_BY_SIDE => {
+                    match read {
+                        Some(page) => weighing.push_back(spawn(run, pass, page?)),
+                        None => is_reading = false,
+                    }
+                    continue;
+                }
+                Some(done) = weighing.next() => done?,
+                else => break,
             };
-            let done = done?;
             add(&mut counts, &done.counts);
             run.ground
                 .progress
                 .advance(done.counts.observed + done.counts.foreign);
             batch.targets.extend(done.targets);
             take(done.looks)?;
-            match done.next {
-                Some(next) if !run.ground.stop.is_requested() => {
-                    running.push_front(spawn(run, pass, next));
-                }
-                Some(_) => {}
-                None => batch.slices_done.push((done.slice, done.ordinal)),
-            }
+            let ended = done.slice_ids.map(|ids| (done.slice, ids));
+            batch.slices_done.extend(ended);
             if !send_full(&mut batch, self.batches).await {
                 return Ok((counts, next_slice));
             }
@@ -121,75 +114,90 @@ impl Sweep<'_> {
     }
 }
 
-fn spawn(run: &Arc<StreamRun>, pass: Pass, part: Part) -> Task<Result<PartDone, RunError>> {
-    let run = Arc::clone(run);
-    Task::spawn(async move { one_page(&run, pass, part).await })
+/// Reads Redis's half of page after page until all `slices` are read, the run is to stop, or nobody wants more.
+async fn read_pages(
+    run: Arc<StreamRun>,
+    pass: Pass,
+    slices: Vec<(IdRange, u32)>,
+    pages: mpsc::Sender<Result<PageRead, RunError>>,
+) {
+    for (slice_range, slice) in slices {
+        let (mut next, mut ordinal) = (Some(slice_range), 0);
+        while let Some(range) = next.filter(|_| !run.ground.stop.is_requested()) {
+            let page = read_page(&run, pass, range).await;
+            let page = page.map(|(reads, permit)| PageRead {
+                slice,
+                ordinal,
+                reads,
+                permit,
+            });
+            next = None;
+            if let Ok(page) = &page {
+                ordinal += page.reads.ids();
+                next = page.reads.next.map(|first| IdRange { first, ..range });
+            }
+            let is_fault = page.is_err();
+            if pages.send(page).await.is_err() || is_fault {
+                return;
+            }
+        }
+    }
 }
 
-/// Weighs one page, and reads Redis's half of the next one meanwhile.
-async fn one_page(run: &StreamRun, pass: Pass, part: Part) -> Result<PartDone, RunError> {
+async fn read_page(
+    run: &StreamRun,
+    pass: Pass,
+    range: IdRange,
+) -> Result<(PageReads, OwnedSemaphorePermit), RunError> {
     let ground = &run.ground;
-    let _permit = ground
-        .pages
-        .acquire()
-        .await
-        .expect("the semaphore is never closed");
-    let reads = match part.reads {
-        Some(reads) => reads,
-        None => read(run, pass, part.range).await?,
+    let permit = Arc::clone(&ground.pages).acquire_owned().await;
+    let permit = permit.expect("the semaphore is never closed");
+    let (cache, judge) = (&ground.stores.cache, &run.judge);
+    let reads = match pass {
+        Pass::Entries { .. } => read_entries(cache, judge, range, PAGE_ENTRIES).await?,
+        Pass::Pending => read_pending(cache, judge, range, PAGE_ENTRIES).await?,
     };
-    let rest = reads.next.map(|first| IdRange {
-        first,
-        ..part.range
-    });
+    // Entries are paid for once it is known how many they were; the next page waits for it.
     ground
         .pacer
         .take(cost(reads.entries_read, reads.pending_read))
         .await;
-    let ahead = async {
-        match rest {
-            Some(rest) => read(run, pass, rest).await.map(Some),
-            None => Ok(None),
-        }
-    };
+    Ok((reads, permit))
+}
+
+fn spawn(run: &Arc<StreamRun>, pass: Pass, page: PageRead) -> Task<Result<PageDone, RunError>> {
+    let run = Arc::clone(run);
+    Task::spawn(async move { weigh_page(&run, pass, page).await })
+}
+
+/// Asks the primary about one page, and judges it.
+async fn weigh_page(run: &StreamRun, pass: Pass, page: PageRead) -> Result<PageDone, RunError> {
+    let PageRead {
+        slice,
+        ordinal,
+        reads,
+        permit: _permit,
+    } = page;
+    let ground = &run.ground;
     let stores = &ground.stores;
-    let weighed = reads.weigh(&stores.source, &stores.cache, &run.judge, &run.dead);
-    let (page, ahead) = tokio::try_join!(weighed, ahead)?;
+    let page = reads
+        .weigh(&stores.source, &stores.cache, &run.judge, &run.dead)
+        .await?;
     ground.still_the_same_node().await?;
-    ground
-        .observed
-        .fetch_add(page.looks.len() as u64, Ordering::Relaxed);
-    let ordinal = part.ordinal + page.looks.len() as u64;
-    let place = Position {
-        slice: part.slice,
-        ordinal: part.ordinal,
-    };
-    let (counts, targets) = judge_page(run, place, &page);
+    let ids = page.looks.len() as u64;
+    ground.observed.fetch_add(ids, Ordering::Relaxed);
+    let (counts, targets) = judge_page(run, Position { slice, ordinal }, &page);
     let looks = match pass {
         Pass::Entries { keeps_looks: true } => page.looks,
         Pass::Entries { .. } | Pass::Pending => Vec::new(),
     };
-    Ok(PartDone {
-        slice: part.slice,
-        ordinal,
+    Ok(PageDone {
+        slice,
         counts,
         targets,
         looks,
-        next: rest.map(|range| Part {
-            slice: part.slice,
-            ordinal,
-            range,
-            reads: ahead,
-        }),
+        slice_ids: page.next.is_none().then_some(ordinal + ids),
     })
-}
-
-async fn read(run: &StreamRun, pass: Pass, range: IdRange) -> Result<PageReads, ScanError> {
-    let cache = &run.ground.stores.cache;
-    match pass {
-        Pass::Entries { .. } => read_entries(cache, &run.judge, range, PAGE_ENTRIES).await,
-        Pass::Pending => read_pending(cache, &run.judge, range, PAGE_ENTRIES).await,
-    }
 }
 
 /// Entries and pending rows count alike.

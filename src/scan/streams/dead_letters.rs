@@ -1,6 +1,6 @@
 //! What lies in the dead letters counts as settled.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -13,19 +13,25 @@ use crate::store::redis::Redis;
 
 /// The field of a dead letter that says which entry it was.
 const ORIGINAL_ID: &[u8] = b"original_id";
+/// The one that says of which stream, where our script wrote it.
+const ORIGINAL_STREAM: &[u8] = b"original_stream";
 
-/// Dead letters that are remembered, some seventy megabytes at most. A stream of more is not read whole.
+/// Dead letters that are remembered, some ninety megabytes at most. A stream of more is not read whole.
 const DEAD_LETTERS_MAX: usize = 1_000_000;
 const PAGE_ENTRIES: usize = 1_000;
 
-/// Which entries the `dead_letter` stream of a check holds: by their original id, and (unless the id is the
-/// identity) by their identity, because an application's own dead letters know no `original_id`.
+/// Which entries the `dead_letter` stream of a check holds. A letter that names its `original_id` is about that entry
+/// alone, and about no other one that has its id in another stream: where it tells an identity too, both must be the
+/// entry's. An application's own letters know no original id; they are about the entries with their identity that were
+/// there before them, so that one that is tried again later can be lost like any other.
 ///
 /// Read when first asked and from there on, and only remembered as digests. It belongs to one history of one Redis:
 /// after a failover it must begin anew.
 #[derive(Debug)]
 pub struct DeadLetters {
     key: Option<Vec<u8>>,
+    /// The stream whose entries are asked for.
+    stream: Vec<u8>,
     matches: Vec<(Vec<u8>, Vec<u8>)>,
     identity: Option<Vec<u8>>,
     max: usize,
@@ -37,7 +43,10 @@ pub(super) struct Held {
     /// Up to which id the stream was read.
     read_to: Option<StreamId>,
     letters: usize,
-    digests: HashSet<u128>,
+    /// Digests of original ids, alone or with the identity.
+    entries: HashSet<u128>,
+    /// By the digest of an identity the id of the last letter that has it and no original id.
+    last_letters: HashMap<u128, StreamId>,
     lanes: [RandomState; 2],
 }
 
@@ -51,6 +60,7 @@ impl DeadLetters {
         let check = &judge.mapping().check;
         Self {
             key: check.dead_letter.clone(),
+            stream: check.key.clone(),
             matches: check.matches.clone(),
             identity: match &check.identity {
                 Identity::Field(name) => Some(name.clone()),
@@ -97,32 +107,43 @@ impl DeadLetters {
     fn remember(&self, held: &mut Held, letter: &Entry) {
         // Several streams may share their dead letters. A letter that says it is another's is; one that does
         // not say, because the application wraps it, may be ours.
-        let is_anothers = self
-            .matches
-            .iter()
-            .any(|(name, value)| letter.field(name).is_some_and(|v| v != value));
+        let is_anothers = letter
+            .field(ORIGINAL_STREAM)
+            .is_some_and(|stream| *stream != self.stream)
+            || self
+                .matches
+                .iter()
+                .any(|(name, value)| letter.field(name).is_some_and(|v| v != value));
         if is_anothers {
             return;
         }
         held.letters += 1;
-        if let Some(id) = letter.field(ORIGINAL_ID).and_then(|id| StreamId::parse(id)) {
-            held.insert(Some(id), None);
-        }
-        if let Some(identity) = self.identity.as_ref().and_then(|name| letter.field(name)) {
-            held.insert(None, Some(identity));
+        let identity = self.identity.as_ref().and_then(|name| letter.field(name));
+        let identity = identity.map(AsRef::as_ref);
+        match letter.field(ORIGINAL_ID).map(|id| StreamId::parse(id)) {
+            Some(Some(id)) => {
+                let digest = held.digest(Some(id), identity);
+                held.entries.insert(digest);
+            }
+            // It names an entry, but none that can be.
+            Some(None) => {}
+            None if identity.is_some() => {
+                let digest = held.digest(None, identity);
+                held.last_letters.insert(digest, letter.id);
+            }
+            None => {}
         }
     }
 }
 
 impl Held {
     pub(super) fn holds(&self, id: StreamId, identity: Option<&[u8]>) -> bool {
-        self.digests.contains(&self.digest(Some(id), None))
-            || identity.is_some_and(|i| self.digests.contains(&self.digest(None, Some(i))))
-    }
-
-    fn insert(&mut self, id: Option<StreamId>, identity: Option<&[u8]>) {
-        let digest = self.digest(id, identity);
-        self.digests.insert(digest);
+        let names = |identity| self.entries.contains(&self.digest(Some(id), identity));
+        let is_older = |identity| {
+            let letter = self.last_letters.get(&self.digest(None, Some(identity)));
+            letter.is_some_and(|letter| id < *letter)
+        };
+        names(None) || identity.is_some_and(|i| names(Some(i)) || is_older(i))
     }
 
     /// Keyed at random, so that nobody can choose identities that meet.

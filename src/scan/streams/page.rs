@@ -121,6 +121,11 @@ pub async fn read_pending(
 }
 
 impl PageReads {
+    /// How many ids the page will have looks at.
+    pub fn ids(&self) -> u64 {
+        self.reads.len() as u64
+    }
+
     /// Asks the primary about what was read.
     pub async fn weigh(
         self,

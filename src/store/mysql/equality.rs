@@ -1,6 +1,7 @@
 //! Which of some identities a value is, as the database decides it: bytes first, and only where bytes
 //! leave a doubt (letter case, accents, trailing spaces) the server itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::error::MysqlError;
@@ -117,7 +118,7 @@ impl Mysql {
 
 /// What one spelling alone decides: the same number, the same bytes.
 fn equal_spellings(column: &Column, identities: &[&[u8]], values: &[&[u8]]) -> Vec<Vec<usize>> {
-    let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+    let mut places: HashMap<Cow<'_, [u8]>, Vec<usize>> = HashMap::with_capacity(values.len());
     for (place, value) in values.iter().enumerate() {
         let spelling = plain_spelling(column.kind, value);
         places.entry(spelling).or_default().push(place);
@@ -126,13 +127,23 @@ fn equal_spellings(column: &Column, identities: &[&[u8]], values: &[&[u8]]) -> V
         .iter()
         .map(|identity| {
             // What no row can have equals no value, though another spelling of it might.
-            if identity_literal(column, identity).is_none() {
+            if !can_be_had(column, identity) {
                 return Vec::new();
             }
             let spelling = plain_spelling(column.kind, identity);
             places.get(&spelling).cloned().unwrap_or_default()
         })
         .collect()
+}
+
+/// Whether a row can have this identity: whether there is an [`identity_literal`] of it.
+fn can_be_had(column: &Column, identity: &[u8]) -> bool {
+    match column.kind {
+        ColumnType::Text | ColumnType::Enum | ColumnType::SetOf => {
+            identity.len() <= IDENTITY_BYTES_MAX && std::str::from_utf8(identity).is_ok()
+        }
+        _ => identity_literal(column, identity).is_some(),
+    }
 }
 
 /// Places of identities and values of which bytes alone do not say whether they are equal.
@@ -206,7 +217,7 @@ fn table(column: &Column, (all, places): (&[&[u8]], &[usize])) -> Option<String>
 }
 
 /// Numbers without their leading and trailing zeros; everything else as it is.
-fn plain_spelling(kind: ColumnType, text: &[u8]) -> Vec<u8> {
+fn plain_spelling(kind: ColumnType, text: &[u8]) -> Cow<'_, [u8]> {
     let is_number = matches!(
         kind,
         ColumnType::Integer { .. } | ColumnType::Decimal { .. }
@@ -217,7 +228,7 @@ fn plain_spelling(kind: ColumnType, text: &[u8]) -> Vec<u8> {
     };
     let is_plain = |b: &u8| b.is_ascii_digit() || *b == b'.';
     if !is_number || digits.is_empty() || !digits.iter().all(is_plain) {
-        return text.to_vec();
+        return Cow::Borrowed(text);
     }
     let (whole, fraction) = match digits.iter().position(|&b| b == b'.') {
         Some(at) => (&digits[..at], &digits[at + 1..]),
@@ -230,9 +241,9 @@ fn plain_spelling(kind: ColumnType, text: &[u8]) -> Vec<u8> {
         .map_or(0, |at| at + 1);
     let (whole, fraction) = (&whole[zeros..], &fraction[..kept]);
     if whole.is_empty() && fraction.is_empty() {
-        return b"0".to_vec();
+        return Cow::Borrowed(b"0");
     }
-    [sign, whole, b".", fraction].concat()
+    Cow::Owned([sign, whole, b".", fraction].concat())
 }
 
 fn fits(number: &[u8], unsigned: bool) -> bool {

@@ -12,7 +12,7 @@ use super::pool::{Mysql, Width};
 use super::probe::at_setting;
 use super::server::{WITNESS_WIDTH, witness_cells, witness_of};
 use super::statement;
-use super::witness::{IDS_PER_STATEMENT, select, take_apart};
+use super::witness::{IDS_PER_STATEMENT, select, select_where, take_apart};
 use crate::model::check::Named;
 use crate::model::column::Column;
 use crate::model::identity::SourceIdentity;
@@ -115,7 +115,7 @@ impl Mysql {
             .collect();
         let check = &mapping.check;
         let (rows, proven, rejected) = try_join3(
-            self.rows_of(mapping, &distinct),
+            self.rows_of(mapping, &literals),
             self.named_by(check.proof_sql.as_ref(), "proof_sql", &literals),
             self.named_by(check.rejected_sql.as_ref(), "rejected_sql", &literals),
         )
@@ -158,23 +158,23 @@ impl Mysql {
         Ok(WitnessedEvidence {
             source: differs.unwrap_or(source),
             source_time,
-            evidence: places.into_iter().map(|at| evidence[at].clone()).collect(),
+            evidence: if distinct.len() == places.len() {
+                // Each was asked once: they stand in the order asked, and none need be copied.
+                evidence
+            } else {
+                places.into_iter().map(|at| evidence[at].clone()).collect()
+            },
         })
     }
 
-    /// All rows whose identity may be one of `identities`.
+    /// All rows whose identity may be one of those that `literals` spell.
     async fn rows_of(
         &self,
         mapping: &StreamMapping,
-        identities: &[&[u8]],
+        literals: &[String],
     ) -> Result<(Rows, SourceIdentity, Micros), MysqlError> {
-        let column = identity_column(mapping);
-        let keys: Vec<Vec<Vec<u8>>> = identities
-            .iter()
-            .filter(|identity| identity_literal(column, identity).is_some())
-            .map(|identity| vec![identity.to_vec()])
-            .collect();
-        let sql = select(&mapping.rows, &[column], &keys, self.is_mariadb());
+        let wanted = statement::one_of_literals(identity_column(mapping), literals);
+        let sql = select_where(&mapping.rows, &wanted, self.is_mariadb());
         let width = WITNESS_WIDTH + mapping.rows.width();
         let found = self.fetch(&sql, width).await?;
         let answer = take_apart(&mapping.rows, &found)?;

@@ -182,15 +182,7 @@ pub(super) fn one_of(columns: &[&Column], ids: &[SweepKey]) -> String {
     let literals = ids.iter().filter_map(|id| id_literals(columns, id));
     if let [column] = columns {
         let values: Vec<String> = literals.filter_map(|l| l.into_iter().next()).collect();
-        return if values.is_empty() {
-            "FALSE".to_owned()
-        } else {
-            format!(
-                "{} IN ({})",
-                literal::identifier(&column.name),
-                values.join(", ")
-            )
-        };
+        return one_of_literals(column, &values);
     }
     // MariaDB makes no index ranges of `(a, b) IN ((1, 2), …)`, both servers do of this.
     let rows: Vec<String> = literals
@@ -208,6 +200,18 @@ pub(super) fn one_of(columns: &[&Column], ids: &[SweepKey]) -> String {
     } else {
         format!("({})", rows.join(" OR "))
     }
+}
+
+/// Rows whose `column` equals one of `literals`.
+pub(super) fn one_of_literals(column: &Column, literals: &[String]) -> String {
+    if literals.is_empty() {
+        return "FALSE".to_owned();
+    }
+    format!(
+        "{} IN ({})",
+        literal::identifier(&column.name),
+        literals.join(", ")
+    )
 }
 
 /// One literal a column; `None` where no row could have this id.

@@ -105,9 +105,13 @@ pub(super) fn select(
     ids: &[SweepKey],
     is_mariadb: bool,
 ) -> String {
+    select_where(mapping, &statement::one_of(columns, ids), is_mariadb)
+}
+
+/// The same of the rows that `wanted`, a condition, selects.
+pub(super) fn select_where(mapping: &Mapping, wanted: &str, is_mariadb: bool) -> String {
     let cells = statement::cells(mapping);
     let source = statement::source(mapping);
-    let wanted = statement::one_of(columns, ids);
     let witness = witness_cells(is_mariadb);
     if statement::is_sql(mapping) {
         let names: Vec<String> = (0..mapping.width())

@@ -63,7 +63,8 @@ pub enum Settlement {
         delivery: Delivery,
         fields: Vec<(Bytes, Bytes)>,
     },
-    /// The entry is added to `dead_letter` with its id in `original_id`, and acknowledged.
+    /// The entry is added to `dead_letter` with its id in `original_id` and its stream in
+    /// `original_stream`, and acknowledged.
     DeadLetter {
         key: Vec<u8>,
         group: Vec<u8>,

@@ -143,7 +143,7 @@ async fn poison_goes_to_the_dead_letters_and_trimmed_messages_go() {
     assert!(scene.pending().await.is_empty());
     let letters = scene.entries("dead").await;
     assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].1[8..], ["original_id", "1-0"]);
+    assert_eq!(letters[0].1[10..], ["original_id", "1-0"]);
     let again = scene.settle(&mut applier, &items).await;
     assert_eq!(kinds(&again), [OutcomeKind::AlreadyRight; 2]);
 }

@@ -251,6 +251,48 @@ async fn dead_letters_are_known_by_their_original_id_and_by_their_identity() {
 }
 
 #[tokio::test]
+async fn a_letter_is_about_its_own_entry_alone() {
+    let mut bids = Bids::start().await;
+    bids.create_group().await;
+    for bid in 1..=7 {
+        bids.add(&format!("{bid}-0"), bid).await;
+    }
+    bids.deliver("c").await;
+    bids.world
+        .redis::<()>(&[
+            "XACK", "bids", "g", "1-0", "2-0", "3-0", "4-0", "5-0", "6-0", "7-0",
+        ])
+        .await;
+    let letters: [&[&str]; 6] = [
+        &["8-0", "bidId", "1", "original_id", "1-0"],
+        // Another stream's entry of the same id, and this one's of an older delivery.
+        &["8-1", "bidId", "99", "original_id", "2-0"],
+        &["8-2", "bidId", "3", "original_id", "2-5"],
+        &["8-3", "original_id", "4-0", "original_stream", "others"],
+        &["8-4", "original_id", "5-0", "original_stream", "bids"],
+        // The application's own, of what was there before it.
+        &["8-5", "bidId", "6"],
+    ];
+    for letter in letters {
+        let words = [&["XADD", "dead"], letter].concat();
+        bids.world.redis::<String>(&words).await;
+    }
+    // Driven again: the same bid under a newer id.
+    bids.add("9-0", 6).await;
+    bids.deliver("c").await;
+    bids.world.redis::<()>(&["XACK", "bids", "g", "9-0"]).await;
+    let judge = bids
+        .judge(|check| check.dead_letter = Some(b"dead".to_vec()))
+        .await;
+    let dead = DeadLetters::new(&judge);
+    let ids = ["1-0", "2-0", "3-0", "4-0", "5-0", "6-0", "9-0"].map(id);
+    let looks = look_at_entries(&bids.source, &bids.cache, &judge, &dead, &ids).await;
+    let looks = looks.unwrap();
+    let held: Vec<bool> = looks.iter().map(|l| l.is_dead_lettered).collect();
+    assert_eq!(held, [true, false, false, false, true, true, false]);
+}
+
+#[tokio::test]
 async fn dead_letters_that_are_no_stream_are_a_fault() {
     let mut bids = Bids::start().await;
     bids.create_group().await;

@@ -212,7 +212,8 @@ async fn a_dead_letter_carries_its_id_and_is_written_once() {
         assert_eq!(stand.settle(step.clone()).await, WriteReply::Applied);
         let letters = stand.entries(DEAD).await;
         assert_eq!(letters.len(), 1);
-        assert_eq!(shown(&letters[0]), [("a", "1"), ("original_id", "1-1")]);
+        let marked = [("a", "1"), ("original_stream", "s"), ("original_id", "1-1")];
+        assert_eq!(shown(&letters[0]), marked);
         assert_eq!(stand.pending().await, []);
         assert_eq!(stand.entries(S).await.len(), 1, "the entry itself stays");
         stand.is_changed(step).await;

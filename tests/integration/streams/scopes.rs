@@ -173,3 +173,41 @@ async fn faults_against_the_schema_are_told_together() {
     assert!(run.stderr.contains("nothing"), "{}", run.stderr);
     assert!(!world.folder.path().join("output").exists());
 }
+
+#[tokio::test]
+async fn a_stream_of_many_pages_is_looked_at_once_and_in_order() {
+    const BIDS: u32 = 25_000;
+    let mut world = World::open_bids("").await;
+    let add = "for n = 1, ARGV[1] do redis.call('XADD', KEYS[1], (1750000000000 + n * 1000) .. '-0', 'type', 'BID_SAVE', \
+               'bidId', 'b' .. n, 'auctionId', '7', 'bidderId', '12', 'amount', '100.50') end";
+    world
+        .redis::<()>(&["EVAL", add, "1", STREAM, &BIDS.to_string()])
+        .await;
+    world
+        .redis::<()>(&["XGROUP", "CREATE", STREAM, "bid-group", "$"])
+        .await;
+    // The first one, some at the end of one page and the beginning of the next, the last one.
+    world
+        .sql(&format!(
+            "INSERT INTO bid (bid_id, auction_id, bidder_id, amount)
+             SELECT CONCAT('b', seq), 7, 12, 100.5 FROM seq_1_to_{BIDS}
+             WHERE seq NOT IN (1, 999, 1000, 1001, 1002, {BIDS})"
+        ))
+        .await;
+    let scan = world.scan_full().expect(1);
+    let report = scan.report();
+    let found: Vec<&str> = report.findings.iter().map(|f| f["id"].as_str()).collect();
+    let lost = [1, 999, 1000, 1001, 1002, BIDS].map(id);
+    assert_eq!(found, lost);
+    let coverage = &report.run["checks"][0]["coverage"];
+    assert_eq!(coverage["observed"], BIDS, "{coverage}");
+    assert_eq!(coverage["matched"], BIDS - 6, "{coverage}");
+    let ranges: Vec<(&str, &str)> = report
+        .ranges
+        .iter()
+        .map(|r| (r["first_stream_id"].as_str(), r["last_stream_id"].as_str()))
+        .collect();
+    let whole =
+        [(0, 0), (1, 4), (5, 5)].map(|(a, b): (usize, usize)| (lost[a].as_str(), lost[b].as_str()));
+    assert_eq!(ranges, whole);
+}

@@ -94,10 +94,7 @@ async fn play(seed: u64) {
     let done_before = running.tally().done;
     let (one, other) = tokio::join!(bidding.auditor(&yes), bidding.auditor(&yes));
     let done = running.tally().done - done_before;
-    assert!(
-        done > 20,
-        "the application was hindered: {done}; {context}"
-    );
+    assert!(done > 20, "the application was hindered: {done}; {context}");
     let tally = running.stop().await;
     assert_eq!(tally.failed, 0, "{context}");
     one_at_a_time(&one, &other);

@@ -179,7 +179,7 @@ impl World {
         let (look, truth) = self.look(judge, item.id);
         item.looks.push(look);
         item.truth.push(truth);
-        match decide_entry(judge, &item.looks, &primary(), TIMING) {
+        match decide_entry(judge, &item.looks, &primary(), TIMING, Micros(0)) {
             Decision::LookAgain { after } => {
                 let late = self.random.random_range(0..500) * MS;
                 item.due = self.now + i64::try_from(after.as_micros()).unwrap() + late;
@@ -284,7 +284,6 @@ impl World {
             return false;
         }
         match settlement {
-            Settlement::StillHeld { .. } => {}
             Settlement::Ack { is_trimmed, .. } => {
                 assert!(
                     is_done || *is_trimmed,
@@ -317,7 +316,7 @@ impl World {
                     "seed {seed}: the group is led past {lost:?}"
                 );
             }
-            Settlement::RaiseLastId { .. } => {}
+            Settlement::RaiseLastId { .. } | Settlement::StillHeld { .. } => {}
         }
         true
     }

@@ -152,10 +152,7 @@ impl Server {
     /// One script; whether it was applied.
     pub(super) fn settle(&mut self, now: i64, settlement: &Settlement) -> bool {
         match settlement {
-            Settlement::StillHeld { delivery, id, .. } => match delivery {
-                Delivery::Pending(held) => self.is_held(now, held),
-                _ => (self.group.as_ref()).is_some_and(|g| !g.pending.contains_key(id)),
-            },
+            Settlement::StillHeld { id, delivery, .. } => self.is_as_judged(now, *id, delivery),
             Settlement::Ack {
                 held, is_trimmed, ..
             } => {
@@ -214,16 +211,7 @@ impl Server {
     }
 
     fn requeue(&mut self, now: i64, id: StreamId, delivery: &Delivery, fields: &Fields) -> bool {
-        let Some(group) = &self.group else {
-            return false;
-        };
-        let is_pending = group.pending.contains_key(&id);
-        let is_as_judged = match delivery {
-            Delivery::Pending(held) => self.is_held(now, held),
-            Delivery::Settled => !is_pending && group.cursor >= id,
-            Delivery::Undelivered => !is_pending && group.cursor < id,
-        };
-        if !is_as_judged || self.stream.get(&id) != Some(fields) {
+        if !self.is_as_judged(now, id, delivery) || self.stream.get(&id) != Some(fields) {
             return false;
         }
         let mut fields = fields.clone();
@@ -233,6 +221,18 @@ impl Server {
         self.stream.remove(&id);
         self.ack(id);
         true
+    }
+
+    fn is_as_judged(&self, now: i64, id: StreamId, delivery: &Delivery) -> bool {
+        let Some(group) = &self.group else {
+            return false;
+        };
+        let is_pending = group.pending.contains_key(&id);
+        match delivery {
+            Delivery::Pending(held) => self.is_held(now, held),
+            Delivery::Settled => !is_pending && group.cursor >= id,
+            Delivery::Undelivered => !is_pending && group.cursor < id,
+        }
     }
 
     fn is_held(&self, now: i64, held: &Held) -> bool {

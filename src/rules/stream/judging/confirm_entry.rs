@@ -6,22 +6,27 @@ use super::judge::StreamJudge;
 use super::proof::Proof;
 use crate::model::finding::{Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
-use crate::model::stream::EntryLook;
+use crate::model::stream::{EntryLook, Pending};
 use crate::model::time::Micros;
 use crate::rules::confirm::{ConfirmTiming, Decision, LOOKS_MAX, changed_at};
 
 /// Decides over the looks taken so far, in order. A look during which the message changed hands, or that another
 /// server than `pinned_source` answered, proves nothing; a message that changed hands between two looks starts
 /// anew.
+///
+/// `serving_since` is when this host knows the node to have taken commands: a consumer that could not reach it before
+/// has not been silent for that long, whatever its idle time says.
 pub fn decide_entry(
     judge: &StreamJudge,
     looks: &[EntryLook],
     pinned_source: &SourceIdentity,
     timing: ConfirmTiming,
+    serving_since: Micros,
 ) -> Decision {
     let mut run = Run {
         judge,
         timing,
+        serving_since,
         seen: Vec::new(),
     };
     for (index, look) in looks.iter().enumerate() {
@@ -73,6 +78,7 @@ pub fn decide_entry(
 struct Run<'a> {
     judge: &'a StreamJudge,
     timing: ConfirmTiming,
+    serving_since: Micros,
     seen: Vec<Seen<'a>>,
 }
 
@@ -85,10 +91,51 @@ struct Seen<'a> {
 impl Run<'_> {
     /// Whether an earlier look, far enough apart, objects to the same.
     fn confirms(&self, seen: &Seen<'_>) -> bool {
-        self.seen.iter().any(|earlier| {
-            is_alike(&earlier.suspect, &seen.suspect)
-                && since(earlier.look.at, seen.look.at) >= self.apart(earlier.look, seen.look)
-        })
+        self.patience_left(seen.look, seen.look.at).is_zero()
+            && self.seen.iter().any(|earlier| {
+                is_alike(&earlier.suspect, &seen.suspect)
+                    && since(earlier.look.at, seen.look.at) >= self.apart(earlier.look, seen.look)
+            })
+    }
+
+    /// How long after `now` what the look shows cannot be told yet, whatever looks say.
+    fn patience_left(&self, look: &EntryLook, now: Micros) -> Duration {
+        self.silence_left(look, now)
+            .max(self.commit_left(look, now))
+    }
+
+    /// How long after `now` the effect of an entry that is not pending may still be on its way: a consumer may
+    /// acknowledge before it commits. An id that no clock gave says nothing.
+    fn commit_left(&self, look: &EntryLook, now: Micros) -> Duration {
+        let proof = self
+            .judge
+            .proof(look.id, look.entry.as_ref(), &look.evidence);
+        let added = look.id.instant().filter(|added| *added <= look.cache_time);
+        match (proof, added) {
+            (Proof::Absent, Some(added)) if look.before.is_none() => {
+                let passed = since(added, look.cache_time) + since(look.at, now);
+                let needed = self.timing.commit_margin + self.timing.cache_delay;
+                needed.saturating_sub(passed)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long after `now` an owner that is still listed can be told to be gone. Its idle time runs through a
+    /// failover and the time in which nobody could reach any master: only what passed since the node serves counts.
+    fn silence_left(&self, look: &EntryLook, now: Micros) -> Duration {
+        let is_listed = |pending: &&Pending| pending.owner.is_some();
+        let held = look.before.as_ref().filter(is_listed);
+        let proof = self
+            .judge
+            .proof(look.id, look.entry.as_ref(), &look.evidence);
+        match held {
+            Some(pending) if self.judge.owner_is_gone(pending) && !proof.settles() => {
+                let needed = self.judge.mapping().check.orphan_after;
+                needed.saturating_sub(since(self.serving_since, now))
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     /// How long after the last look the next one can confirm.
@@ -106,6 +153,7 @@ impl Run<'_> {
         let first = alike.unwrap_or(newest);
         self.apart(first.look, newest.look)
             .saturating_sub(since(first.look.at, last.at))
+            .max(self.patience_left(newest.look, last.at))
     }
 
     /// `settle` where the rows were at rest at both looks. Else the whole delay, and always where something is missing,
@@ -118,7 +166,11 @@ impl Run<'_> {
                 .judge
                 .proof(look.id, look.entry.as_ref(), &look.evidence);
             let mut changes = look.evidence.rows.iter();
-            !look.evidence.rows.is_empty()
+            // What a row calls its time may be the business's; then only the message tells how fresh it is.
+            let held = look.before.as_ref();
+            let is_old = |p: &Pending| u128::from(p.row.idle_millis) >= rest.as_millis();
+            held.is_none_or(is_old)
+                && !look.evidence.rows.is_empty()
                 && !matches!(proof, Proof::Absent | Proof::Unprovable)
                 && changes.all(|row| {
                     changed_at(mapping, row.as_ref())
@@ -180,7 +232,7 @@ pub(super) fn since(earlier: Micros, later: Micros) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::stream::{EntryLook, Evidence, StreamCheck};
+    use crate::model::stream::{Evidence, StreamCheck};
     use crate::rules::stream::testing::*;
 
     const TIMING: ConfirmTiming = ConfirmTiming {
@@ -208,7 +260,8 @@ mod tests {
     }
 
     fn decide(looks: &[EntryLook]) -> Decision {
-        decide_entry(&judge_of(bids()), looks, &primary(), TIMING)
+        let long_ago = Micros(0);
+        decide_entry(&judge_of(bids()), looks, &primary(), TIMING, long_ago)
     }
 
     fn verdict(looks: &[EntryLook]) -> Option<(Verdict, Vec<&'static str>, usize)> {
@@ -265,6 +318,45 @@ mod tests {
         assert_eq!(
             verdict(&[at(0, orphaned()), at(5, orphaned())]),
             Some((Verdict::Confirmed, vec!["orphan-pending"], 1))
+        );
+    }
+
+    /// The time of a row may be the business's, and old from the beginning.
+    #[test]
+    fn a_message_that_was_just_delivered_takes_the_whole_delay() {
+        let fresh = |seconds| {
+            let mut pending = in_hand();
+            pending.row.idle_millis = 64_000;
+            at(seconds, held(settled_look(), pending))
+        };
+        assert_eq!(wait(&[fresh(0)]), Some(5));
+        assert_eq!(verdict(&[fresh(0), fresh(4)]), None);
+        assert!(verdict(&[fresh(0), fresh(5)]).is_some());
+    }
+
+    /// A consumer may acknowledge before it commits.
+    #[test]
+    fn what_was_added_lately_may_still_be_committed() {
+        let lately = |seconds: i64| {
+            let added = u64::try_from((CHANGED + 590) * 1_000).unwrap_or_default();
+            let look = without_row(settled_look());
+            let look = EntryLook {
+                id: id(added),
+                entry: look.entry.map(|entry| crate::model::stream::Entry {
+                    id: id(added),
+                    ..entry
+                }),
+                cursor_before: Some(id(added)),
+                cursor_after: Some(id(added)),
+                ..look
+            };
+            at(seconds, look)
+        };
+        assert_eq!(wait(&[lately(0)]), Some(55), "65 s after it was added");
+        assert_eq!(verdict(&[lately(0), lately(54)]), None);
+        assert_eq!(
+            verdict(&[lately(0), lately(55)]),
+            Some((Verdict::Confirmed, vec!["acked-unpersisted"], 1))
         );
     }
 
@@ -337,6 +429,31 @@ mod tests {
         let mut other = at(5, orphaned());
         other.entry = Some(bid("99"));
         assert_eq!(verdict(&[at(0, orphaned()), other]), None);
+    }
+
+    /// Promotion, and clients that find the new master late: until `orphan_after` has passed on this node, nobody
+    /// was silent for that long.
+    #[test]
+    fn silence_counts_only_since_the_node_serves() {
+        let listed = || pending(Some(consumer(120_000, None)));
+        let silent = |seconds| at(seconds, held(without_row(settled_look()), listed()));
+        let begun = silent(0).at;
+        let decide =
+            |looks: &[EntryLook]| decide_entry(&judge_of(bids()), looks, &primary(), TIMING, begun);
+        let confirmed = |looks: &[EntryLook]| matches!(decide(looks), Decision::Settled { .. });
+        let wait = |looks: &[EntryLook]| match decide(looks) {
+            Decision::LookAgain { after } => Some(after.as_secs()),
+            Decision::Settled { .. } => None,
+        };
+        assert_eq!(wait(&[silent(0)]), Some(60));
+        assert_eq!(wait(&[silent(0), silent(5)]), Some(55));
+        assert!(!confirmed(&[silent(0), silent(59)]));
+        assert!(confirmed(&[silent(0), silent(60)]));
+        // Of a group that lists the consumer no more it cannot come back as the same.
+        assert!(confirmed(&[at(0, orphaned()), at(5, orphaned())]));
+        // What is proven is settled whoever holds it.
+        let proven = |seconds| at(seconds, held(settled_look(), listed()));
+        assert!(confirmed(&[proven(0), proven(2)]));
     }
 
     #[test]
@@ -460,7 +577,7 @@ mod tests {
         let rows = std::sync::Arc::make_mut(&mut check.rows);
         rows.window = None;
         let judge = judge_of(StreamCheck { ..check });
-        let decision = decide_entry(&judge, &[at(0, unacked())], &primary(), TIMING);
+        let decision = decide_entry(&judge, &[at(0, unacked())], &primary(), TIMING, Micros(0));
         assert_eq!(
             decision,
             Decision::LookAgain {

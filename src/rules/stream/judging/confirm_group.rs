@@ -22,6 +22,8 @@ pub fn decide_group(
 ) -> Decision {
     let apart = timing.cache_delay.max(timing.settle);
     let mut seen: Vec<Seen<'_>> = Vec::new();
+    // What was confirmed while something else was still open.
+    let mut partial = None;
     for (index, look) in looks.iter().enumerate() {
         if look.source != *pinned_source {
             continue;
@@ -34,19 +36,26 @@ pub fn decide_group(
                 look: index,
             };
         }
+        let objections = suspects.len();
         suspects.retain(|suspect| look.counts() || !is_about_cursor(suspect));
         let newest = Seen { look, suspects };
         let confirmed = seen
             .iter()
             .filter(|earlier| since(earlier.look.at, look.at) >= apart)
             .map(|earlier| newest.confirmed_by(earlier, looks, index))
-            .find(|both| !both.is_empty());
+            .max_by_key(Vec::len)
+            .filter(|both| !both.is_empty());
         if let Some(suspects) = confirmed {
-            return Decision::Settled {
+            let is_all = suspects.len() == objections;
+            let settled = Decision::Settled {
                 verdict: Verdict::Confirmed,
                 suspects,
                 look: index,
             };
+            if is_all {
+                return settled;
+            }
+            partial = Some(settled);
         }
         seen.push(newest);
     }
@@ -55,7 +64,7 @@ pub fn decide_group(
             after: wait(looks, &seen, apart, timing),
         };
     }
-    give_up(judge, looks, pinned_source)
+    partial.unwrap_or_else(|| give_up(judge, looks, pinned_source))
 }
 
 struct Seen<'a> {
@@ -290,6 +299,30 @@ mod tests {
         assert_eq!(
             verdict(&moving),
             Some((Verdict::Confirmed, vec!["lost-entry"], 1))
+        );
+    }
+
+    /// A lost entry is confirmed while the cursor still moves; the group that then stands still is one, too.
+    #[test]
+    fn one_objection_waits_for_the_others() {
+        let both = |cursor| {
+            let mut look = rewound(cursor);
+            look.highest_in_source = Some(id(9000));
+            look
+        };
+        let mut looks = vec![at(0, both(1000)), at(5, both(1001))];
+        assert_eq!(verdict(&looks), None);
+        looks.push(at(10, both(1001)));
+        let (settled, mut rules, look) = verdict(&looks).expect("it stood still for long enough");
+        rules.sort_unstable();
+        assert_eq!(
+            (settled, rules, look),
+            (Verdict::Confirmed, vec!["group-rewound", "lost-entry"], 2)
+        );
+        let moving: Vec<_> = (0..5).map(|i| at(i * 5, both(1000 + i as u64))).collect();
+        assert_eq!(
+            verdict(&moving),
+            Some((Verdict::Confirmed, vec!["lost-entry"], 4))
         );
     }
 

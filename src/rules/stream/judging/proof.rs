@@ -130,7 +130,7 @@ impl StreamJudge {
         unreadable.map_or(Rows::OneIsEqual, Rows::Unreadable)
     }
 
-    fn compare(&self, field: usize, entry: &Entry, row: RowRef<'_>) -> Comparison {
+    pub(super) fn compare(&self, field: usize, entry: &Entry, row: RowRef<'_>) -> Comparison {
         let compiled = &self.fields[field];
         let token = self.token(field, entry);
         compiled.comparer.compare(token, row.cell(compiled.cell))

@@ -2,10 +2,10 @@
 
 use super::judge::StreamJudge;
 use crate::model::rows::RowRef;
-use crate::model::stream::Entry;
+use crate::model::stream::{Entry, Identity};
 use crate::model::value::Number;
 use crate::model::value::number::difference;
-use crate::rules::compare::CacheToken;
+use crate::rules::compare::{CacheToken, Comparison};
 
 impl StreamJudge {
     /// The text of field `index` of `check.rows.fields` as the entry has it; `None` where it has none.
@@ -42,6 +42,26 @@ impl StreamJudge {
         difference(&Number::parse(&kept)?, &Number::parse(&served)?)
     }
 
+    /// The row, unless it is another customer's: one whose content differs, under an id that was given twice, or of
+    /// another subject. Whose money it is must never be told from two customers at once.
+    pub fn own_row<'a>(
+        &self,
+        entry: Option<&Entry>,
+        row: Option<RowRef<'a>>,
+    ) -> Option<RowRef<'a>> {
+        let (Some(entry), Some(found)) = (entry, row) else {
+            return row;
+        };
+        let differs = |index| self.compare(index, entry, found) != Comparison::Equal;
+        let subject = self.mapping().rows.subject_cell;
+        let is_anothers = match &self.check().identity {
+            Identity::EntryId => (0..self.fields.len()).any(differs),
+            Identity::Field(_) => (0..self.fields.len())
+                .any(|index| Some(self.fields[index].cell) == subject && differs(index)),
+        };
+        row.filter(|_| !is_anothers)
+    }
+
     /// Whom it concerns: the subject column of the row, else what the entry says for that column.
     pub fn compensated(&self, entry: Option<&Entry>, row: Option<RowRef<'_>>) -> Option<Vec<u8>> {
         let cell = self.mapping().rows.subject_cell?;
@@ -55,7 +75,7 @@ impl StreamJudge {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::stream::StreamCheck;
+    use crate::model::stream::{Identity, StreamCheck};
     use crate::rules::stream::StreamJudge;
     use crate::rules::stream::testing::*;
 
@@ -82,6 +102,35 @@ mod tests {
             ..bids()
         });
         assert_eq!(worthless.money_delta(Some(&entry), None), None);
+    }
+
+    #[test]
+    fn an_entry_is_never_paired_with_another_customers_row() {
+        let of_subject = |identity| {
+            let judge = judge_of(StreamCheck { identity, ..bids() });
+            let mut mapping = crate::model::stream::StreamMapping::clone(judge.mapping());
+            std::sync::Arc::make_mut(&mut mapping.rows).subject_cell = Some(4);
+            StreamJudge::new(std::sync::Arc::new(mapping))
+        };
+        let by_field = of_subject(Identity::Field(b"bidId".to_vec()));
+        let by_id = of_subject(Identity::EntryId);
+        let entry = bid("10.50");
+        let row = |amount, bidder| crate::rules::testing::row("1", &[Some(amount), Some(bidder)]);
+        for (amount, bidder, by_field_is, by_id_is) in [
+            ("10.50", "7", true, true),
+            ("12.00", "7", true, false),
+            ("10.50", "8", false, false),
+        ] {
+            let row = row(amount, bidder);
+            let is_own = |judge: &StreamJudge| judge.own_row(Some(&entry), Some(row.as_ref()));
+            assert_eq!(
+                is_own(&by_field).is_some(),
+                by_field_is,
+                "{amount} {bidder}"
+            );
+            assert_eq!(is_own(&by_id).is_some(), by_id_is, "{amount} {bidder}");
+            assert!(by_id.own_row(None, Some(row.as_ref())).is_some());
+        }
     }
 
     #[test]

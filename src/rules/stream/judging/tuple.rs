@@ -97,13 +97,8 @@ impl FieldComparer {
     }
 }
 
-/// Digits without zeros at either end, and the exponent: `1.10`, `1.1` and `11e-1` are `11e-1`.
 fn canonical_number(text: &[u8]) -> Option<Vec<u8>> {
-    let (digits, scale) = Number::parse(text)?
-        .to_big()?
-        .normalized()
-        .as_bigint_and_exponent();
-    Some(format!("{digits}e{}", -scale).into_bytes())
+    Some(Number::parse(text)?.canonical())
 }
 
 /// Of a time that clocks show twice the earlier instant, on both sides.

@@ -15,6 +15,6 @@ local reply = not_held(group, id, 8)
   or not_as_judged(id, 12)
   or is_denied('XACK', KEYS[1], group, id)
 if reply then return reply end
-add_marked(KEYS[2], 12, 'original_id', id)
+add_marked(KEYS[2], 12, 'original_stream', KEYS[1], 'original_id', id)
 redis.call('XACK', KEYS[1], group, id)
 return APPLIED

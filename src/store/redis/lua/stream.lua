@@ -95,17 +95,17 @@ local function not_as_judged(id, first)
   return nil
 end
 
--- Adds the fields that follow in ARGV from `first` on, and `mark` with `id`, which takes the place of an older
--- mark. The only step that may fail for memory, so it stands before what cannot.
-local function add_marked(key, first, mark, id)
-  local fields = {}
+-- Adds the fields that follow in ARGV from `first` on, and the marks, names and values in turn, which take the place
+-- of older ones. The only step that may fail for memory, so it stands before what cannot.
+local function add_marked(key, first, ...)
+  local marks, is_mark, fields = {...}, {}, {}
+  for at = 1, #marks, 2 do is_mark[marks[at]] = true end
   for at = first, #ARGV, 2 do
-    if ARGV[at] ~= mark then
+    if not is_mark[ARGV[at]] then
       fields[#fields + 1] = ARGV[at]
       fields[#fields + 1] = ARGV[at + 1]
     end
   end
-  fields[#fields + 1] = mark
-  fields[#fields + 1] = id
+  for at = 1, #marks do fields[#fields + 1] = marks[at] end
   redis.call('XADD', key, '*', unpack(fields))
 end
