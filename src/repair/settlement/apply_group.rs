@@ -116,8 +116,8 @@ impl Applier {
             );
         };
         let judge = ground.claimants[0].judge;
-        let objections = judge.judge_group(&look);
         let is_raised = planned.remedy == Remedy::RaiseLastId && judge.needs_no_raise(&look);
+        let objections = judge.judge_group(&look);
         if !is_raised && objections.iter().any(|s| s.rule == item.suspect.rule) {
             return failed("no answer; the group is still as it was");
         }

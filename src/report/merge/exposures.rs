@@ -2,7 +2,8 @@
 //!
 //! A scan and the repair after it write a row each about the same wrong value. Rows of the same customer, check, key,
 //! id, field, served and true value are one exposure, unless one had ended when the other began: then
-//! the value was right in between.
+//! the value was right in between. With other values, and not right in between, it is the same wrong once more: the
+//! last values seen are what it comes to.
 
 use std::collections::HashMap;
 
@@ -37,6 +38,12 @@ pub(super) struct Exposure {
     pub more_evidence: Option<Box<str>>,
     /// Another exposure of the same values, met before.
     previous: Option<u32>,
+    /// A digest of its place and values.
+    key: [u8; 16],
+    /// Another exposure of the same place, met before.
+    neighbour: Option<u32>,
+    /// The same place was seen with other values later, and nobody saw it right in between: those say what it comes to.
+    is_superseded: bool,
 }
 
 /// The strongest word any run has for it, weakest first.
@@ -53,7 +60,7 @@ pub(super) struct Exposures {
     all: Vec<Exposure>,
     /// The one met last, by a digest of what makes rows the same.
     latest: HashMap<[u8; 16], u32>,
-    /// How many exposures each place has, whatever the values.
+    /// The one of each place met last, whatever the values.
     places: HashMap<[u8; 16], u32>,
     rows: u64,
 }
@@ -91,6 +98,7 @@ impl Exposures {
             let exposure = &mut self.all[at as usize];
             if exposure.overlaps(seen) {
                 exposure.absorb(seen, attributed);
+                self.supersede(at, seen);
                 return Some(());
             }
             place = exposure.previous;
@@ -103,20 +111,53 @@ impl Exposures {
             attributed,
             more_evidence: None,
             previous,
+            key,
+            neighbour: self.places.get(&digest(&seen.place)).copied(),
+            is_superseded: false,
         });
         self.latest.insert(key, at);
-        *self.places.entry(digest(&seen.place)).or_default() += 1;
+        self.places.insert(digest(&seen.place), at);
+        self.supersede(at, seen);
         Some(())
     }
 
-    /// Places with several exposures: other values, or right in between.
+    /// Places with several exposures that count: right in between.
     pub(super) fn places_repeated(&self) -> u64 {
-        self.places.values().filter(|count| **count > 1).count() as u64
+        let counted = |&last: &u32| {
+            let of_place = self.of_place(last);
+            of_place
+                .filter(|&at| !self.all[at as usize].is_superseded)
+                .count()
+        };
+        let places = self.places.values();
+        places.filter(|last| counted(last) > 1).count() as u64
     }
 
-    /// In the order of their first rows.
-    pub(super) fn into_vec(self) -> Vec<Exposure> {
+    /// Those that count, in the order of their first rows.
+    pub(super) fn into_vec(mut self) -> Vec<Exposure> {
+        self.all.retain(|exposure| !exposure.is_superseded);
         self.all
+    }
+
+    /// Of exposures of one place that overlap the one seen last counts.
+    fn supersede(&mut self, latest: u32, seen: &Seen<'_>) {
+        let last = self.places.get(&digest(&seen.place)).copied();
+        let others: Vec<u32> = last
+            .into_iter()
+            .flat_map(|last| self.of_place(last))
+            .collect();
+        let key = self.all[latest as usize].key;
+        for other in others {
+            let exposure = &mut self.all[other as usize];
+            let is_other = exposure.key != key && exposure.overlaps(seen);
+            exposure.is_superseded = exposure.is_superseded || is_other;
+        }
+        self.all[latest as usize].is_superseded = false;
+    }
+
+    /// The exposures of a place, from its last one back.
+    fn of_place(&self, last: u32) -> impl Iterator<Item = u32> {
+        std::iter::successors(Some(last), |&at| self.all[at as usize].neighbour)
     }
 }
 
@@ -231,19 +272,42 @@ mod tests {
             exposures.see(&seen(10, None, "a")).unwrap();
             exposures.see(&other).unwrap();
             let repeated = exposures.places_repeated();
-            assert_eq!(exposures.into_vec().len(), 2, "{other:?}");
-            repeated
+            (exposures.into_vec().len(), repeated)
         };
         for cell in 0..5 {
-            assert_eq!(two_of(&|other| other.place[cell] = "x"), 0);
+            assert_eq!(two_of(&|other| other.place[cell] = "x"), (2, 0));
         }
         for cell in 0..2 {
-            assert_eq!(two_of(&|other| other.values[cell] = "x"), 1);
+            let change = |other: &mut Seen<'static>| other.values[cell] = "x";
+            assert_eq!(two_of(&change), (1, 0));
+            let right_in_between = |other: &mut Seen<'static>| {
+                change(other);
+                (other.from, other.until) = (Some(Micros(5)), Some(Micros(10)));
+            };
+            assert_eq!(two_of(&right_in_between), (2, 1));
         }
-        two_of(&|other| {
+        let shifted = two_of(&|other| {
             other.place[4] = "100";
             other.values[0] = "";
         });
+        assert_eq!(shifted, (2, 0));
+    }
+
+    #[test]
+    fn of_values_that_overlap_the_last_ones_count() {
+        let other = Seen {
+            values: ["100", "170"],
+            ..seen(20, None, "b")
+        };
+        let merged = all(&[seen(10, None, "a"), other.clone()]);
+        let firsts = |merged: &[Exposure]| merged.iter().map(|e| e.first).collect::<Vec<_>>();
+        assert_eq!(firsts(&merged), [1]);
+        // It went back to the first values: those are the last ones now.
+        let merged = all(&[seen(10, None, "a"), other.clone(), seen(10, None, "c")]);
+        assert_eq!(firsts(&merged), [0]);
+        // The first had ended before the other began.
+        let merged = all(&[seen(10, Some(20), "a"), other]);
+        assert_eq!(firsts(&merged), [0, 1]);
     }
 
     #[test]

@@ -297,7 +297,7 @@ pub(super) mod tests {
         finding
     }
 
-    /// A scan that found four, and a repair that found one more and repaired two.
+    /// A scan that found four, and a repair that found three more and repaired two.
     fn scan_and_repair(root: &Path) -> MergeRecord {
         let mut outside = compensated("user:3", "5", "7");
         outside.attribution = Attribution::Outside;
@@ -311,7 +311,10 @@ pub(super) mod tests {
         let repair = [
             until(lost, 8_000_000),
             until(negative, 9_000_000),
-            compensated("user:9", "1", "1.5"),
+            // Right in between.
+            until(compensated("user:9", "1", "1.5"), 1_000_000),
+            // Of these two the last one counts.
+            compensated("user:9", "1", "1.625"),
             compensated("user:9", "1", "1.75"),
         ];
         let scan = run_of(root, "auction", SCAN, "c0ffee", &scan);
@@ -344,8 +347,8 @@ pub(super) mod tests {
             insta::assert_snapshot!("report.json", read("report.json"));
             insta::assert_snapshot!("report.txt", told);
         });
-        assert_eq!(read("findings.csv").lines().count(), 1 + 8);
-        assert_eq!((record.findings, record.places_repeated), (8, 1));
+        assert_eq!(read("findings.csv").lines().count(), 1 + 9);
+        assert_eq!((record.findings, record.places_repeated), (9, 1));
         let ranges = |run: &str| {
             let path = root.path().join("auction").join(run);
             let text = std::fs::read_to_string(path.join("affected_ranges.csv")).unwrap();

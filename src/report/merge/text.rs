@@ -39,7 +39,7 @@ pub fn write_merge_text(out: &mut dyn Write, record: &MergeRecord) -> io::Result
     if record.places_repeated > 0 {
         writeln!(
             out,
-            "note     {} value(s) were wrong more than once, with other values or right in between; each time counts",
+            "note     {} value(s) were wrong more than once, and right in between; each time counts",
             record.places_repeated
         )?;
     }

@@ -11,6 +11,7 @@ use crate::rules::stream::StreamJudge;
 use crate::run::ground::{Ground, Shared, Stores};
 use crate::scan::streams::{Claimant, DeadLetters};
 
+/// Hosts whose clocks are further apart than this have no clock service.
 const RAISE_SKEW_MAX: Duration = Duration::from_secs(5);
 
 /// One check of a run.

@@ -119,3 +119,72 @@ async fn another_server_than_the_judged_one_gets_and_proves_nothing() {
     assert_eq!(kinds(&outcomes), [OutcomeKind::Refused]);
     assert_eq!(scene.pending().await, ["1-0 c"]);
 }
+
+#[tokio::test]
+async fn a_row_that_is_in_is_told_though_its_message_was_claimed_meanwhile() {
+    for is_ours in [false, true] {
+        let mut scene = Scene::start(1, |c| c.on_unpersisted = OnUnpersisted::Insert).await;
+        let items = scene.confirmed(&["1-0"]).await;
+        let mut applier = scene.applier().await;
+        let mut slow = scene.bids.world.mysql.connect(DATABASE).await.unwrap();
+        let lock = "BEGIN; INSERT INTO bid (bid_id, bidder_id, amount) VALUES ('1', 1, 1.5)";
+        sqlx::raw_sql(lock).execute(&mut slow).await.unwrap();
+        let pinned = scene.bids.source.facts().await.unwrap().identity;
+        let (judge, dead) = (
+            scene.judge.clone(),
+            auditor::scan::streams::DeadLetters::new(&scene.judge),
+        );
+        let settling = tokio::spawn(async move {
+            let ground = auditor::repair::StreamGround {
+                judge: &judge,
+                dead: &dead,
+                pinned: &pinned,
+            };
+            applier.settle_entries(&ground, &items).await.remove(0)
+        });
+        until_insert_waits(&mut scene).await;
+        let words = ["XCLAIM", "bids", "g", "living", "0", "1-0"];
+        scene.bids.world.redis::<redis::Value>(&words).await;
+        let end = if is_ours { "ROLLBACK" } else { "COMMIT" };
+        sqlx::raw_sql(end).execute(&mut slow).await.unwrap();
+        let outcome = settling.await.unwrap();
+        let (kind, said) = match is_ours {
+            true => (OutcomeKind::Applied, "the row is in, but"),
+            false => (OutcomeKind::LostRace, "somebody else's row is there, but"),
+        };
+        assert_eq!(outcome.kind, kind, "{outcome:?}");
+        assert!(outcome.reason.starts_with(said), "{outcome:?}");
+        assert_eq!(scene.rows().await.as_deref(), Some("1=1.50"));
+        assert_eq!(scene.pending().await, ["1-0 living"]);
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_proven_though_its_entry_was_trimmed_meanwhile() {
+    let mut scene = Scene::start(1, |c| c.on_unpersisted = OnUnpersisted::Insert).await;
+    let items = scene.confirmed(&["1-0"]).await;
+    let mut applier = scene.applier().await;
+    let mut slow = scene.bids.world.mysql.connect(DATABASE).await.unwrap();
+    let lock = "BEGIN; INSERT INTO bid (bid_id, bidder_id, amount) VALUES ('1', 1, 1.5)";
+    sqlx::raw_sql(lock).execute(&mut slow).await.unwrap();
+    let pinned = scene.bids.source.facts().await.unwrap().identity;
+    let (judge, dead) = (
+        scene.judge.clone(),
+        auditor::scan::streams::DeadLetters::new(&scene.judge),
+    );
+    let settling = tokio::spawn(async move {
+        let ground = auditor::repair::StreamGround {
+            judge: &judge,
+            dead: &dead,
+            pinned: &pinned,
+        };
+        applier.settle_entries(&ground, &items).await.remove(0)
+    });
+    until_insert_waits(&mut scene).await;
+    scene.bids.world.redis::<()>(&["XDEL", "bids", "1-0"]).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut slow).await.unwrap();
+    let outcome = settling.await.unwrap();
+    assert_eq!(outcome.kind, OutcomeKind::Applied, "{outcome:?}");
+    assert!(!outcome.reason.contains("whole effect"), "{outcome:?}");
+    assert_eq!(scene.rows().await.as_deref(), Some("1=1.50"));
+}

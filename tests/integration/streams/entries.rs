@@ -150,6 +150,14 @@ async fn a_message_is_handed_to_the_consumer_that_the_job_names() {
     assert_eq!(repair.report().settled(), [settled]);
     assert_eq!(world.pending().await, [(id(6), "recovery".to_owned())]);
     assert_eq!(world.rows_of(6).await, "0");
+    // Nobody has done it yet, so it is not repaired.
+    let repair = repair.expect(1);
+    let told = &repair.report().findings[0];
+    assert_eq!(
+        told["reason"], "handed over to recovery; not in MySQL yet",
+        "{told:?}"
+    );
+    assert_eq!(told["settled_at"], "");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use auditor::store::redis::Settlement;
 use rand::Rng;
 use std::time::Duration;
 
-use super::application::{MS, SECOND, World, number};
+use super::application::{MS, SECOND, World, number, text};
 use super::checks::{CACHE_DELAY, COMMIT_MARGIN, DELIVERIES_MAX, SETTLE};
 
 const SKEW: Duration = Duration::from_secs(45);
@@ -97,6 +97,8 @@ impl World {
                 continue;
             }
             let is_conflict = is_reported(id, "payload-conflict");
+            // It is a person's then.
+            let was_moved = text(fields, "requeued_from").is_some();
             if is_pending {
                 let is_alive = self.owner(id).is_some_and(|owner| self.is_alive(owner));
                 let is_said = is_conflict
@@ -109,6 +111,7 @@ impl World {
                 let is_mended = self.setup.on_unpersisted != OnUnpersisted::Report
                     && !(by_id && self.setup.on_unpersisted == OnUnpersisted::Requeue)
                     && number % 23 != 0
+                    && !(was_moved && self.setup.on_unpersisted == OnUnpersisted::Requeue)
                     && !self.setup.has_second_effect;
                 let is_poison = is_reported(id, "poison-pending");
                 assert!(
@@ -128,6 +131,7 @@ impl World {
                 );
                 let is_mended = self.setup.on_skipped != OnSkipped::Report
                     && !(by_id && self.setup.on_skipped == OnSkipped::Requeue)
+                    && !(was_moved && self.setup.on_skipped == OnSkipped::Requeue)
                     && !self.setup.has_second_effect;
                 assert!(
                     !is_mended || is_conflict || is_dead,

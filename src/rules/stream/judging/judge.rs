@@ -277,4 +277,21 @@ mod tests {
         assert_eq!(objection(&check, &look), Some("unacked-persisted"));
         assert_eq!(objection(&bids(), &look), Some("payload-conflict"));
     }
+
+    #[test]
+    fn a_raise_is_done_when_only_the_future_is_left() {
+        let judge = judge_of(StreamCheck {
+            identity: Identity::EntryId,
+            ..bids()
+        });
+        for (highest, is_done) in [(None, true), (Some(2000), true), (Some(2001), false)] {
+            let look = GroupLook {
+                highest_in_source: highest.map(id),
+                future_in_source: vec![id(u64::MAX)],
+                ..group_look()
+            };
+            assert_eq!(judge.judge_group(&look).len(), 1, "the future is told");
+            assert_eq!(judge.needs_no_raise(&look), is_done, "{highest:?}");
+        }
+    }
 }

@@ -82,7 +82,7 @@ async fn a_claim_without_an_answer() {
 /// What the scripts said was no; nobody heard of that either.
 #[tokio::test]
 async fn a_race_that_was_lost_without_an_answer_is_not_called_done() {
-    for settings in [REQUEUE, CLAIM, INSERT] {
+    for settings in [REQUEUE, CLAIM] {
         let settings = settings.replace("on_persisted = \"ack\"", "on_persisted = \"report\"");
         let mut world = World::damaged(&settings, 0).await;
         let held = Held::repair(&world).await;
