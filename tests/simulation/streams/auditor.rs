@@ -109,9 +109,9 @@ impl World {
                     "seed {seed}: {id} hangs and nobody says so"
                 );
                 let is_mended = self.setup.on_unpersisted != OnUnpersisted::Report
-                    && !(by_id && self.setup.on_unpersisted == OnUnpersisted::Requeue)
+                    && !((by_id || was_moved)
+                        && self.setup.on_unpersisted == OnUnpersisted::Requeue)
                     && number % 23 != 0
-                    && !(was_moved && self.setup.on_unpersisted == OnUnpersisted::Requeue)
                     && !self.setup.has_second_effect;
                 let is_poison = is_reported(id, "poison-pending");
                 assert!(
@@ -130,8 +130,7 @@ impl World {
                     "seed {seed}: {id} is lost and nobody says so"
                 );
                 let is_mended = self.setup.on_skipped != OnSkipped::Report
-                    && !(by_id && self.setup.on_skipped == OnSkipped::Requeue)
-                    && !(was_moved && self.setup.on_skipped == OnSkipped::Requeue)
+                    && !((by_id || was_moved) && self.setup.on_skipped == OnSkipped::Requeue)
                     && !self.setup.has_second_effect;
                 assert!(
                     !is_mended || is_conflict || is_dead,
