@@ -9,6 +9,8 @@ mod entry;
 mod group;
 mod inserting;
 #[cfg(test)]
+mod plan_move_tests;
+#[cfg(test)]
 mod plan_properties;
 #[cfg(test)]
 mod plan_tests;
