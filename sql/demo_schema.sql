@@ -59,6 +59,8 @@ CREATE TABLE bid2 (
     amount     BIGINT          NOT NULL,
     placed_at  DATETIME(3)     NOT NULL,
     created_at DATETIME(6)     NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    -- A bid that is moved gets another id; this keeps a slow consumer from inserting it a second time under the old one.
+    UNIQUE KEY one_bid (auction_id, bidder_id, amount, placed_at),
     KEY (created_at)
 ) CHARACTER SET utf8mb4;
 

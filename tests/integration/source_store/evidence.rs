@@ -230,7 +230,7 @@ async fn what_the_statements_name_is_proven_or_rejected(flavor: Flavor) {
     .await;
     let mapping = stream(&fixture, "b", "bid", |check| {
         check.proof_sql = Some(named(
-            "SELECT b.bid, e.id FROM b JOIN effect e ON e.bid = b.bid WHERE b.bid IN (:ids) -- whole",
+            "SELECT b.bid FROM b JOIN effect e ON e.bid = b.bid WHERE b.bid IN (:ids) -- whole",
         ));
         check.rejected_sql = Some(named("SELECT bid FROM rejected WHERE bid IN (:ids)"));
     })

@@ -251,6 +251,10 @@ fn check(layout: Layout, settling: Settling) -> String {
         true => "placed_at",
         false => "created_at",
     };
+    let placed = match layout.is_by_entry_id() {
+        true => ", \"placed_at\"",
+        false => "",
+    };
     let effects = match layout.has_effects() {
         false => "",
         true => &[PROOF, REJECTED].concat(),
@@ -276,7 +280,7 @@ identity = "{identity}"
 table = "{table}"
 identity_column = "{identity_column}"
 columns = {{ auction_id = "auctionId", bidder_id = "bidderId", amount = "amount", {at} = {{ field = "at", as = "epoch-ms" }} }}
-unique = ["auction_id", "bidder_id", "amount"]
+unique = ["auction_id", "bidder_id", "amount"{placed}]
 changed_at = "created_at"
 orphan_after = "{orphan_after}ms"
 max_deliveries = 10

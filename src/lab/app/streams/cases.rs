@@ -47,7 +47,8 @@ pub enum StreamCase {
     DeadLettered,
     /// One bid added twice, done twice. Not [`Layout::ByEntryId`], where no name can be used twice.
     DuplicateEntry,
-    /// One auction, bidder and amount under two names, both in the table.
+    /// One auction, bidder and amount under two names, both in the table. Not [`Layout::ByEntryId`], whose table
+    /// holds no bid twice.
     DuplicateTuple,
     /// A bid without its `bidId`, acknowledged. Not [`Layout::ByEntryId`].
     Undecodable,
@@ -97,7 +98,6 @@ impl StreamCase {
             ConflictPending,
             AckedUnpersisted,
             DeadLettered,
-            DuplicateTuple,
             LostEntry,
         ];
         if layout.has_effects() {
@@ -105,7 +105,7 @@ impl StreamCase {
         }
         match layout.is_by_entry_id() {
             true => cases.push(FutureId),
-            false => cases.extend([DuplicateEntry, Undecodable]),
+            false => cases.extend([DuplicateTuple, DuplicateEntry, Undecodable]),
         }
         cases.push(GroupRewound);
         cases
