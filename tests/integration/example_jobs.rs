@@ -234,7 +234,10 @@ async fn stream() {
 async fn stream_entry_id() {
     let mut world = world("stream-entry-id").await;
     let add = |id: &str, amount: u32| {
-        format!("XADD bid2-stream {id} auctionId 1 bidderId 2 amount {amount}")
+        format!(
+            "XADD bid2-stream {id} auctionId 1 bidderId 2 amount {amount} at {}",
+            entry_millis(0)
+        )
     };
     let row = |id: &str, amount: u32| {
         format!("INSERT INTO bid2 VALUES ('{id}', 1, 2, {amount}, '2026-01-01', '2026-01-01')")
@@ -279,6 +282,7 @@ async fn stream_entry_id() {
         ids.len() == 2 && ids[0] == first && *ids[1] > *lost,
         "{ids:?}"
     );
+    let placed = entry_millis(0).to_string();
     let requeued = [
         "auctionId",
         "1",
@@ -286,6 +290,8 @@ async fn stream_entry_id() {
         "2",
         "amount",
         "61",
+        "at",
+        &placed,
         "requeued_from",
         &again,
     ];

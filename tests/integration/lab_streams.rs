@@ -349,12 +349,17 @@ async fn the_living_show_up_on_the_new_master_and_the_dead_do_not() {
             .wait_until_gone(layout, &BTreeSet::new(), orphan_after)
             .await
             .unwrap();
+        // It first has to find the new master.
+        let limit = Duration::from_secs(30);
+        let stage = &stage;
+        let shows_up = || async move {
+            let world = stage.world(layout).await.unwrap();
+            u128::from(world.consumers[LIVE]) < orphan_after.as_millis()
+        };
+        wait::until(format!("{LIVE} shows up"), limit, shows_up)
+            .await
+            .unwrap();
         let world = stage.world(layout).await.unwrap();
-        let live = world.consumers[LIVE];
-        assert!(
-            u128::from(live) < orphan_after.as_millis(),
-            "{LIVE} was idle for {live} ms"
-        );
         assert!(world.pending.values().any(|held| held.consumer == LIVE));
     }
     drop(played.alive);

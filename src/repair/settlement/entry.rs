@@ -1,5 +1,7 @@
 //! The steps that settle an entry.
 
+use std::time::Duration;
+
 use super::plan::SettlementRefusal as Refusal;
 use super::plan::{PlannedSettlement, SettlementStep, report_only};
 use crate::model::finding::Remedy;
@@ -13,6 +15,9 @@ use crate::store::redis::{Delivery, Held, Settlement};
 /// Fields that a move adds: the id the entry had. The scripts write them.
 const REQUEUED_FROM: &str = "requeued_from";
 const ORIGINAL_ID: &str = "original_id";
+/// An entry's row goes in within this time after the entry; a row that was changed later was corrected by somebody, as
+/// far as anyone can tell. Where a backlog was longer, a person decides.
+const PROCESSED_WITHIN: Duration = Duration::from_secs(3600);
 
 /// One look at an entry and what it proves.
 pub(super) struct EntryPlanner<'a> {
@@ -313,8 +318,8 @@ impl<'a> EntryPlanner<'a> {
         }
     }
 
-    /// The row of an id that was given twice was there before the second entry. One that was changed later may be
-    /// this entry's own, which somebody changed since: done once more, it would count twice.
+    /// The row of an id that was given twice went in soon after the first entry of that id. One that was changed
+    /// much later may be this entry's own, which somebody corrected since: done once more, it would count twice.
     fn is_older_row(&self) -> Result<(), Refusal> {
         let mapping = &self.judge.mapping().rows;
         let row = self
@@ -323,7 +328,9 @@ impl<'a> EntryPlanner<'a> {
         let changed = row.and_then(|row| changed_at(mapping, row));
         let id = Some(self.look.id).filter(|id| id.is_by_a_clock());
         match (changed, id.and_then(StreamId::instant)) {
-            (Some(changed), Some(added)) if changed >= added => Err(Refusal::RowIsNewer),
+            (Some(changed), Some(added)) if changed >= added.plus(PROCESSED_WITHIN) => {
+                Err(Refusal::RowIsNewer)
+            }
             _ => Ok(()),
         }
     }

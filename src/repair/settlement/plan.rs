@@ -81,7 +81,7 @@ pub enum SettlementRefusal {
     #[error("only an entry whose id is its identity gets another one by being requeued")]
     IdentityStays,
     #[error(
-        "its row was changed after the entry was added, so that it may be this entry's own, changed since; put the \
+        "its row was changed long after the entry was added, so that it may be this entry's own, changed since; put the \
          entry back by hand if it is not"
     )]
     RowIsNewer,

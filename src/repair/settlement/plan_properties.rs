@@ -156,9 +156,9 @@ fn a_row_that_is_newer_than_its_entry_may_be_the_entrys_own() {
             ..settled_look()
         }
     };
-    assert!(refusal(entry_plan(&judge, &given_at(-1))).contains("may be this entry's own"));
-    assert!(refusal(entry_plan(&judge, &given_at(0))).contains("may be this entry's own"));
-    let requeued = step(entry_plan(&judge, &given_at(1)));
+    assert!(refusal(entry_plan(&judge, &given_at(-3_601))).contains("may be this entry's own"));
+    assert!(refusal(entry_plan(&judge, &given_at(-3_600))).contains("may be this entry's own"));
+    let requeued = step(entry_plan(&judge, &given_at(-3_599)));
     assert!(matches!(
         requeued,
         SettlementStep::Write(Settlement::Requeue { .. })

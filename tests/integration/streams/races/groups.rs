@@ -97,7 +97,8 @@ async fn a_consumer_that_is_deleted_takes_its_messages_along_and_nobody_gets_the
         assert_eq!(gone, 3);
         let run = held.goes_on(&world).await;
         let settled = run.report().settled();
-        let applied = |l: &String| l.ends_with("applied");
+        // A row went in before the script that acknowledges its message.
+        let applied = |l: &String| l.ends_with("applied") && !l.contains(" insert ");
         assert!(!settled.iter().any(applied), "{settled:?}");
         assert!(settled.contains(&line("unacked-persisted", 6, "ack lost-race")));
         assert!(world.pending().await.is_empty());
@@ -183,7 +184,9 @@ async fn a_stream_that_is_replaced_is_left_as_it_is() {
         assert!(matches!(run.code, Some(1 | 4)), "{run:?}");
         let findings = run.report().findings;
         assert!(
-            findings.iter().all(|f| f["outcome"] != "applied"),
+            findings
+                .iter()
+                .all(|f| f["outcome"] != "applied" || f["remedy"] == "insert"),
             "{findings:?}"
         );
         let value: String = world.redis(&["GET", STREAM]).await;
@@ -205,7 +208,7 @@ async fn a_stream_that_is_deleted_is_not_made_again_by_a_step() {
         world.redis::<i64>(&["DEL", STREAM]).await;
         let run = held.goes_on(&world).await;
         let settled = run.report().settled();
-        let lost = |l: &String| l.ends_with("lost-race");
+        let lost = |l: &String| l.ends_with("lost-race") || l.ends_with(" insert applied");
         assert!(settled.iter().all(lost), "{settled:?}");
         let keys: i64 = world.redis(&["DBSIZE"]).await;
         assert_eq!(keys, 0);

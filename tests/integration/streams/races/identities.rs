@@ -46,7 +46,8 @@ impl World {
 
     async fn save_by_id(&mut self, id: &str, amount: u32) {
         self.sql(&format!(
-            "INSERT INTO bid2 VALUES ('{id}', {amount}, UTC_TIMESTAMP(6) - INTERVAL 1 HOUR)"
+            "INSERT INTO bid2 VALUES ('{id}', {amount}, LEAST(UTC_TIMESTAMP(6), TIMESTAMP('1970-01-01')
+               + INTERVAL (SUBSTRING_INDEX('{id}', '-', 1) DIV 1000 + 1) SECOND))"
         ))
         .await;
     }

@@ -134,6 +134,7 @@ async fn a_bid_among_two_thousand_fields_of_any_bytes_is_moved_whole() {
     let settled = line("poison-pending", 6, "dead-letter applied");
     assert_eq!(run.report().settled(), [settled]);
     let mut expected = odd_bid();
+    expected.push((b"original_stream".to_vec(), STREAM.as_bytes().to_vec()));
     expected.push((b"original_id".to_vec(), id(6).into_bytes()));
     assert_eq!(world.fields_of(DEAD, 0).await, expected);
 }
