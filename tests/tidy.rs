@@ -110,7 +110,7 @@ fn oversized(source: &Source) -> Option<String> {
         .take_while(|l| l.trim() != "#[cfg(test)]")
         .count();
     let path = &source.path;
-    (lines > LINES_MAX && !path.ends_with("_tests.rs"))
+    (lines > LINES_MAX)
         .then(|| format!("{path}: {lines} lines without its tests, {LINES_MAX} at most"))
 }
 

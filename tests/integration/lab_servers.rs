@@ -464,7 +464,6 @@ const FAILOVERS_MAX: u64 = 15;
 async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
     let mut stage = stage(None, 1, 3).await;
     let mut seen = std::collections::BTreeSet::new();
-    let mut lossless = 0;
     // Which requests fall into the stall is up to the machine, so the rarer kinds may take a few failovers.
     for seed in 0..FAILOVERS_MAX {
         let has_all = EVERY_KIND.iter().all(|rule| seen.contains(rule));
@@ -473,14 +472,10 @@ async fn a_failover_by_hand_loses_acknowledged_writes_again_and_again() {
         }
         let (loss, running) = stage.fail_over(acts(seed)).await.unwrap();
         running.stop().await;
-        assert!(loss.acknowledged_lost >= 400, "{loss:?}");
-        // A replica that got hold of the stream once more before the crash lost little: seen once in some hundred.
-        if loss.lost_bytes <= 10_000 {
-            lossless += 1;
-            assert!(lossless <= 1, "{loss:?}");
-            stage.cluster.rearm().await.unwrap();
-            continue;
-        }
+        assert!(
+            loss.acknowledged_lost >= 400 && loss.lost_bytes > 10_000,
+            "{loss:?}"
+        );
         let rules = stage.truth().await.unwrap().by_rule();
         // Users are deleted as time goes by, so that in the end few have a profile that could go back.
         assert!(rules.values().sum::<usize>() > 100, "{rules:?} {loss:?}");
