@@ -1,7 +1,7 @@
 //! The topology guard: is the node we talk to still the process and the history we pinned?
 
 use crate::model::identity::NodeIdentity;
-use crate::store::redis::NodeFacts;
+use crate::model::node::NodeFacts;
 
 /// What became of a pinned node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +67,15 @@ mod tests {
             server: "redis".into(),
             version: "7.0.15".into(),
             is_cluster: false,
+            slots: crate::model::slots::SlotSet::all(),
             offset: 0,
             replication_id2: second.into(),
             second_offset: -1,
             uptime_seconds: 1,
             replicas_online: Vec::new(),
+            upstream: None,
+            is_loading: false,
+            is_append_only: false,
             eviction_policy: None,
             time: Micros(0),
         }

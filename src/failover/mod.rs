@@ -1,5 +1,7 @@
 //! When it happened: replication ids, the topology and its guard.
 
+mod evidence;
 mod guard;
 
+pub use evidence::{Change, Handled, Heartbeat, Remembered, Sample};
 pub use guard::{Drift, drift};

@@ -11,7 +11,7 @@ use crate::model::template::Template;
 use crate::plan::timing_of;
 use crate::rules::{Judge, JudgeContext};
 use crate::scan::Target;
-use crate::store::redis::NodeFacts;
+use crate::model::node::NodeFacts;
 
 /// One check of a run.
 #[derive(Clone)]

@@ -10,11 +10,12 @@ use super::ground::Stores;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Named, Source};
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::stream::{StreamCheck, StreamMapping};
 use crate::model::time::Micros;
 use crate::plan::{SourceSchema, bind, bind_stream};
 use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
-use crate::store::redis::{NodeFacts, Redis, RedisError};
+use crate::store::redis::{Redis, RedisError};
 
 /// A page of 1000 keys answers in milliseconds; a server that takes this long is down or blocked.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);

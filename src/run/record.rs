@@ -20,7 +20,7 @@ use crate::report::{
     ToleranceRecord, TopologyRecord, WindowRecord,
 };
 use crate::store::mysql::ServerFacts;
-use crate::store::redis::NodeFacts;
+use crate::model::node::NodeFacts;
 
 /// What is known when a run ends.
 pub(super) struct Closing<'a> {

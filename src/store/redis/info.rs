@@ -8,43 +8,15 @@ use super::connect::Link;
 use super::error::RedisError;
 use super::reply;
 use crate::model::identity::NodeIdentity;
+use crate::model::node::{NodeFacts, ReplicaFacts, Upstream};
+use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
-
-/// What a node says of itself by INFO and TIME.
-#[derive(Debug, Clone)]
-pub struct NodeFacts {
-    /// host:port, or the socket's path.
-    pub address: String,
-    pub identity: NodeIdentity,
-    /// `redis` or `valkey`, and its version.
-    pub server: String,
-    pub version: String,
-    pub is_cluster: bool,
-    pub offset: i64,
-    pub replication_id2: String,
-    /// First byte not shared with `replication_id2`'s history; -1 without one.
-    pub second_offset: i64,
-    pub uptime_seconds: u64,
-    /// Replicas `state=online`, with their lag in seconds.
-    pub replicas_online: Vec<ReplicaFacts>,
-    /// From INFO memory; e.g. `noeviction`, `allkeys-lru`.
-    pub eviction_policy: Option<String>,
-    /// The server's clock.
-    pub time: Micros,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaFacts {
-    pub address: String,
-    pub offset: i64,
-    pub lag_seconds: u64,
-}
 
 /// Asks for everything in one round trip. Sections are asked for one by one, because several at once
 /// are understood only from Redis 7.0 on.
 pub(super) async fn facts(link: &Link) -> Result<NodeFacts, RedisError> {
     let mut pipeline = ::redis::pipe();
-    for section in ["server", "replication", "memory", "cluster"] {
+    for section in ["server", "replication", "persistence", "memory", "cluster"] {
         pipeline.cmd("INFO").arg(section);
     }
     pipeline.cmd("TIME");
@@ -105,6 +77,7 @@ fn parse(address: &str, text: &str, time: Micros) -> Option<NodeFacts> {
         server,
         version,
         is_cluster: number("cluster_enabled") == Some(1),
+        slots: SlotSet::all(),
         offset: number("master_repl_offset")?,
         replication_id2: owned("master_replid2").unwrap_or_default(),
         second_offset: number("second_repl_offset").unwrap_or(-1),
@@ -112,8 +85,23 @@ fn parse(address: &str, text: &str, time: Micros) -> Option<NodeFacts> {
             .and_then(|seconds| u64::try_from(seconds).ok())
             .unwrap_or_default(),
         replicas_online: replicas.collect(),
+        upstream: upstream(&fields),
+        is_loading: number("loading") == Some(1),
+        is_append_only: number("aof_enabled") == Some(1),
         eviction_policy: owned("maxmemory_policy"),
         time,
+    })
+}
+
+/// Whom a replica follows; `None` for a master.
+fn upstream(fields: &HashMap<&str, &str>) -> Option<Upstream> {
+    let number = |name: &str| fields.get(name).and_then(|value| value.parse::<i64>().ok());
+    let port = u16::try_from(number("master_port")?).ok()?;
+    Some(Upstream {
+        address: super::connect::shown(fields.get("master_host")?, port),
+        is_up: fields.get("master_link_status") == Some(&"up"),
+        applied_offset: number("slave_repl_offset").unwrap_or(-1),
+        priority: number("slave_priority").unwrap_or(100),
     })
 }
 

@@ -24,7 +24,6 @@ mod write;
 mod writer;
 
 pub use self::error::RedisError;
-pub use self::info::{NodeFacts, ReplicaFacts};
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
 pub use self::settlement::{Delivery, Held, Settlement};

@@ -9,9 +9,10 @@ use super::batch::Pace;
 use super::connect::{self, Link};
 use super::error::RedisError;
 use super::expiry::ExpiryReader;
-use super::info::{self, NodeFacts};
+use super::info;
 use super::reply;
 use crate::job::RedisSpec;
+use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
 
 /// A reader's connection to one node, with `CLIENT NO-TOUCH ON` where the server has it. It sends
