@@ -125,17 +125,17 @@ async fn sentinels_lead_to_the_former_master_and_say_since_when() {
     cluster.replace_master().await.unwrap();
     let switched_by = Micros::now();
     let new = cluster.master().port();
-    let mut after = read_topology(&spec, ANSWER_LIMIT).await;
     wait::until(
         "every Sentinel holds the old one for down",
         LIMIT,
         async || {
-            after = read_topology(&spec, ANSWER_LIMIT).await;
-            node(&after, old).down_since.is_some()
+            let found = read_topology(&spec, ANSWER_LIMIT).await;
+            node(&found, old).down_since.is_some()
         },
     )
     .await
     .unwrap();
+    let after = read_topology(&spec, ANSWER_LIMIT).await;
     assert_eq!(after.epoch, Some(1));
     let gone = node(&after, old);
     assert!(
@@ -189,7 +189,12 @@ async fn nodes_of_a_cluster_name_each_other_and_tell_the_last_sign_of_life() {
     }
     let spec = by_address(first.port());
     wait::until("they have met", LIMIT, async || {
-        read_topology(&spec, ANSWER_LIMIT).await.nodes.len() == 2
+        let mut known = Vec::new();
+        for one in [first, second] {
+            let found = read_topology(&by_address(one.port()), ANSWER_LIMIT).await;
+            known.push(found.nodes.len());
+        }
+        known == [2, 2]
     })
     .await
     .unwrap();
@@ -202,13 +207,13 @@ async fn nodes_of_a_cluster_name_each_other_and_tell_the_last_sign_of_life() {
 
     let killed_at = Micros::now();
     second.kill().unwrap();
-    let mut after = found;
     wait::until("the other one has noticed", LIMIT, async || {
-        after = read_topology(&spec, ANSWER_LIMIT).await;
-        node(&after, second.port()).down_since.is_some()
+        let found = read_topology(&spec, ANSWER_LIMIT).await;
+        node(&found, second.port()).down_since.is_some()
     })
     .await
     .unwrap();
+    let after = read_topology(&spec, ANSWER_LIMIT).await;
     let seen = node(&after, second.port()).down_since.unwrap();
     let second_before = killed_at.minus(std::time::Duration::from_secs(5));
     let second_after = killed_at.plus(std::time::Duration::from_secs(1));
