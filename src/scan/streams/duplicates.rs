@@ -62,6 +62,20 @@ pub struct Duplicates {
 #[derive(Debug)]
 pub struct DuplicateGroups(Merged);
 
+impl DuplicatePlaces {
+    /// How many entries or rows a look reads.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Entries(places) => places.len(),
+            Self::Rows(places) => places.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Duplicates {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
     pub fn create(folder: &Path) -> Self {
