@@ -82,6 +82,13 @@ impl Duplicates {
         Self::with_limits(folder, SpillLimits::default())
     }
 
+    /// The same, for about this many entries and rows together. None may have been pushed yet.
+    pub fn expecting(self, places: u64) -> Self {
+        // Each has an identity and may have a tuple.
+        let spill = self.spill.expecting(places.saturating_mul(2));
+        Self { spill, ..self }
+    }
+
     fn with_limits(folder: &Path, limits: SpillLimits) -> Self {
         Self {
             spill: Spill::create(folder, limits),

@@ -67,6 +67,13 @@ impl LostSearch {
         Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
     }
 
+    /// The same, for about this many entries and rows together. None may have been pushed yet.
+    pub fn expecting(self, places: u64) -> Self {
+        // An entry brings its own identity, and that of its row.
+        let spill = self.spill.expecting(places.saturating_mul(2));
+        Self { spill, ..self }
+    }
+
     fn with_limits(folder: &Path, limits: SpillLimits, candidates_max: usize) -> Self {
         Self {
             spill: Spill::create(folder, limits),
