@@ -3,6 +3,7 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod checkpoint;
 mod connect;
 mod entries;
 mod error;
@@ -23,6 +24,7 @@ mod tls;
 mod write;
 mod writer;
 
+pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
