@@ -3,6 +3,7 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod checkpoint;
 mod cluster_nodes;
 mod connect;
 mod entries;
@@ -26,6 +27,7 @@ mod witness;
 mod write;
 mod writer;
 
+pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
 pub use self::inventory::read_topology;
 pub use self::reader::Redis;
