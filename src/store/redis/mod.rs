@@ -11,6 +11,7 @@ mod expiry;
 mod info;
 mod inventory;
 mod pending;
+mod place;
 mod read;
 mod reader;
 mod reply;
@@ -27,7 +28,7 @@ mod write;
 mod writer;
 
 pub use self::error::RedisError;
-pub use self::inventory::read_topology;
+pub use self::inventory::{Inventory, read_topology};
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
 pub use self::settlement::{Delivery, Held, Settlement};
