@@ -12,6 +12,7 @@ mod expiry;
 mod info;
 mod inventory;
 mod pending;
+mod place;
 mod read;
 mod reader;
 mod reply;
@@ -29,7 +30,7 @@ mod writer;
 
 pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
-pub use self::inventory::read_topology;
+pub use self::inventory::{Inventory, read_topology};
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
 pub use self::settlement::{Delivery, Held, Settlement};
