@@ -3,9 +3,14 @@
 mod episode;
 mod evidence;
 mod guard;
+mod known;
+pub mod sampler;
+pub mod state;
 
+pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
 pub use episode::{
     Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find,
 };
-pub use evidence::{Change, Handled, Heartbeat, Remembered, Sample};
+pub use evidence::{Change, Handled, Remembered, Sample};
 pub use guard::{Drift, drift};
+pub use known::Known;

@@ -242,7 +242,7 @@ fn names(job: &Job) -> impl Iterator<Item = &str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::job::{Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
+    use crate::job::{CheckpointSpec, Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
     use crate::model::check::{
         Deletes, Expiry, Guard, Layout, Named, RepairMode, RepairOrphans, Source, ValueKind, Writes,
     };
@@ -330,6 +330,7 @@ mod tests {
             time_zone: None,
             state_dir: "state".into(),
             full_repair: false,
+            checkpoint: CheckpointSpec::of_job("auction"),
             mysql: MysqlSpec {
                 url: Secret::new(""),
                 tls: TlsFiles::default(),

@@ -67,8 +67,8 @@ fn kind_of(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> EpisodeKind
     let own_beat = own_beat.filter(|beat| is_renewed(step, beat.beat_at, seen));
     if step.former.is_none() && own_beat.is_some() {
         EpisodeKind::Renewed
-    } else if is_restart(step, memory) {
-        restart_kind(step, memory)
+    } else if let Some(kind) = restart_kind(step, memory) {
+        kind
     } else if is_graceful(step, seen, memory) {
         EpisodeKind::Graceful
     } else {
@@ -93,9 +93,7 @@ fn without_traces(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> Epis
         None if has_former => EpisodeKind::Promotion,
         None => EpisodeKind::FirstSight,
         Some(known) if !has_former && is_same(&known) => EpisodeKind::Renewed,
-        Some(known) if known.had_beats && (has_former || step.process_start >= known.heard_at) => {
-            EpisodeKind::RestartEmpty
-        }
+        Some(known) if known.had_beats => EpisodeKind::RestartEmpty,
         Some(_) if has_former => EpisodeKind::Promotion,
         Some(_) => EpisodeKind::EvidenceGone,
     }
@@ -127,18 +125,25 @@ fn is_restart(step: &Step<'_>, memory: &Memory<'_>) -> bool {
         && (former.is_none() || is_same_place)
 }
 
-fn restart_kind(step: &Step<'_>, memory: &Memory<'_>) -> EpisodeKind {
+/// `None`: it was none, or it cannot be told from a promotion that came before it: beats are missing, and those that are not
+/// are of a master in another place. The window is the same.
+fn restart_kind(step: &Step<'_>, memory: &Memory<'_>) -> Option<EpisodeKind> {
+    if !is_restart(step, memory) {
+        return None;
+    }
     let lost = lost_beats(step, memory);
     let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
-        return EpisodeKind::RestartWithData;
+        return Some(EpisodeKind::RestartWithData);
     };
     let span = last.beat.beat_at.0.abs_diff(first.beat.beat_at.0);
     let is_tail = Duration::from_micros(span) <= FSYNC_MAX;
     if is_tail && step.durability != Durability::Unknown && step.found.is_some() {
-        EpisodeKind::RestartWithData
-    } else {
-        EpisodeKind::RestartFromOldSnapshot
+        return Some(EpisodeKind::RestartWithData);
     }
+    let place = memory
+        .process_of(step.from()?)
+        .and_then(|(_, address)| address);
+    (place == Some(step.address)).then_some(EpisodeKind::RestartFromOldSnapshot)
 }
 
 /// Beats that were acknowledged before the process started, and are not in its data.

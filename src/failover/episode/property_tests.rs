@@ -64,7 +64,7 @@ fn complaint(world: &World, outlook: &Outlook) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
     fn what_is_found_covers_what_was_lost(

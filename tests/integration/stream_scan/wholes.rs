@@ -5,7 +5,7 @@ use auditor::rules::StreamJudge;
 use auditor::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide};
 use auditor::scan::streams::{
     DuplicateGroup, DuplicateLook, DuplicatePlaces, Duplicated, Duplicates, LostRow, LostSearch,
-    entry_page, look_at_duplicates, look_at_lost,
+    Unpaced, entry_page, look_at_duplicates, look_at_lost,
 };
 use auditor::store::mysql::{KeyRange, Selection};
 
@@ -212,9 +212,8 @@ async fn lost(bids: &Bids, judge: &StreamJudge, window: &str) -> Vec<LostRow> {
         first: StreamId::MIN,
         last: first.previous().unwrap(),
     };
-    let go_on = || false;
     candidates
-        .search(&bids.source, &bids.cache, judge, older, &go_on)
+        .search(&bids.source, &bids.cache, judge, older, &Unpaced)
         .await
         .unwrap();
     candidates.into_rows()
