@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use crate::model::check::CacheCheck;
 use crate::model::secret::Secret;
+use crate::model::shard::Shard;
 use crate::model::stream::StreamCheck;
 
 /// One job file: two stores, the checks, the limits.
@@ -95,6 +96,30 @@ pub struct Limits {
     pub max_control_mismatch: f64,
     pub time_budget: Option<Duration>,
     pub keep_runs: u32,
+}
+
+impl Limits {
+    /// What is left of them for one of several shards: what is a load or a bound of the whole job is divided.
+    pub fn share_of(self, shard: Shard) -> Self {
+        let rate = |rate| match rate {
+            Rate::Unlimited => Rate::Unlimited,
+            Rate::PerSecond(all) => {
+                let share = u32::try_from(shard.share(all.into()));
+                Rate::PerSecond(share.expect("a share is no more than the whole"))
+            }
+        };
+        let sample = u32::try_from(shard.share(self.control_sample.into()));
+        Self {
+            max_keys_per_second: rate(self.max_keys_per_second),
+            max_invalidations_per_second: rate(self.max_invalidations_per_second),
+            max_repairs: shard.share(self.max_repairs),
+            control_sample: match self.control_sample {
+                0 => 0,
+                _ => sample.expect("a share is no more than the whole"),
+            },
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
