@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::estimate::promoted_at;
 use super::memory::{Memory, Seen};
-use super::step::Step;
+use super::step::{Step, UPTIME_ERROR};
 use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
 use crate::model::topology::{NodeView, TopologyKind};
@@ -40,11 +40,13 @@ const CLUSTER_CUT_OFF: Duration = Duration::from_secs(30);
 /// The end of what a restarted server's earlier process acknowledged. A process that is older than the memory of a
 /// promotion may have followed others and been promoted since it started.
 pub(super) fn end_by_restart(step: &Step<'_>, seen: &Seen<'_>) -> End {
-    if !step.is_young() {
+    // Where it names a former history, it may as well be a replica that was started and at once promoted.
+    let is_certain = step.former.is_none() || seen.names_are_nodes();
+    if !step.is_young() || !is_certain {
         return left(seen);
     }
     End {
-        at: Some(step.process_start),
+        at: Some(step.process_start.plus(UPTIME_ERROR)),
         by: EndedBy::Restart,
     }
 }
@@ -70,8 +72,8 @@ fn end_of(id: &str, step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> En
     let by_address = || nodes().find(|n| Some(n.address.as_str()) == address);
     let end = match (by_run_id, by_address()) {
         (Some(node), _) => end_of_living(node, step, seen),
-        (None, Some(node)) => end_of_gone(node, step, seen),
-        (None, None) => left(seen),
+        (None, Some(node)) if seen.names_are_nodes() => end_of_gone(node, step, seen),
+        (None, _) => left(seen),
     };
     // Whatever the witnesses say, it lived when it last answered.
     let at = end.at.map(|at| at.max(memory.last_sign(id).unwrap_or(at)));
@@ -115,7 +117,7 @@ fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
                     by: EndedBy::Demotion,
                 },
                 (None, Some(since)) => death(since.max(start).plus(INFO_PERIOD)),
-                (None, None) => left(seen),
+                (None, _) => left(seen),
             }
         }
         Err(why) => match (node.down_since, seen.topology.kind) {
@@ -136,9 +138,10 @@ fn demoted_at(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> Option<Micro
     (since > promoted.plus(SAME_MOMENT)).then_some(since)
 }
 
+/// At the latest.
 fn started(facts: &NodeFacts, seen: &Seen<'_>) -> Micros {
     let uptime = Duration::from_secs(facts.uptime_seconds);
-    seen.topology.seen_at.minus(uptime)
+    seen.topology.seen_at.minus(uptime).plus(UPTIME_ERROR)
 }
 
 fn left(seen: &Seen<'_>) -> End {

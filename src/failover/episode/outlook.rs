@@ -176,16 +176,16 @@ fn explained(
 ) -> String {
     let mut sentences: Vec<String> = judged.iter().rev().map(tell).collect();
     if sentences.is_empty() {
-        sentences.push(format!("nothing happened to {}", facts.address));
+        sentences.push(format!("Nothing happened to {}", facts.address));
     }
     if has_gap {
-        sentences.insert(0, "between the last history that was dealt with and the next one known nothing is remembered".into());
+        sentences.insert(0, "Between the last history that was dealt with and the next one known nothing is remembered".into());
     }
     if let (Some(window), Some(audited)) = (window, memory.audited_until)
         && window.since == audited
     {
         sentences.push(format!(
-            "the window begins at {} because everything was audited until then, and not after",
+            "The window begins at {} because everything was audited until then, and not after",
             audited.to_rfc3339()
         ));
     }
