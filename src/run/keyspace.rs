@@ -65,7 +65,7 @@ async fn reconcile(
         let Some(found) =
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
             return Ok(true);
         };
         check
@@ -75,7 +75,7 @@ async fn reconcile(
             .await;
         pages += 1;
         if pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
         }
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
@@ -101,7 +101,7 @@ async fn look_up(
         let Some(found) =
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
             batch.slices_done.push((slice, ordinal));
             break;
         };
@@ -120,7 +120,7 @@ async fn look_up(
             .collect();
         pages += 1;
         if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
         }
         let unexplained = unexplained(check, wanted).await?;
         for mut target in unexplained.targets {

@@ -13,6 +13,7 @@ use super::request::ScanRequest;
 use super::sink::Sink;
 use crate::job::Job;
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::Zone;
 use crate::report::{
@@ -20,7 +21,6 @@ use crate::report::{
     ToleranceRecord, TopologyRecord, WindowRecord,
 };
 use crate::store::mysql::ServerFacts;
-use crate::model::node::NodeFacts;
 
 /// What is known when a run ends.
 pub(super) struct Closing<'a> {
@@ -93,7 +93,7 @@ pub(super) async fn record_of(
             time_zone: Some(zone.name()),
         }),
         topology_before: TopologyRecord {
-            redis: Some(redis_record(&closing.opened.node)),
+            redis: closing.opened.nodes.first().map(redis_record),
             source: Some(source_record(&closing.opened.source)),
         },
         topology_after: after,

@@ -8,7 +8,7 @@ use crate::job::{Endpoint, Job, RedisSpec};
 use crate::repair::{Applier, ApplyLimits};
 use crate::report::RunFolder;
 use crate::store::mysql::{Lease, Mysql};
-use crate::store::redis::Writer;
+use crate::store::redis::{PerNode, Writer};
 
 /// Takes the advisory lock of this job on this Redis, or says that another run has it.
 pub(super) async fn take_lease(job: &Job, source: &Mysql) -> Result<Lease, RunError> {
@@ -35,6 +35,11 @@ fn place(redis: &RedisSpec) -> String {
         Endpoint::Tcp { host, port } => format!("{host}:{port}"),
         Endpoint::Unix(path) => path.display().to_string(),
         Endpoint::Sentinel { master, .. } => format!("sentinel/{master}"),
+        Endpoint::Cluster { nodes } => {
+            let mut nodes: Vec<String> = nodes.iter().map(|(h, p)| format!("{h}:{p}")).collect();
+            nodes.sort();
+            format!("cluster/{}", nodes.join(","))
+        }
     }
 }
 
@@ -66,8 +71,11 @@ pub(super) async fn start_applier(
     ))
 }
 
-/// Replicas a write needs: as the job says, else those online at the run's start, at most one.
-pub(super) fn fence_replicas(job: &Job, opened: &Opened) -> u32 {
-    let online = u32::try_from(opened.node.replicas_online.len()).unwrap_or(u32::MAX);
-    job.limits.min_replicas.unwrap_or(online.min(1))
+/// Replicas a write on each node needs: as the job says, else those online at the run's start, at most one.
+pub(super) fn fence_replicas(job: &Job, opened: &Opened) -> PerNode<u32> {
+    let needed = opened.nodes.iter().map(|node| {
+        let online = u32::try_from(node.replicas_online.len()).unwrap_or(u32::MAX);
+        job.limits.min_replicas.unwrap_or(online.min(1))
+    });
+    PerNode::each(needed.collect())
 }

@@ -183,7 +183,7 @@ async fn weigh_page(run: &StreamRun, pass: Pass, page: PageRead) -> Result<PageD
     let page = reads
         .weigh(&stores.source, &stores.cache, &run.judge, &run.dead)
         .await?;
-    ground.still_the_same_node().await?;
+    ground.still_the_same_nodes().await?;
     let ids = page.looks.len() as u64;
     ground.observed.fetch_add(ids, Ordering::Relaxed);
     let (counts, targets) = judge_page(run, Position { slice, ordinal }, &page);

@@ -3,15 +3,20 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod cluster_nodes;
 mod connect;
+mod discovery;
 mod entries;
 mod error;
 mod expiry;
 mod info;
+mod nodes;
 mod pending;
+mod per_node;
 mod read;
 mod reader;
 mod reply;
+mod routed;
 mod scan;
 mod scripts;
 mod sentinel;
@@ -22,10 +27,12 @@ mod stream;
 mod tls;
 mod write;
 mod writer;
+mod writer_node;
 
 pub use self::error::RedisError;
+pub use self::per_node::PerNode;
 pub use self::reader::Redis;
-pub use self::scan::ScanPage;
+pub use self::scan::{KeyWalk, ScanPage};
 pub use self::settlement::{Delivery, Held, Settlement};
 pub use self::write::{Fence, LAG_SECONDS_MAX, Write, WriteReply};
 pub use self::writer::Writer;
