@@ -178,7 +178,7 @@ async fn one_page(
     check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.ground.pacer.take(paired.keyed.len()).await;
-    check.ground.still_the_same_node().await?;
+    check.ground.still_the_same_nodes().await?;
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,

@@ -120,7 +120,8 @@ impl Applier {
         if let Some(why) = self.stopped() {
             return Err(format!("repairing had stopped: {why}"));
         }
-        self.check_ground().await?;
+        self.check_ground(std::iter::once(ground.judge.mapping().check.key.as_slice()))
+            .await?;
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
         let ids: Vec<StreamId> = items.iter().map(|item| item.look.id).collect();
         let looks = self

@@ -71,7 +71,7 @@ pub(in crate::run) async fn control_sample(
             next = sample.draw(run, range, wanted).await?;
         }
     }
-    run.ground.still_the_same_node().await?;
+    run.ground.still_the_same_nodes().await?;
     let pairs = sample.drawn.len() as u64;
     let settled = settle(run, sample.suspects).await?;
     let is_wrong = |v: Verdict| matches!(v, Verdict::Confirmed | Verdict::Hot);

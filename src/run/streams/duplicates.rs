@@ -141,7 +141,7 @@ impl<'a> Aftermath<'a> {
         for _ in 0..LOOKS_MAX {
             ground.pacer.take(places(groups)).await;
             let look = look_at_duplicates(&stores.source, &stores.cache, judge, groups).await?;
-            ground.still_the_same_node().await?;
+            ground.still_the_same_nodes().await?;
             let pinned = &stores.source_identity;
             if look.source.as_ref().is_none_or(|source| source == pinned) {
                 return Ok(Some(look));
@@ -181,7 +181,7 @@ impl<'a> Aftermath<'a> {
                 searched => searched?,
             }
         }
-        run.ground.still_the_same_node().await?;
+        run.ground.still_the_same_nodes().await?;
         for rows in candidates.into_rows().chunks(BATCH) {
             self.lost_rows(rows).await?;
         }
@@ -199,7 +199,7 @@ impl<'a> Aftermath<'a> {
             }
             ground.pacer.take(open.len()).await;
             let seen = look_at_lost(&stores.source, &stores.cache, &run.judge, &open).await?;
-            ground.still_the_same_node().await?;
+            ground.still_the_same_nodes().await?;
             if seen.source != stores.source_identity {
                 self.answered_elsewhere("lost entries");
                 return Ok(());

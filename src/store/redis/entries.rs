@@ -32,7 +32,7 @@ impl Redis {
             command.arg("COUNT").arg(wanted);
             let mut pipeline = ::redis::pipe();
             pipeline.add_command(command);
-            let answer = reply::many(&self.link, &pipeline).await?.pop();
+            let answer = self.nodes.many(&pipeline).await?.pop();
             let found = self.taken(answer.unwrap_or_default(), &mut entries)?;
             if found < wanted {
                 break;
@@ -55,7 +55,7 @@ impl Redis {
                 let id = id.to_string();
                 pipeline.cmd("XRANGE").arg(key).arg(&id).arg(&id);
             }
-            let answers = reply::many(&self.link, &pipeline).await?;
+            let answers = self.nodes.many(&pipeline).await?;
             if answers.len() != batch.len() {
                 return Err(self.strange("XRANGE"));
             }
