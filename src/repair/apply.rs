@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::lookout::Lookout;
 use super::plan::{GuardKind, PlannedStep};
 use super::prepare::prepare;
 use super::record::record_of;
@@ -23,8 +24,7 @@ use crate::model::mapping::Mapping;
 use crate::model::observation::{CachedState, Look};
 use crate::model::time::Micros;
 use crate::report::Journal;
-use crate::rules::Judge;
-use crate::rules::fingerprint;
+use crate::rules::{Judge, TopologyObjection, fingerprint};
 use crate::scan::{ScanError, Target, lockable_keys, look_once};
 use crate::store::mysql::{Inserter, Lease, Mysql, SweepKey};
 use crate::store::redis::{LAG_SECONDS_MAX, Redis, Writer};
@@ -97,6 +97,7 @@ pub struct Applier {
     /// Journal records of writes that got no answer.
     pub(super) unanswered: HashSet<u64>,
     stopped: Option<String>,
+    lookout: Lookout,
 }
 
 /// A step that was planned and is about to be written.
@@ -128,6 +129,7 @@ impl Applier {
         limits: ApplyLimits,
     ) -> Self {
         Self {
+            lookout: Lookout::new(spec.clone()),
             source,
             cache,
             spec,
@@ -149,6 +151,11 @@ impl Applier {
     /// Why repairing stopped for the rest of the run, if it did.
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
+    }
+
+    /// Two masters at once, as they were seen between batches.
+    pub fn split_brains(&self) -> &[(Micros, TopologyObjection)] {
+        self.lookout.seen()
     }
 
     /// Repairs what still is wrong, in order; one outcome for each item.
@@ -213,7 +220,7 @@ impl Applier {
             .collect())
     }
 
-    /// The lease is ours, the node is the pinned one, enough replicas listen; else repairing stops.
+    /// The lease is ours, the node is the pinned one and the only master, enough replicas listen; else repairing stops.
     pub(super) async fn check_ground(&mut self) -> Result<(), String> {
         match self.lease.is_held().await {
             Ok(true) => {}
@@ -228,6 +235,10 @@ impl Applier {
             Drift::Same => {}
             Drift::Renewed(identity) => self.pinned = identity,
             Drift::Changed(why) => return Err(self.stop(&why)),
+        }
+        let run_id = self.pinned.run_id.clone();
+        if let Err(why) = self.lookout.clear(|other| other == run_id).await {
+            return Err(self.stop(&why));
         }
         // An isolated master calls its replicas online until their time is out.
         let replicas = facts.replicas_online.iter();

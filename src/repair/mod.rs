@@ -2,7 +2,8 @@
 
 mod apply;
 mod document;
-pub mod plan;
+pub mod lookout;
+mod plan;
 #[cfg(test)]
 mod plan_properties;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::apply::StepOutcome;
+use super::lookout::Lookout;
 use super::undo::{Present, has_expired, is_as_before, undo_write};
 use crate::failover::{Drift, drift};
 use crate::job::RedisSpec;
@@ -36,6 +37,7 @@ pub struct Undoer {
     journal: Journal,
     lease: Lease,
     min_replicas: u32,
+    lookout: Lookout,
 }
 
 impl Undoer {
@@ -57,6 +59,7 @@ impl Undoer {
             journal,
             lease,
             min_replicas,
+            lookout: Lookout::new(spec.clone()),
         })
     }
 
@@ -92,6 +95,8 @@ impl Undoer {
             Drift::Renewed(identity) => self.pinned = identity,
             Drift::Changed(why) => return Err(why),
         }
+        let run_id = &self.pinned.run_id;
+        self.lookout.clear(|other| other == run_id).await?;
         let writes = self
             .plan(mapping, entries, facts.time)
             .await
