@@ -147,7 +147,7 @@ async fn two_masters_at_once_are_a_finding_and_stop_every_write() {
 /// The one that was promoted had less than the other, which nobody has turned to it yet.
 #[tokio::test]
 async fn a_replica_that_was_further_is_told_with_the_bytes_it_has_more() {
-    let mut cluster = Cluster::start(ClusterOptions {
+    let cluster = Cluster::start(ClusterOptions {
         replicas: 2,
         sentinel_name: Some("mymaster".into()),
         ..ClusterOptions::default()
