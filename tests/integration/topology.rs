@@ -2,6 +2,7 @@
 
 mod findings;
 mod inventory;
+mod sentinels;
 
 use std::time::Duration;
 
