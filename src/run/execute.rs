@@ -220,6 +220,7 @@ async fn close(
         ledger.partial.push(format!("stopped early: {reason}"));
     }
     let mut undo_records = 0;
+    let mut split_brains = Vec::new();
     if let Mending::Apply(applier) = mending {
         let applier = Arc::into_inner(applier)
             .expect("all stages have ended")
@@ -227,13 +228,17 @@ async fn close(
         if let Some(why) = applier.stopped() {
             ledger.limits_hit.push(why.to_owned());
         }
+        split_brains = applier.split_brains().to_vec();
         undo_records = applier.finish().map_err(report)?;
     }
     let mut sink = Arc::into_inner(sink)
         .expect("all stages have ended")
         .into_inner();
     let nodes = match closing.nodes.take() {
-        Some(before) => Some(Nodes::at_the_end(&closing.job.redis, before.await, &[]).await),
+        Some(before) => {
+            let before = before.await;
+            Some(Nodes::at_the_end(&closing.job.redis, before, &split_brains).await)
+        }
         None => None,
     };
     if let Some(nodes) = &nodes {
