@@ -3,12 +3,16 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod checkpoint;
+mod cluster_nodes;
 mod connect;
 mod entries;
 mod error;
 mod expiry;
 mod info;
+mod inventory;
 mod pending;
+mod place;
 mod read;
 mod reader;
 mod reply;
@@ -20,10 +24,13 @@ mod settling;
 mod shape;
 mod stream;
 mod tls;
+mod witness;
 mod write;
 mod writer;
 
+pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
+pub use self::inventory::{Inventory, read_topology};
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
 pub use self::settlement::{Delivery, Held, Settlement};
