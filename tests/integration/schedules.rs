@@ -13,6 +13,7 @@ mod image;
 mod kubernetes;
 mod pods;
 mod schemas;
+mod sentinels;
 mod systemd;
 mod yaml;
 

@@ -39,13 +39,22 @@ impl SentinelGroup {
     /// Starts three Sentinels for the master at `master_port` under `name` and waits until they know
     /// each other.
     pub async fn start(master_port: u16, name: &str) -> Result<Self, LabError> {
+        Self::start_with(master_port, name, &[]).await
+    }
+
+    /// The same, with `lines` at the end of every Sentinel's configuration.
+    pub async fn start_with(
+        master_port: u16,
+        name: &str,
+        lines: &[String],
+    ) -> Result<Self, LabError> {
         let program = find(
             "redis-server",
             "install the Debian packages redis-server and redis-sentinel",
         )?;
         let mut sentinels = Vec::with_capacity(SENTINELS);
         for _ in 0..SENTINELS {
-            sentinels.push(Sentinel::spawn(&program, master_port, name)?);
+            sentinels.push(Sentinel::spawn(&program, master_port, name, lines)?);
         }
         let group = Self {
             name: name.to_owned(),
@@ -180,7 +189,12 @@ impl SentinelGroup {
 }
 
 impl Sentinel {
-    fn spawn(program: &std::path::Path, master_port: u16, name: &str) -> Result<Self, LabError> {
+    fn spawn(
+        program: &std::path::Path,
+        master_port: u16,
+        name: &str,
+        lines: &[String],
+    ) -> Result<Self, LabError> {
         let port = free_port()?;
         let folder = tempfile::Builder::new()
             .prefix("auditor-sentinel-")
@@ -191,8 +205,9 @@ impl Sentinel {
             "port {port}\nbind 127.0.0.1\ndir {}\nlogfile \"\"\n\
              sentinel monitor {name} 127.0.0.1 {master_port} {QUORUM}\n\
              sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\n\
-             sentinel failover-timeout {name} {FAILOVER_TIMEOUT_MS}\n",
-            folder.path().display()
+             sentinel failover-timeout {name} {FAILOVER_TIMEOUT_MS}\n{}\n",
+            folder.path().display(),
+            lines.join("\n")
         );
         std::fs::write(&configuration, text).map_err(LabError::io("write sentinel.conf"))?;
         let log = folder.path().join("log");

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const HOOK: &str = "jobs/schedule/sentinel-reconfig.sh";
+pub(super) const HOOK: &str = "jobs/schedule/sentinel-reconfig.sh";
 /// What Sentinel says to the Sentinel that led a failover.
 const LEADER: [&str; 7] = [
     "mymaster", "leader", "start", "10.0.0.1", "6379", "10.0.0.2", "6380",
@@ -57,11 +57,15 @@ impl Bench {
         format!("{}:/usr/bin:/bin", self.0.path().join("bin").display())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.file("log")).unwrap_or_default()
     }
 
