@@ -12,7 +12,7 @@ use super::ground::Shared;
 use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::mend::Mending;
-use super::open::{Opened, bind_all, open_stores};
+use super::open::{Opened, bind_all, named, open_stores};
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::start_applier;
@@ -183,7 +183,7 @@ async fn run_with(
         sink: &sink,
         stop: &stop,
         ledger: &mut ledger,
-        context: judge_context(&opened.node),
+        context: judge_context(&opened.nodes),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;
     let closing = Closing {
@@ -313,8 +313,9 @@ fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<()
 
 fn ask(consent: Consent, job: &Job, opened: &Opened, console: &Console) -> Result<(), RunError> {
     let question = format!(
-        "Repair job {} on the Redis master {} (every value that is replaced is kept in undo.jsonl)?",
-        job.name, opened.node.address
+        "Repair job {} on the Redis {} (every value that is replaced is kept in undo.jsonl)?",
+        job.name,
+        named(&opened.nodes)
     );
     ask_for(consent, &question, console)
 }

@@ -94,7 +94,7 @@ pub(super) async fn record_of(
             time_zone: Some(zone.name()),
         }),
         topology_before: TopologyRecord {
-            redis: Some(redis_record(&closing.opened.node)),
+            redis: closing.opened.nodes.first().map(redis_record),
             source: Some(source_record(&closing.opened.source)),
         },
         topology_after: after,
