@@ -13,6 +13,7 @@ mod lab_servers;
 mod lab_streams;
 mod promises;
 mod races;
+mod schedules;
 mod settling;
 mod source_store;
 mod stream_scan;
