@@ -162,6 +162,7 @@ async fn run_with(
         folder.findings().map_err(report)?,
         folder.ranges(None).map_err(report)?,
         folder.compensation().map_err(report)?,
+        folder.subjects(),
     );
     let sink = match request.scope {
         super::request::Scope::One(..) => sink.showing(),

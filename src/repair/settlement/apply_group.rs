@@ -73,7 +73,7 @@ impl Applier {
             ground.claimants,
             ground.carried,
             ground.skew,
-            ground.should_stop,
+            ground.pace,
         )
         .await
     }

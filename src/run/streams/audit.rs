@@ -40,7 +40,7 @@ pub(in crate::run) async fn audit(
     {
         left_out.extend_from_slice(named);
     }
-    let mut wanted = Wanted::of(run, scope, left_out);
+    let mut wanted = Wanted::of(run, scope, left_out).await?;
     wanted.read_rows(run).await?;
     // Before anything else is settled: entries of a group that is gone belong to nobody.
     if scope.is_about_the_group() && run.ground.shard.is_first() {

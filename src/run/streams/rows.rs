@@ -33,10 +33,14 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// What this check and this scope ask for. What the window cannot select is said in `left_out`.
-    pub(super) fn of(run: &StreamRun, scope: &StreamScope, left_out: &mut Vec<String>) -> Self {
+    pub(super) async fn of(
+        run: &StreamRun,
+        scope: &StreamScope,
+        left_out: &mut Vec<String>,
+    ) -> Result<Self, RunError> {
         let judge = &run.judge;
         let StreamScope::Sweep { rows, .. } = scope else {
-            return Self::nothing();
+            return Ok(Self::nothing());
         };
         let keeps_entries = run.check().keeps_entries;
         let shard = run.ground.shard;
@@ -53,12 +57,15 @@ impl Wanted {
         let has_rows = needs_rows && rows.is_some();
         let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
             || can_duplicate(judge, DuplicateSide::Rows);
-        Self {
-            duplicates: has_duplicates.then(|| Duplicates::create(&run.scratch, shard)),
-            lost: (has_rows && keeps_entries).then(|| LostSearch::create(&run.scratch, shard)),
+        let places = places(run).await?;
+        let duplicates = || Duplicates::create(&run.scratch).of(shard).expecting(places);
+        let lost = || LostSearch::create(&run.scratch).of(shard).expecting(places);
+        Ok(Self {
+            duplicates: has_duplicates.then(duplicates),
+            lost: (has_rows && keeps_entries).then(lost),
             carried: SourceIds::default(),
             rows: rows.filter(|_| needs_rows),
-        }
+        })
     }
 
     fn nothing() -> Self {
@@ -182,6 +189,14 @@ impl Wanted {
         }
         Ok(())
     }
+}
+
+/// How many entries and rows there are, about; of a window there are fewer.
+async fn places(run: &StreamRun) -> Result<u64, RunError> {
+    let cache = &run.ground.stores.cache;
+    let state = cache.stream_state(&run.check().key).await?;
+    let entries = state.facts().map_or(0, |facts| facts.length);
+    Ok(entries.saturating_add(run.judge.mapping().rows.rows_estimated))
 }
 
 fn can_duplicate(judge: &StreamJudge, side: DuplicateSide) -> bool {

@@ -65,14 +65,36 @@ pub struct Duplicates {
 #[derive(Debug)]
 pub struct DuplicateGroups(Merged);
 
+impl DuplicatePlaces {
+    /// How many entries or rows a look reads.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Entries(places) => places.len(),
+            Self::Rows(places) => places.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Duplicates {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
-    /// Only what is `shard`'s is kept of what is pushed.
-    pub fn create(folder: &Path, shard: Shard) -> Self {
-        Self {
-            shard,
-            ..Self::with_limits(folder, SpillLimits::default())
-        }
+    pub fn create(folder: &Path) -> Self {
+        Self::with_limits(folder, SpillLimits::default())
+    }
+
+    /// The same, which keeps of what is pushed only what is `shard`'s.
+    pub fn of(self, shard: Shard) -> Self {
+        Self { shard, ..self }
+    }
+
+    /// The same, for about this many entries and rows together. None may have been pushed yet.
+    pub fn expecting(self, places: u64) -> Self {
+        // Each has an identity and may have a tuple.
+        let spill = self.spill.expecting(places.saturating_mul(2));
+        Self { spill, ..self }
     }
 
     fn with_limits(folder: &Path, limits: SpillLimits) -> Self {

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::bounded::bounded_entries;
 use super::evidence::{Read, identities, weigh};
 use super::owner::has_identity;
+use super::pace::Pace;
 use super::place;
 use super::spill::{Spill, SpillLimits};
 use crate::model::column::{Column, ColumnType};
@@ -65,11 +66,20 @@ pub struct LostLook {
 
 impl LostSearch {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
-    pub fn create(folder: &Path, shard: Shard) -> Self {
-        Self {
-            shard,
-            ..Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
-        }
+    pub fn create(folder: &Path) -> Self {
+        Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
+    }
+
+    /// The same, which keeps of what is pushed only what is `shard`'s.
+    pub fn of(self, shard: Shard) -> Self {
+        Self { shard, ..self }
+    }
+
+    /// The same, for about this many entries and rows together. None may have been pushed yet.
+    pub fn expecting(self, places: u64) -> Self {
+        // An entry brings its own identity, and that of its row.
+        let spill = self.spill.expecting(places.saturating_mul(2));
+        Self { spill, ..self }
     }
 
     fn with_limits(folder: &Path, limits: SpillLimits, candidates_max: usize) -> Self {
@@ -166,18 +176,19 @@ impl LostCandidates {
         cache: &Redis,
         judge: &StreamJudge,
         rest: IdRange,
-        should_stop: &(dyn Fn() -> bool + Sync),
+        pace: &dyn Pace,
     ) -> Result<(), ScanError> {
         if judge.mapping().check.identity == Identity::EntryId {
-            return self.search_by_id(cache, judge).await;
+            return self.search_by_id(cache, judge, pace).await;
         }
         let key = &judge.mapping().check.key;
         let mut range = Some(rest);
         while let Some(this) = range.filter(|_| !self.is_empty()) {
-            if should_stop() {
+            if pace.should_stop() {
                 return Err(ScanError::Stopped);
             }
             let (entries, is_whole) = bounded_entries(cache, key, this, PAGE_ENTRIES).await?;
+            pace.take(entries.len()).await;
             let next = entries.last().and_then(|entry| entry.id.next());
             range = next
                 .filter(|next| !is_whole && *next <= this.last)
@@ -203,14 +214,22 @@ impl LostCandidates {
         rows
     }
 
-    async fn search_by_id(&mut self, cache: &Redis, judge: &StreamJudge) -> Result<(), ScanError> {
+    async fn search_by_id(
+        &mut self,
+        cache: &Redis,
+        judge: &StreamJudge,
+        pace: &dyn Pace,
+    ) -> Result<(), ScanError> {
         let ids: Vec<StreamId> = self
             .rows
             .keys()
             .filter_map(|identity| StreamId::parse(identity))
             .collect();
-        // Whole entries come along, so not all at once.
         for ids in ids.chunks(IDS_AT_ONCE) {
+            if pace.should_stop() {
+                return Err(ScanError::Stopped);
+            }
+            pace.take(ids.len()).await;
             let entries = cache.entries_by_id(&judge.mapping().check.key, ids).await?;
             for (id, _) in ids.iter().zip(entries).filter(|(_, entry)| entry.is_some()) {
                 self.rows.remove(id.to_string().as_bytes());

@@ -3,11 +3,13 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod cluster_nodes;
 mod connect;
 mod entries;
 mod error;
 mod expiry;
 mod info;
+mod inventory;
 mod pending;
 mod read;
 mod reader;
@@ -20,10 +22,12 @@ mod settling;
 mod shape;
 mod stream;
 mod tls;
+mod witness;
 mod write;
 mod writer;
 
 pub use self::error::RedisError;
+pub use self::inventory::read_topology;
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
 pub use self::settlement::{Delivery, Held, Settlement};
