@@ -13,6 +13,7 @@ mod lab_streams;
 mod promises;
 mod races;
 mod settling;
+mod shards;
 mod source_store;
 mod stream_scan;
 mod stream_store;
