@@ -2,6 +2,11 @@
 
 mod evidence;
 mod guard;
+mod known;
+pub mod sampler;
+pub mod state;
 
-pub use evidence::{Change, Handled, Heartbeat, Remembered, Sample};
+pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
+pub use evidence::{Change, Handled, Remembered, Sample};
 pub use guard::{Drift, drift};
+pub use known::Known;

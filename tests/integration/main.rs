@@ -18,3 +18,4 @@ mod stream_scan;
 mod stream_store;
 mod streams;
 mod support;
+mod topology;

@@ -19,7 +19,7 @@ use crate::repair::apply::Applier;
 use crate::repair::writing::CAS_DEADLINE;
 use crate::rules::StreamJudge;
 use crate::scan::ScanError;
-use crate::scan::streams::{Claimant, DeadLetters, look_at_entries};
+use crate::scan::streams::{Claimant, DeadLetters, Pace, look_at_entries};
 use crate::store::mysql::Inserted;
 use crate::store::redis::Settlement;
 
@@ -49,7 +49,7 @@ pub struct GroupGround<'a> {
     /// How far an id may lie after Redis's clock.
     pub skew: Duration,
     pub pinned: &'a SourceIdentity,
-    pub should_stop: &'a (dyn Fn() -> bool + Sync),
+    pub pace: &'a dyn Pace,
 }
 
 /// One confirmed entry, as it was judged.

@@ -74,7 +74,7 @@ impl Applier {
             ground.claimants,
             ground.carried,
             ground.skew,
-            ground.should_stop,
+            ground.pace,
         )
         .await
     }

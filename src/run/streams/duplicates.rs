@@ -139,7 +139,7 @@ impl<'a> Aftermath<'a> {
         let ground = &self.run.ground;
         let (stores, judge) = (&ground.stores, &self.run.judge);
         for _ in 0..LOOKS_MAX {
-            ground.pacer.take(2 * groups.len()).await;
+            ground.pacer.take(places(groups)).await;
             let look = look_at_duplicates(&stores.source, &stores.cache, judge, groups).await?;
             ground.still_the_same_nodes().await?;
             let pinned = &stores.source_identity;
@@ -155,6 +155,7 @@ impl<'a> Aftermath<'a> {
         let run = self.run;
         let (stores, judge) = (&run.ground.stores, &run.judge);
         let own = Arc::clone(judge);
+        let needs_whole_stream = search.needs_whole_stream(judge);
         let mut candidates = off_the_runtime(move || search.finish(&own)).await?;
         if candidates.not_searched > 0 {
             self.left_out.push(format!(
@@ -164,6 +165,7 @@ impl<'a> Aftermath<'a> {
             ));
         }
         let rest = match scope {
+            StreamScope::Sweep { .. } if needs_whole_stream => Some(StreamId::MAX),
             StreamScope::Sweep { since, .. } => since.previous(),
             StreamScope::Entries { .. } | StreamScope::Pending => None,
         };
@@ -172,8 +174,8 @@ impl<'a> Aftermath<'a> {
                 first: StreamId::MIN,
                 last,
             };
-            let stop = || run.ground.stop.is_requested();
-            let searched = candidates.search(&stores.source, &stores.cache, judge, range, &stop);
+            let pace = &run.ground.pacer;
+            let searched = candidates.search(&stores.source, &stores.cache, judge, range, pace);
             match searched.await {
                 Err(ScanError::Stopped) => return Ok(()),
                 searched => searched?,
@@ -219,6 +221,7 @@ impl<'a> Aftermath<'a> {
     async fn wait(&self) -> bool {
         let timing = &self.run.ground.timing;
         let wait = timing.settle.max(timing.cache_delay);
+        tracing::debug!("the next look is due in {:.3} s", wait.as_secs_f64());
         self.run.ground.stop.sleep(wait).await
     }
 
@@ -249,6 +252,12 @@ impl<'a> Aftermath<'a> {
         };
         self.sink.lock().await.write(&reported, &[finding])
     }
+}
+
+/// How many entries and rows a look at `groups` reads.
+fn places(groups: &[DuplicateGroup]) -> usize {
+    let places = groups.iter().map(|group| group.places.len());
+    places.sum()
 }
 
 /// Reads back what lies on disk, which blocks, while the rest of the run goes on.

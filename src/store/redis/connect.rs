@@ -143,7 +143,8 @@ async fn open_client(
     })
 }
 
-fn login(spec: &RedisSpec) -> Login<'_> {
+/// The job's own credentials on data nodes.
+pub(super) fn login(spec: &RedisSpec) -> Login<'_> {
     Login {
         user: spec.user.as_deref(),
         password: spec.password.as_ref(),

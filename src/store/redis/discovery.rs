@@ -10,9 +10,9 @@ use std::time::Duration;
 use ::redis::Value;
 use futures_util::future::{join_all, try_join_all};
 
-use super::cluster_nodes::own_line;
 use super::connect::{Link, open_node, shown};
 use super::error::RedisError;
+use super::own_line::own_line;
 use super::reply;
 use crate::job::RedisSpec;
 use crate::model::slots::{Slot, SlotSet};
@@ -188,7 +188,7 @@ async fn ask(
 
 /// An error that says what to do about it.
 fn granted(link: &Link, answer: Value) -> Result<Value, RedisError> {
-    reply::accepted(&link.address, answer).map_err(|error| match error {
+    reply::accepted(link, answer).map_err(|error| match error {
         RedisError::Refused(said) => RedisError::Refused(format!(
             "{said} (grant the user cluster|info, cluster|shards, cluster|slots and cluster|nodes)"
         )),

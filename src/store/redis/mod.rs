@@ -3,6 +3,7 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod checkpoint;
 mod cluster_nodes;
 mod connect;
 mod discovery;
@@ -10,9 +11,12 @@ mod entries;
 mod error;
 mod expiry;
 mod info;
+mod inventory;
 mod nodes;
+mod own_line;
 mod pending;
 mod per_node;
+mod place;
 mod read;
 mod reader;
 mod reply;
@@ -25,11 +29,14 @@ mod settling;
 mod shape;
 mod stream;
 mod tls;
+mod witness;
 mod write;
 mod writer;
 mod writer_node;
 
+pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
+pub use self::inventory::{Inventory, read_topology};
 pub use self::per_node::PerNode;
 pub use self::reader::Redis;
 pub use self::scan::{KeyWalk, ScanPage};

@@ -6,11 +6,11 @@ use std::time::Duration;
 use ::redis::{ServerError, Value};
 use futures_util::future::{join_all, try_join_all};
 
-use super::cluster_nodes::own_line;
 use super::connect::{self, Link};
 use super::error::{RedisError, spoken};
 use super::info;
 use super::nodes::Routes;
+use super::own_line::own_line;
 use super::per_node::PerNode;
 use super::routed::{known, target};
 use super::scripts::Call;
@@ -252,7 +252,7 @@ fn refused(error: &ServerError) -> WriteReply {
 
 /// How servers speak of a command that the user may not run inside a script, where they do not say NOPERM: first
 /// Redis 7.0, then later ones.
-fn is_about_rights(details: Option<&str>) -> bool {
+pub(super) fn is_about_rights(details: Option<&str>) -> bool {
     let starts = ["The user executing the script", "ACL failure in script"];
     details.is_some_and(|details| starts.iter().any(|start| details.starts_with(start)))
 }
@@ -261,6 +261,6 @@ fn is_moved(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "MOVED")
 }
 
-fn is_no_script(answer: &Value) -> bool {
+pub(super) fn is_no_script(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
