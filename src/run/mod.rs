@@ -2,6 +2,8 @@
 
 mod audit;
 mod check;
+mod checkpoint;
+mod checkpoint_said;
 mod compensations;
 mod control;
 #[cfg(feature = "lab")]

@@ -239,6 +239,7 @@ fn judge_page(run: &StreamRun, first: Position, page: &EntryPage) -> (Coverage, 
         targets.push(EntryTarget {
             id: look.id,
             position: Position { ordinal, ..first },
+            weight: look.weight(),
         });
     }
     if let Some(id) = clean {

@@ -96,8 +96,7 @@ impl Inventory {
             Endpoint::Tcp { host, port } => seeds.push(Place::Tcp(host, port)),
             Endpoint::Unix(path) => seeds.push(Place::Socket(path)),
             Endpoint::Cluster { nodes } => {
-                let nodes = nodes.into_iter();
-                seeds.extend(nodes.map(|(host, port)| Place::Tcp(host, port)));
+                seeds.extend(nodes.into_iter().map(|(host, port)| Place::Tcp(host, port)));
             }
             Endpoint::Sentinel { nodes, master } => {
                 (sentinels, testimonies) = self.ask_sentinels(&nodes, &master).await;
@@ -323,7 +322,7 @@ async fn settings(link: &Link) -> Option<Vec<(String, String)>> {
     }
     let mut found = Vec::new();
     for answer in reply::many(link, &pipeline).await.ok()? {
-        let pair = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+        let pair = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
         let mut pair = pair.into_iter().filter_map(reply::text);
         if let (Some(name), Some(value)) = (pair.next(), pair.next()) {
             found.push((name, value));

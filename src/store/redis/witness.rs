@@ -38,7 +38,10 @@ pub(super) async fn ask(
     both.cmd("SENTINEL").arg("REPLICAS").arg(name);
     let mut answers = reply::many(link, &both).await?.into_iter();
     let now = Micros::now();
-    let master = row(reply::accepted(link, answers.next().unwrap_or_default())?);
+    let master = row(reply::accepted(
+        &link.address,
+        answers.next().unwrap_or_default(),
+    )?);
     let unexpected = || RedisError::unexpected(&link.address, "SENTINEL MASTER");
     let master = master.ok_or_else(unexpected)?;
     // Who may not list the replicas still learns of the living ones from their master.
@@ -60,7 +63,7 @@ pub(super) async fn ask(
 }
 
 fn listed(link: &Link, answer: Value) -> Option<Vec<Row>> {
-    let rows = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+    let rows = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
     Some(rows.into_iter().filter_map(row).collect())
 }
 
