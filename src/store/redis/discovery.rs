@@ -188,7 +188,7 @@ async fn ask(
 
 /// An error that says what to do about it.
 fn granted(link: &Link, answer: Value) -> Result<Value, RedisError> {
-    reply::accepted(link, answer).map_err(|error| match error {
+    reply::accepted(&link.address, answer).map_err(|error| match error {
         RedisError::Refused(said) => RedisError::Refused(format!(
             "{said} (grant the user cluster|info, cluster|shards, cluster|slots and cluster|nodes)"
         )),

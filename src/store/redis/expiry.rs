@@ -56,7 +56,7 @@ impl ExpiryReader {
         answers
             .into_iter()
             .map(|answer| {
-                let answer = reply::accepted_from(nodes.address(), answer)?;
+                let answer = reply::accepted(nodes.address(), answer)?;
                 found(reply::integer(&answer), 0)
                     .ok_or_else(|| RedisError::unexpected(nodes.address(), "PEXPIRETIME"))
             })
@@ -86,9 +86,9 @@ async fn ask_old(nodes: &Nodes, keys: &[&[u8]]) -> Result<Vec<Found>, RedisError
             let triple: Vec<Value> = answers.by_ref().take(OLD_COMMANDS).collect();
             let [before, left, after] =
                 <[Value; OLD_COMMANDS]>::try_from(triple).map_err(|_| unexpected())?;
-            let clock = |answer| info::instant(address, reply::accepted_from(address, answer)?);
+            let clock = |answer| info::instant(address, reply::accepted(address, answer)?);
             let (before, after) = (clock(before)?.0 / 1_000, clock(after)?.0 / 1_000);
-            let left = reply::integer(&reply::accepted_from(address, left)?);
+            let left = reply::integer(&reply::accepted(address, left)?);
             let answer = found(left, before).ok_or_else(unexpected)?;
             let is_exact = before == after || left.is_some_and(i64::is_negative);
             if is_exact || attempt == OLD_ATTEMPTS {

@@ -22,10 +22,10 @@ pub(super) async fn facts(link: &Link) -> Result<NodeFacts, RedisError> {
     pipeline.cmd("TIME");
     let mut values = reply::many(link, &pipeline).await?;
     let time = values.pop().unwrap_or_default();
-    let time = instant(&link.address, reply::accepted(link, time)?)?;
+    let time = instant(&link.address, reply::accepted(&link.address, time)?)?;
     let mut text = String::new();
     for value in values {
-        let section = reply::text(reply::accepted(link, value)?)
+        let section = reply::text(reply::accepted(&link.address, value)?)
             .ok_or_else(|| RedisError::unexpected(&link.address, "INFO"))?;
         text.push_str(&section);
         text.push('\n');

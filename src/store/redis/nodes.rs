@@ -118,7 +118,7 @@ impl Nodes {
         let asked = vec![(Slot::of(&key_of(command)), command)];
         let answers = routed::many(&self.links, routes, asked).await?;
         let answer = answers.into_iter().next().unwrap_or_default();
-        reply::accepted_from(&self.address, answer)
+        reply::accepted(&self.address, answer)
     }
 }
 

@@ -117,7 +117,7 @@ impl Redis {
         let values = answers.into_iter().map(|answer| match answer {
             Value::ServerError(error) if reply::is_wrong_type(&error) => Ok(None),
             Value::Nil => Ok(None),
-            answer => reply::bytes(reply::accepted_from(self.nodes.address(), answer)?)
+            answer => reply::bytes(reply::accepted(self.nodes.address(), answer)?)
                 .map(|bytes| Some(Bytes::from(bytes)))
                 .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "GET")),
         });
@@ -133,7 +133,7 @@ impl Redis {
         answers
             .into_iter()
             .map(|answer| {
-                reply::text(reply::accepted_from(self.nodes.address(), answer)?)
+                reply::text(reply::accepted(self.nodes.address(), answer)?)
                     .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "TYPE"))
             })
             .collect()
@@ -154,7 +154,7 @@ impl Redis {
                 hashes.push(Vec::new());
                 continue;
             }
-            let flat = reply::optional_array(reply::accepted_from(self.nodes.address(), answer)?)
+            let flat = reply::optional_array(reply::accepted(self.nodes.address(), answer)?)
                 .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "HGETALL"))?;
             let mut flat = flat.into_iter().filter_map(reply::bytes).map(Bytes::from);
             let mut fields = Vec::new();
@@ -279,7 +279,7 @@ impl Redis {
                 continue;
             }
             let values =
-                reply::optional_strings(reply::accepted_from(self.nodes.address(), answer)?)
+                reply::optional_strings(reply::accepted(self.nodes.address(), answer)?)
                     .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "HMGET"))?;
             reads[index] = Read::Found(Cached::Fields(values));
         }

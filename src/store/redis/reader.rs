@@ -80,7 +80,7 @@ async fn greet(link: &Link) -> Result<bool, RedisError> {
     let mut answers = reply::many(link, &first).await?.into_iter();
     // A server that wants a login answers PING with NOAUTH; one that loads its data answers all
     // the same.
-    reply::accepted(link, answers.next().unwrap_or_default())?;
+    reply::accepted(&link.address, answers.next().unwrap_or_default())?;
     // Unknown to Redis before 7.2, and not every user may: reading works without.
     Ok(matches!(answers.next(), Some(Value::Okay)))
 }

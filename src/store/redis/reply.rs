@@ -15,7 +15,7 @@ pub(super) async fn one(link: &Link, command: &Cmd) -> Result<Value, RedisError>
         .send_packed_command(command)
         .await
         .map_err(|error| RedisError::from_client(&link.address, &error))?;
-    accepted(link, value)
+    accepted(&link.address, value)
 }
 
 /// A pipeline; one answer for every command, error replies among them.
@@ -31,12 +31,7 @@ pub(super) async fn many(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>,
 }
 
 /// An error reply turned into an error.
-pub(super) fn accepted(link: &Link, value: Value) -> Result<Value, RedisError> {
-    accepted_from(&link.address, value)
-}
-
-/// The same, of whoever is at `address`.
-pub(super) fn accepted_from(address: &str, value: Value) -> Result<Value, RedisError> {
+pub(super) fn accepted(address: &str, value: Value) -> Result<Value, RedisError> {
     match value {
         Value::ServerError(error) => Err(RedisError::from_server(address, &error)),
         value => Ok(value),

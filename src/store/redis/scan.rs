@@ -110,7 +110,7 @@ impl Redis {
             });
         }
         let address = self.nodes.address();
-        let page = taken_apart(address, reply::accepted_from(address, answer)?, name)?;
+        let page = taken_apart(address, reply::accepted(address, answer)?, name)?;
         Ok(ScanPage {
             next: page.next,
             items: page.items.into_iter().step_by(strings_per_member).collect(),

@@ -180,7 +180,7 @@ impl Plan {
                     .for_each(|&index| reads[index] = Some(Read::WrongType));
                 continue;
             }
-            let answer = reply::accepted_from(address, answer)?;
+            let answer = reply::accepted(address, answer)?;
             if let Shape::Document(fields) = shape {
                 let values = reply::optional_strings(answer)
                     .filter(|values| values.len() == fields.len())

@@ -77,7 +77,7 @@ impl Redis {
 
     /// An error reply turned into an error; one about rights says which are needed.
     pub(super) fn granted(&self, answer: Value) -> Result<Value, RedisError> {
-        reply::accepted_from(self.nodes.address(), answer).map_err(|error| match error {
+        reply::accepted(self.nodes.address(), answer).map_err(|error| match error {
             RedisError::Refused(said) => RedisError::Refused(format!("{said} ({GRANTS})")),
             error => error,
         })
