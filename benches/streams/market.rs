@@ -20,6 +20,9 @@ const DATABASE: &str = "market";
 const STEP_MILLIS: u64 = 50;
 /// The last entry of the fill is older than any window.
 const AGE: Duration = Duration::from_secs(86_400);
+/// The new entries are older than `commit_margin` and `cache_delay` together: a younger one that has no row is waited
+/// for that long, whatever else there is to do.
+const AGE_OF_NEW: Duration = Duration::from_secs(300);
 /// Of the entries that the group is done with, every so many-th has no row.
 const WITHOUT_ROW_EVERY: u64 = 10_000;
 /// Of the pending entries, every so many-th has its row.
@@ -140,11 +143,11 @@ impl Market {
             + every(TWIN_EVERY, done)
     }
 
-    /// Adds `count` entries now, with their rows, read and acknowledged; gives how many findings that must make.
+    /// Adds `count` entries of some minutes ago, with their rows, read and acknowledged; gives how many findings that must make.
     pub(crate) async fn add(&mut self, count: u64) -> Result<u64, Box<dyn Error>> {
         let first = self.entries + 1;
         let last = self.entries + count;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)? - AGE_OF_NEW;
         let base = u64::try_from(now.as_millis())? - (last + 1);
         redis::cmd("EVAL")
             .arg(LOAD)

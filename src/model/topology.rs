@@ -71,3 +71,11 @@ impl Topology {
         said.filter(|facts| facts.identity.is_master)
     }
 }
+
+impl NodeView {
+    /// A setting's value; `None`: the user may not ask, or the server does not know it.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let mut settings = self.settings.iter().flatten();
+        settings.find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+}

@@ -2,6 +2,7 @@
 
 mod apply;
 mod document;
+mod ground;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;

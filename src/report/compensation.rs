@@ -1,7 +1,6 @@
 //! `compensation.csv`: what each customer was served, and what was true.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -9,19 +8,19 @@ use uuid::Uuid;
 use super::ReportError;
 use super::cell::{escape, escape_id, guard};
 use super::csv_file::CsvFile;
+use super::digest_map::{DigestMap, SubjectDigest};
 use super::findings::{self, value};
 use crate::model::finding::{Compensation, Finding, Verdict};
 use crate::model::time::Micros;
 
-/// Appends rows to `compensation.csv.partial`; holds none of them, but for every subject reported the
-/// place of its rows.
+/// Appends rows to `compensation.csv.partial`; holds none of them, and of every subject reported a few bits.
 pub struct CompensationWriter {
     file: CsvFile,
     run_id: String,
     rows: u64,
-    /// Rows by the subject they were reported for. A subject that is reported again, because a sweep began
+    /// The first row, and how many, by the subject they were reported for. A subject that is reported again, because a sweep began
     /// again, must not be compensated twice.
-    written: HashMap<[u8; 16], Range<u64>>,
+    written: DigestMap,
     superseded: BTreeSet<u64>,
 }
 
@@ -52,7 +51,7 @@ impl CompensationWriter {
             file: CsvFile::create(folder, FILE_NAME, &COLUMNS)?,
             run_id: run_id.to_string(),
             rows: 0,
-            written: HashMap::new(),
+            written: DigestMap::new(folder),
             superseded: BTreeSet::new(),
         })
     }
@@ -63,7 +62,7 @@ impl CompensationWriter {
     /// are replaced.
     pub fn write(
         &mut self,
-        reported: [u8; 16],
+        reported: SubjectDigest,
         findings: &[Finding],
         first_row: u64,
     ) -> Result<(), ReportError> {
@@ -89,9 +88,10 @@ impl CompensationWriter {
             }
         }
         if begin < self.rows
-            && let Some(before) = self.written.insert(reported, begin..self.rows)
+            && let Some([first, count]) =
+                self.written.insert(reported, [begin, self.rows - begin])?
         {
-            self.superseded.extend(before);
+            self.superseded.extend(first..first + count);
         }
         Ok(())
     }

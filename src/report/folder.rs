@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::compensation::{self, CompensationWriter};
 use super::csv_file::{not_writable, sync_folder};
+use super::digest_map::DigestMap;
 use super::findings::FindingsWriter;
 use super::journal::Journal;
 use super::ranges::RangesWriter;
@@ -65,6 +66,11 @@ impl RunFolder {
     /// Opens `compensation.csv.partial`.
     pub fn compensation(&self) -> Result<CompensationWriter, ReportError> {
         CompensationWriter::create(&self.path, self.run_id)
+    }
+
+    /// What is remembered of each subject reported; a file of it has no name and lies in the folder.
+    pub fn subjects(&self) -> DigestMap {
+        DigestMap::new(&self.path)
     }
 
     /// The journal; `undo.jsonl` appears with its first record.

@@ -7,6 +7,7 @@
 mod cell;
 mod compensation;
 mod csv_file;
+mod digest_map;
 mod findings;
 mod findings_read;
 mod folder;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 pub use cell::{CellError, escape, escape_id, unescape, unescape_id};
 pub use compensation::CompensationWriter;
+pub use digest_map::{DigestMap, SubjectDigest};
 pub use findings::FindingsWriter;
 pub use findings_read::{EarlierFinding, FindingsReader};
 pub use folder::RunFolder;

@@ -7,7 +7,10 @@ use super::cache;
 use super::case::Case;
 use super::stream;
 use super::stream::{EntryCase, GroupCase};
+use super::topology;
+use super::topology::TopologyObjection;
 use crate::model::finding::{Direction, Remedy, RuleId, Severity, Suspect};
+use crate::model::topology::Topology;
 
 /// A rule as it is known outside: `source` is its own file, whose module doc explains it.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,8 @@ pub(super) enum Check {
     Group(fn(&GroupCase<'_>) -> Option<Suspect>),
     /// Two entries, or two rows, which the scan has brought together.
     Duplicate,
+    /// All nodes at one moment.
+    Topology(fn(&Topology) -> Vec<TopologyObjection>),
 }
 
 /// Every rule about a cache, the most specific first: where two object to one key or field, the earlier
@@ -68,9 +73,17 @@ pub const STREAM_RULES: &[Rule] = &[
     stream::duplicate_row::RULE,
 ];
 
+/// Every rule about the nodes themselves; each is asked, and none is ever repaired.
+pub const TOPOLOGY_RULES: &[Rule] = &[
+    topology::split_brain::RULE,
+    topology::replica_behind::RULE,
+    topology::unsafe_config::RULE,
+];
+
 /// Every rule there is.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    CACHE_RULES.iter().chain(STREAM_RULES)
+    let of_data = CACHE_RULES.iter().chain(STREAM_RULES);
+    of_data.chain(TOPOLOGY_RULES)
 }
 
 /// The rule of this id.
@@ -115,6 +128,15 @@ pub(super) fn judge_group(case: &GroupCase<'_>) -> Vec<Suspect> {
         _ => None,
     });
     asked.filter_map(|check| check(case)).collect()
+}
+
+/// What the rules object to about the nodes.
+pub fn judge_topology(topology: &Topology) -> Vec<TopologyObjection> {
+    let asked = TOPOLOGY_RULES.iter().filter_map(|rule| match rule.check {
+        Check::Topology(check) => Some(check),
+        _ => None,
+    });
+    asked.flat_map(|check| check(topology)).collect()
 }
 
 impl Rule {
@@ -189,6 +211,7 @@ mod tests {
             assert!(!rule.remedies.is_empty());
         }
         assert_eq!((CACHE_RULES.len(), STREAM_RULES.len()), (13, 11));
+        assert_eq!(TOPOLOGY_RULES.len(), 3);
         assert!(explain("no-such-rule").is_none());
     }
 

@@ -17,6 +17,7 @@ mod findings;
 mod ground;
 mod keys;
 mod keyspace;
+mod lease;
 mod ledger;
 mod mend;
 mod open;

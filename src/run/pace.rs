@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::stop::Stop;
 use crate::job::Rate;
 use crate::model::progress::ProgressSink;
+use crate::scan::streams::Pace;
 use crate::store::mysql::Mysql;
 
 /// How often `Threads_running` is asked while sweeping: often enough to give way within a second.
@@ -107,5 +109,15 @@ impl Pacer {
             self.inner.progress.waiting(None);
         }
         *asked = Some(Instant::now());
+    }
+}
+
+impl Pace for Pacer {
+    fn take(&self, keys: usize) -> BoxFuture<'_, ()> {
+        Box::pin(Pacer::take(self, keys))
+    }
+
+    fn should_stop(&self) -> bool {
+        self.inner.stop.is_requested()
     }
 }

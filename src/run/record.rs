@@ -13,6 +13,7 @@ use super::request::ScanRequest;
 use super::sink::Sink;
 use crate::job::Job;
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::Zone;
 use crate::report::{
@@ -20,7 +21,6 @@ use crate::report::{
     ToleranceRecord, TopologyRecord, WindowRecord,
 };
 use crate::store::mysql::ServerFacts;
-use crate::model::node::NodeFacts;
 
 /// What is known when a run ends.
 pub(super) struct Closing<'a> {
@@ -81,6 +81,7 @@ pub(super) async fn record_of(
         command: closing.mode.command().to_owned(),
         arguments: closing.request.arguments.clone(),
         is_dry_run: closing.mode == Mode::DryRun,
+        shard: closing.request.shard,
         resumes: None,
         from_run: closing.from_run,
         started_at: closing.started.0,
@@ -93,7 +94,7 @@ pub(super) async fn record_of(
             time_zone: Some(zone.name()),
         }),
         topology_before: TopologyRecord {
-            redis: Some(redis_record(&closing.opened.node)),
+            redis: closing.opened.nodes.first().map(redis_record),
             source: Some(source_record(&closing.opened.source)),
         },
         topology_after: after,

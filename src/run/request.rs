@@ -11,6 +11,7 @@ use crate::job::{Job, Rate};
 use crate::model::check::CacheCheck;
 use crate::model::outcome::RunVerdict;
 use crate::model::progress::ProgressSink;
+use crate::model::shard::Shard;
 use crate::model::stream::StreamCheck;
 use crate::plan::window::{Audience, WindowText};
 
@@ -36,6 +37,8 @@ pub enum Request {
 pub struct ScanRequest {
     pub job_path: PathBuf,
     pub scope: Scope,
+    /// Which part of it; the limits of the job are divided among the shards.
+    pub shard: Shard,
     /// Names of checks, each once; empty: all of them.
     pub only: Vec<String>,
     pub output: PathBuf,
@@ -374,6 +377,7 @@ mod tests {
         let request = ScanRequest {
             job_path: "job.toml".into(),
             scope,
+            shard: Shard::WHOLE,
             only: only.iter().map(|name| (*name).to_owned()).collect(),
             output: "output".into(),
             rate: None,

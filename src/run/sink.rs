@@ -1,6 +1,6 @@
 //! Where findings go as they are made: the CSV files and the totals, one subject counted once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
@@ -11,7 +11,7 @@ use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
 use crate::model::outcome::Coverage;
 use crate::model::stream::StreamId;
-use crate::report::{CompensationWriter, FindingsWriter, RangesWriter};
+use crate::report::{CompensationWriter, DigestMap, FindingsWriter, RangesWriter, SubjectDigest};
 
 /// What was settled: whose verdict it is.
 pub(super) struct Reported<'a> {
@@ -50,14 +50,24 @@ enum Standing {
     Unknown,
 }
 
+impl Standing {
+    /// The standing that was kept as `code`.
+    fn of(code: u64) -> Self {
+        [Self::Right, Self::Wrong, Self::Unknown]
+            .into_iter()
+            .find(|standing| *standing as u64 == code)
+            .expect("only standings are kept")
+    }
+}
+
 pub(super) struct Sink {
     findings: FindingsWriter,
     ranges: RangesWriter,
     compensation: CompensationWriter,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
-    /// change must not report them twice, nor believe what it verified before. Seventeen bytes for each
+    /// change must not report them twice, nor believe what it verified before. A few bits for each
     /// finding, nothing for each key.
-    seen: HashMap<[u8; 16], Standing>,
+    seen: DigestMap,
     /// Verdicts and outcomes by check name.
     verdicts: BTreeMap<String, Coverage>,
     totals: BTreeMap<Kind, Total>,
@@ -72,12 +82,13 @@ impl Sink {
         findings: FindingsWriter,
         ranges: RangesWriter,
         compensation: CompensationWriter,
+        seen: DigestMap,
     ) -> Self {
         Self {
             findings,
             ranges,
             compensation,
-            seen: HashMap::new(),
+            seen,
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
             unresolved: 0,
@@ -128,7 +139,8 @@ impl Sink {
         let name = &check.name.text;
         let now = standing(reported.verdict, findings);
         let subject = digest(reported);
-        let before = self.seen.insert(subject, now);
+        let before = self.seen.insert(subject, [now as u64, 0]).map_err(report)?;
+        let before = before.map(|[code, _]| Standing::of(code));
         self.unresolved += u64::from(now == Standing::Wrong);
         if let Some(before) = before {
             self.unresolved -= u64::from(before == Standing::Wrong);
@@ -225,7 +237,7 @@ fn are_only_told(findings: &[Finding]) -> bool {
     !findings.is_empty() && findings.iter().all(is_told)
 }
 
-fn digest(reported: &Reported<'_>) -> [u8; 16] {
+fn digest(reported: &Reported<'_>) -> SubjectDigest {
     let mut digest = Sha256::new();
     let check = reported.check.name.text.as_bytes();
     let subject = reported.subject;

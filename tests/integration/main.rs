@@ -19,3 +19,4 @@ mod stream_scan;
 mod stream_store;
 mod streams;
 mod support;
+mod topology;

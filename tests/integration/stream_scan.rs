@@ -24,6 +24,7 @@ use auditor::store::redis::Redis;
 use crate::support::{DATABASE, World};
 
 mod looks;
+mod paces;
 mod pages;
 mod walks;
 mod wholes;

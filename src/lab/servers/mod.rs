@@ -10,6 +10,7 @@ mod process;
 mod program;
 mod redis;
 mod redis_program;
+mod replication;
 mod sentinel;
 
 pub use self::certificates::Certificates;

@@ -9,6 +9,7 @@ use crate::model::stream::{StreamCheck, StreamId, StreamMapping};
 use crate::plan::timing_of;
 use crate::rules::stream::StreamJudge;
 use crate::run::ground::{Ground, Shared, Stores};
+use crate::run::pace::Pacer;
 use crate::scan::streams::{Claimant, DeadLetters};
 
 /// Hosts whose clocks are further apart than this have no clock service.
@@ -44,10 +45,10 @@ pub(in crate::run) struct Sibling {
 }
 
 impl Sibling {
-    fn of(judge: &Arc<StreamJudge>) -> Self {
+    fn of(judge: &Arc<StreamJudge>, pacer: &Pacer) -> Self {
         Self {
             judge: Arc::clone(judge),
-            dead: dead_letters(judge),
+            dead: dead_letters(judge, pacer),
         }
     }
 }
@@ -78,11 +79,11 @@ impl StreamRun {
     pub(in crate::run) fn on(&self, stores: &Stores) -> Self {
         let mut other = self.clone();
         other.ground.stores = stores.clone();
-        other.dead = dead_letters(&other.judge);
+        other.dead = dead_letters(&other.judge, &self.ground.pacer);
         other.siblings = self
             .siblings
             .iter()
-            .map(|s| Sibling::of(&s.judge))
+            .map(|s| Sibling::of(&s.judge, &self.ground.pacer))
             .collect();
         other
     }
@@ -120,11 +121,13 @@ pub(in crate::run) fn stream_runs(
             .iter()
             .filter(|other| !Arc::ptr_eq(other, judge))
             .filter(|other| share_group(&other.mapping().check, check));
+        let ground = shared.ground(timing_of(&check.rows, margin));
+        let pacer = &ground.pacer;
         runs.push(StreamRun {
             judge: Arc::clone(judge),
-            siblings: siblings.map(Sibling::of).collect(),
-            dead: dead_letters(judge),
-            ground: shared.ground(timing_of(&check.rows, margin)),
+            siblings: siblings.map(|judge| Sibling::of(judge, pacer)).collect(),
+            dead: dead_letters(judge, pacer),
+            ground,
             skew: shared.opened.cache_skew,
             raise_skew: shared.opened.cache_skew.min(RAISE_SKEW_MAX),
             clean: Arc::default(),
@@ -139,6 +142,6 @@ fn share_group(one: &StreamCheck, other: &StreamCheck) -> bool {
     one.key == other.key && one.group == other.group
 }
 
-fn dead_letters(judge: &StreamJudge) -> Arc<DeadLetters> {
-    Arc::new(DeadLetters::new(judge))
+fn dead_letters(judge: &StreamJudge, pacer: &Pacer) -> Arc<DeadLetters> {
+    Arc::new(DeadLetters::new(judge).paced(Arc::new(pacer.clone())))
 }

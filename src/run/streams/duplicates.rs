@@ -24,12 +24,14 @@ use crate::run::RunError;
 use crate::run::sink::{Reported, Sink};
 use crate::scan::ScanError;
 use crate::scan::streams::{
-    DuplicateGroup, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch,
+    DuplicateGroup, DuplicateGroups, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch,
     look_at_duplicates, look_at_lost,
 };
 
-/// Groups, or rows, that are looked at together. Each batch waits for its second look once.
+/// Rows that are looked at together. Each batch waits for its second look once.
 const BATCH: usize = 1_000;
+/// Places of groups that are looked at together; one group has ten thousand at most.
+const BATCH_PLACES: usize = 4_000;
 
 /// Where the findings about what occurs twice, or is lost, are written.
 pub(super) struct Aftermath<'a> {
@@ -86,8 +88,7 @@ impl<'a> Aftermath<'a> {
         if let Some(duplicates) = wanted.duplicates {
             let mut groups = off_the_runtime(move || duplicates.finish()).await?;
             loop {
-                let batch: Vec<DuplicateGroup> =
-                    groups.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+                let batch = next_batch(&mut groups)?;
                 if batch.is_empty() || self.run.ground.stop.is_requested() {
                     break;
                 }
@@ -139,9 +140,9 @@ impl<'a> Aftermath<'a> {
         let ground = &self.run.ground;
         let (stores, judge) = (&ground.stores, &self.run.judge);
         for _ in 0..LOOKS_MAX {
-            ground.pacer.take(2 * groups.len()).await;
+            ground.pacer.take(places(groups)).await;
             let look = look_at_duplicates(&stores.source, &stores.cache, judge, groups).await?;
-            ground.still_the_same_node().await?;
+            ground.still_the_same_nodes().await?;
             let pinned = &stores.source_identity;
             if look.source.as_ref().is_none_or(|source| source == pinned) {
                 return Ok(Some(look));
@@ -155,6 +156,7 @@ impl<'a> Aftermath<'a> {
         let run = self.run;
         let (stores, judge) = (&run.ground.stores, &run.judge);
         let own = Arc::clone(judge);
+        let needs_whole_stream = search.needs_whole_stream(judge);
         let mut candidates = off_the_runtime(move || search.finish(&own)).await?;
         if candidates.not_searched > 0 {
             self.left_out.push(format!(
@@ -164,6 +166,7 @@ impl<'a> Aftermath<'a> {
             ));
         }
         let rest = match scope {
+            StreamScope::Sweep { .. } if needs_whole_stream => Some(StreamId::MAX),
             StreamScope::Sweep { since, .. } => since.previous(),
             StreamScope::Entries { .. } | StreamScope::Pending => None,
         };
@@ -172,14 +175,14 @@ impl<'a> Aftermath<'a> {
                 first: StreamId::MIN,
                 last,
             };
-            let stop = || run.ground.stop.is_requested();
-            let searched = candidates.search(&stores.source, &stores.cache, judge, range, &stop);
+            let pace = &run.ground.pacer;
+            let searched = candidates.search(&stores.source, &stores.cache, judge, range, pace);
             match searched.await {
                 Err(ScanError::Stopped) => return Ok(()),
                 searched => searched?,
             }
         }
-        run.ground.still_the_same_node().await?;
+        run.ground.still_the_same_nodes().await?;
         for rows in candidates.into_rows().chunks(BATCH) {
             self.lost_rows(rows).await?;
         }
@@ -197,7 +200,7 @@ impl<'a> Aftermath<'a> {
             }
             ground.pacer.take(open.len()).await;
             let seen = look_at_lost(&stores.source, &stores.cache, &run.judge, &open).await?;
-            ground.still_the_same_node().await?;
+            ground.still_the_same_nodes().await?;
             if seen.source != stores.source_identity {
                 self.answered_elsewhere("lost entries");
                 return Ok(());
@@ -219,6 +222,7 @@ impl<'a> Aftermath<'a> {
     async fn wait(&self) -> bool {
         let timing = &self.run.ground.timing;
         let wait = timing.settle.max(timing.cache_delay);
+        tracing::debug!("the next look is due in {:.3} s", wait.as_secs_f64());
         self.run.ground.stop.sleep(wait).await
     }
 
@@ -249,6 +253,24 @@ impl<'a> Aftermath<'a> {
         };
         self.sink.lock().await.write(&reported, &[finding])
     }
+}
+
+/// The next groups, of some thousand places together or one of more; none where no more come.
+fn next_batch(groups: &mut DuplicateGroups) -> Result<Vec<DuplicateGroup>, ScanError> {
+    let (mut batch, mut places) = (Vec::new(), 0);
+    while places < BATCH_PLACES
+        && let Some(group) = groups.next().transpose()?
+    {
+        places += group.places.len();
+        batch.push(group);
+    }
+    Ok(batch)
+}
+
+/// How many entries and rows a look at `groups` reads.
+fn places(groups: &[DuplicateGroup]) -> usize {
+    let places = groups.iter().map(|group| group.places.len());
+    places.sum()
 }
 
 /// Reads back what lies on disk, which blocks, while the rest of the run goes on.

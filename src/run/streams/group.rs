@@ -136,14 +136,13 @@ impl Examined for GroupRun {
     async fn look(&self, targets: &[&GroupTarget]) -> Result<Vec<GroupLook>, ScanError> {
         let run = &self.run;
         let stores = &run.ground.stores;
-        let stop = || run.ground.stop.is_requested();
         let look = look_at_group(
             &stores.source,
             &stores.cache,
             &run.claimants(),
             &self.carried,
             run.raise_skew,
-            &stop,
+            &run.ground.pacer,
         )
         .await?;
         Ok(vec![look; targets.len()])
@@ -218,13 +217,12 @@ impl Examined for GroupRun {
 
     async fn apply(&self, applier: &mut Applier, items: &[Settled<Self>]) -> Vec<StepOutcome> {
         let run = &self.run;
-        let stop = || run.ground.stop.is_requested();
         let ground = GroupGround {
             claimants: &run.claimants(),
             carried: &self.carried,
             skew: run.raise_skew,
             pinned: &run.ground.stores.source_identity,
-            should_stop: &stop,
+            pace: &run.ground.pacer,
         };
         let mut outcomes = Vec::with_capacity(items.len());
         for item in items {

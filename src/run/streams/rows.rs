@@ -7,10 +7,12 @@ use tokio::sync::mpsc;
 
 use super::check::StreamRun;
 use super::scope::StreamScope;
+use super::sweep::Seen;
 use crate::model::rows::Rows;
+use crate::model::shard::Shard;
 use crate::model::stream::{EntryLook, Identity, StreamId};
 use crate::model::time::Micros;
-use crate::plan::{cut, is_integer_key};
+use crate::plan::{is_integer_key, slices};
 use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, StreamJudge};
 use crate::run::RunError;
 use crate::run::task::Task;
@@ -31,12 +33,17 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// What this check and this scope ask for. What the window cannot select is said in `left_out`.
-    pub(super) fn of(run: &StreamRun, scope: &StreamScope, left_out: &mut Vec<String>) -> Self {
+    pub(super) async fn of(
+        run: &StreamRun,
+        scope: &StreamScope,
+        left_out: &mut Vec<String>,
+    ) -> Result<Self, RunError> {
         let judge = &run.judge;
         let StreamScope::Sweep { rows, .. } = scope else {
-            return Self::nothing();
+            return Ok(Self::nothing());
         };
         let keeps_entries = run.check().keeps_entries;
+        let shard = run.ground.shard;
         let needs_rows = can_duplicate(judge, DuplicateSide::Rows)
             || keeps_entries
             || run.check().identity == Identity::EntryId;
@@ -50,12 +57,15 @@ impl Wanted {
         let has_rows = needs_rows && rows.is_some();
         let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
             || can_duplicate(judge, DuplicateSide::Rows);
-        Self {
-            duplicates: has_duplicates.then(|| Duplicates::create(&run.scratch)),
-            lost: (has_rows && keeps_entries).then(|| LostSearch::create(&run.scratch)),
+        let places = places(run).await?;
+        let duplicates = || Duplicates::create(&run.scratch, shard).expecting(places);
+        let lost = || LostSearch::create(&run.scratch, shard).expecting(places);
+        Ok(Self {
+            duplicates: has_duplicates.then(duplicates),
+            lost: (has_rows && keeps_entries).then(lost),
             carried: SourceIds::default(),
             rows: rows.filter(|_| needs_rows),
-        }
+        })
     }
 
     fn nothing() -> Self {
@@ -73,8 +83,13 @@ impl Wanted {
     }
 
     /// Takes the entries of one page, each once.
-    pub(super) fn take(&mut self, run: &StreamRun, looks: &[EntryLook]) -> Result<(), RunError> {
-        for look in looks {
+    pub(super) fn take(&mut self, run: &StreamRun, seen: &Seen) -> Result<(), RunError> {
+        if let Some(duplicates) = &mut self.duplicates {
+            for entry in &seen.others {
+                duplicates.push_entry(&run.judge, entry)?;
+            }
+        }
+        for look in &seen.looks {
             if let (Some(duplicates), Some(entry)) = (&mut self.duplicates, &look.entry) {
                 duplicates.push_entry(&run.judge, entry)?;
             }
@@ -96,7 +111,8 @@ impl Wanted {
         let Some(selection) = self.rows else {
             return Ok(());
         };
-        let now = run.ground.stores.cache.time().await?;
+        let key = &run.judge.mapping().check.key;
+        let now = run.ground.stores.cache.time_of(key).await?;
         let (sender, mut pages) = mpsc::channel(1);
         // MySQL reads the next page while this one is digested.
         let _reading = Task::spawn(read_pages(Arc::clone(run), selection, sender));
@@ -130,8 +146,9 @@ async fn send_pages(
         Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
         _ => None,
     };
-    for range in cut(bounds.as_ref(), mapping.rows_estimated) {
-        let mut next = Some(range);
+    // Every shard reads all rows: which of them are its own is decided by what they carry.
+    for slice in slices(Shard::WHOLE, bounds.as_ref(), mapping.rows_estimated) {
+        let mut next = Some(slice.range);
         while let Some(range) = next.filter(|_| !ground.stop.is_requested()) {
             let page = source.page(mapping, &range, selection, PAGE_ROWS).await?;
             ground.pacer.take(page.rows.len()).await;
@@ -153,7 +170,7 @@ impl Wanted {
             && rows.len() > 1
         {
             for row in rows {
-                duplicates.push_row(&run.judge, row.as_ref())?;
+                duplicates.push_row_of(&run.judge, look.id, row.as_ref())?;
             }
         }
         Ok(())
@@ -173,6 +190,14 @@ impl Wanted {
         }
         Ok(())
     }
+}
+
+/// How many entries and rows there are, about; of a window there are fewer.
+async fn places(run: &StreamRun) -> Result<u64, RunError> {
+    let cache = &run.ground.stores.cache;
+    let state = cache.stream_state(&run.check().key).await?;
+    let entries = state.facts().map_or(0, |facts| facts.length);
+    Ok(entries.saturating_add(run.judge.mapping().rows.rows_estimated))
 }
 
 fn can_duplicate(judge: &StreamJudge, side: DuplicateSide) -> bool {

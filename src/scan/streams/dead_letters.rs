@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::bounded::bounded_entries;
+use super::pace::{Pace, Unpaced};
 use crate::model::stream::{Entry, IdRange, Identity, StreamId};
 use crate::rules::StreamJudge;
 use crate::scan::ScanError;
@@ -27,7 +29,6 @@ const PAGE_ENTRIES: usize = 1_000;
 ///
 /// Read when first asked and from there on, and only remembered as digests. It belongs to one history of one Redis:
 /// after a failover it must begin anew.
-#[derive(Debug)]
 pub struct DeadLetters {
     key: Option<Vec<u8>>,
     /// The stream whose entries are asked for.
@@ -35,6 +36,7 @@ pub struct DeadLetters {
     matches: Vec<(Vec<u8>, Vec<u8>)>,
     identity: Option<Vec<u8>>,
     max: usize,
+    pace: Arc<dyn Pace>,
     held: Mutex<Held>,
 }
 
@@ -67,8 +69,14 @@ impl DeadLetters {
                 Identity::EntryId => None,
             },
             max,
+            pace: Arc::new(Unpaced),
             held: Mutex::default(),
         }
+    }
+
+    /// The same, asking `pace` for every letter it reads. What is read is needed whole, so that a stop is not heeded.
+    pub fn paced(self, pace: Arc<dyn Pace>) -> Self {
+        Self { pace, ..self }
     }
 
     /// Reads what was added since, and gives all that is known.
@@ -88,6 +96,7 @@ impl DeadLetters {
             let last = StreamId::MAX;
             let (page, is_whole) =
                 bounded_entries(cache, key, IdRange { first, last }, PAGE_ENTRIES).await?;
+            self.pace.take(page.len()).await;
             for letter in &page {
                 self.remember(&mut held, letter);
             }

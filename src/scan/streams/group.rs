@@ -8,6 +8,7 @@ use super::bounded::bounded_entries;
 use super::dead_letters::DeadLetters;
 use super::delivery::cursor;
 use super::evidence::{Read, dead_lettered, identities, weigh};
+use super::pace::Pace;
 use super::source_ids::stand_in_source;
 use crate::model::identity::SourceIdentity;
 use crate::model::stream::{Entry, GroupLook, IdRange, StreamCheck, StreamId, StreamState};
@@ -58,7 +59,7 @@ struct Walk {
 /// became of it. `carried` are entry ids that rows were seen to carry ([`super::SourceIds`]); they are read
 /// again.
 ///
-/// Bounded memory, whatever the stream's length; asked between two pages whether it should stop, it then gives
+/// Bounded memory, whatever the stream's length. `pace` is asked between two pages; told to stop, it gives
 /// `ScanError::Stopped`.
 pub async fn look_at_group(
     source: &Mysql,
@@ -66,12 +67,12 @@ pub async fn look_at_group(
     claimants: &[Claimant<'_>],
     carried: &[StreamId],
     skew: Duration,
-    should_stop: &(dyn Fn() -> bool + Sync),
+    pace: &dyn Pace,
 ) -> Result<GroupLook, ScanError> {
     let own = claimants.first().expect("a group is looked at for a check");
     let stores = Stores { source, cache };
     let check = &own.judge.mapping().check;
-    let cache_time = cache.time().await?;
+    let cache_time = cache.time_of(&check.key).await?;
     let stream = cache.stream_state(&check.key).await?;
     let cursor_before = stream
         .facts()
@@ -91,7 +92,7 @@ pub async fn look_at_group(
         Some(cursor) => cursor.next(),
     };
     if let (Some(first), Some(_)) = (first, stream.facts()) {
-        walk.go(stores, claimants, first, should_stop).await?;
+        walk.go(stores, claimants, first, pace).await?;
     }
     let stand = stand_in_source(source, own.judge, carried, cache_time, skew).await?;
     walk.witnessed(stand.source, stand.source_time);
@@ -116,18 +117,20 @@ pub async fn look_at_group(
 }
 
 impl Walk {
-    /// Across proven entries from `first` on. The next page is read while one is weighed.
+    /// Across proven entries from `first` on. The next page is read while one is weighed; it is paid for before
+    /// it is weighed itself, and before yet another one is read.
     async fn go(
         &mut self,
         stores: Stores<'_>,
         claimants: &[Claimant<'_>],
         first: StreamId,
-        should_stop: &(dyn Fn() -> bool + Sync),
+        pace: &dyn Pace,
     ) -> Result<(), ScanError> {
         let check = &claimants[0].judge.mapping().check;
         let mut page = page(stores.cache, check, Some(first), FIRST_ENTRIES).await?;
         while !page.entries.is_empty() {
-            if should_stop() {
+            pace.take(page.entries.len()).await;
+            if pace.should_stop() {
                 return Err(ScanError::Stopped);
             }
             let ids: Vec<StreamId> = page.entries.iter().map(|entry| entry.id).collect();

@@ -13,6 +13,8 @@ mod evidence;
 mod group;
 mod look;
 mod lost;
+mod owner;
+mod pace;
 mod page;
 mod place;
 mod runs;
@@ -25,5 +27,6 @@ pub use duplicates::{DuplicateGroup, DuplicateGroups, DuplicatePlaces, Duplicate
 pub use group::{Claimant, look_at_group};
 pub use look::look_at_entries;
 pub use lost::{LostCandidates, LostLook, LostRow, LostSearch, look_at_lost};
+pub use pace::{Pace, Unpaced};
 pub use page::{EntryPage, PageReads, entry_page, pending_page, read_entries, read_pending};
 pub use source_ids::SourceIds;

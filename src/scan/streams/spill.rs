@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-/// Each partition of five million entries is read back in one pass of some megabytes.
-const PARTITIONS: usize = 128;
+/// Partitions where nobody knows how much will come, and the fewest.
+const PARTITIONS_MIN: u64 = 128;
+/// So many files are still written and read back in seconds. With more records a partition takes several passes.
+const PARTITIONS_MAX: u64 = 4_096;
+/// What is read back at once: some megabytes.
+const RECORDS_PER_PARTITION: u64 = 20_000;
 
 /// What a spill may hold in memory.
 #[derive(Debug, Clone, Copy)]
@@ -83,9 +87,18 @@ impl Spill {
                 is_made: false,
             },
             limits,
-            partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
+            partitions: partitions(0),
             bytes: 0,
             lanes: Default::default(),
+        }
+    }
+
+    /// The same, for about this many records, so that each partition stays small. None may have been pushed yet.
+    pub(super) fn expecting(self, records: u64) -> Self {
+        debug_assert_eq!(self.bytes, 0, "what was pushed has its partition already");
+        Self {
+            partitions: partitions(records),
+            ..self
         }
     }
 
@@ -96,7 +109,8 @@ impl Spill {
     }
 
     pub(super) fn push(&mut self, tag: u8, digest: u128, place: &[u8]) -> io::Result<()> {
-        let partition = &mut self.partitions[(digest >> 96) as usize % PARTITIONS];
+        let among = self.partitions.len();
+        let partition = &mut self.partitions[(digest >> 96) as usize % among];
         let length = u32::try_from(place.len()).expect("a place is an id of a row or an entry");
         let before = partition.buffer.len();
         partition.buffer.push(tag);
@@ -254,6 +268,12 @@ impl Drop for SpillFolder {
     }
 }
 
+fn partitions(records: u64) -> Vec<Partition> {
+    let wanted = records.div_ceil(RECORDS_PER_PARTITION);
+    let count = wanted.clamp(PARTITIONS_MIN, PARTITIONS_MAX);
+    (0..count).map(|_| Partition::default()).collect()
+}
+
 /// The path belongs to every fault of a disk.
 pub(super) fn at(path: &Path, fault: io::Error) -> io::Error {
     io::Error::new(fault.kind(), format!("{}: {fault}", path.display()))
@@ -339,5 +359,31 @@ mod tests {
             .unwrap();
         assert_eq!(all as u64, RECORDS);
         assert!(most < 150, "{most} digests in a pass of about 50");
+    }
+
+    #[test]
+    fn a_partition_stays_small_however_much_is_expected() {
+        const RECORDS: u64 = 40_000;
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SpillLimits {
+            bytes_max: 1 << 20,
+            ..SpillLimits::default()
+        };
+        // As many partitions as five hundred times the records would need.
+        let mut spill =
+            Spill::create(folder.path(), limits).expecting(1_000 * RECORDS_PER_PARTITION);
+        for n in 0..RECORDS {
+            let digest = spill.digest(n);
+            spill.push(0, digest, &n.to_le_bytes()).unwrap();
+        }
+        let (mut most, mut all) = (0, 0);
+        let gathered = spill.gather(|_, gathered| {
+            most = most.max(gathered.len());
+            all += gathered.len();
+            Ok(())
+        });
+        gathered.unwrap();
+        assert_eq!(all as u64, RECORDS);
+        assert!(most < 100, "{most} digests in a partition of about 40");
     }
 }

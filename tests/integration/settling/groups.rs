@@ -5,7 +5,7 @@ use std::time::Duration;
 use auditor::model::finding::OutcomeKind;
 use auditor::model::stream::{GroupLook, OnRewound, StreamId};
 use auditor::repair::{GroupGround, GroupItem, StepOutcome};
-use auditor::scan::streams::{Claimant, look_at_group};
+use auditor::scan::streams::{Claimant, Unpaced, look_at_group};
 
 use super::Scene;
 use crate::stream_scan::id;
@@ -18,7 +18,7 @@ async fn look(scene: &Scene, carried: &[StreamId]) -> GroupLook {
         dead: &scene.dead,
     }];
     let (source, cache) = (&scene.bids.source, &scene.bids.cache);
-    look_at_group(source, cache, &claimants, carried, SKEW, &|| false)
+    look_at_group(source, cache, &claimants, carried, SKEW, &Unpaced)
         .await
         .unwrap()
 }
@@ -34,7 +34,7 @@ async fn settle(scene: &Scene, item: &GroupItem, carried: &[StreamId]) -> StepOu
         carried,
         skew: SKEW,
         pinned: &pinned,
-        should_stop: &|| false,
+        pace: &Unpaced,
     };
     scene.applier().await.settle_group(&ground, item).await
 }

@@ -1,18 +1,18 @@
 //! How far a group provably came.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auditor::model::stream::{GroupLook, Identity, StreamId, StreamState};
 use auditor::model::time::Micros;
 use auditor::rules::StreamJudge;
 use auditor::scan::ScanError;
-use auditor::scan::streams::{Claimant, DeadLetters, SourceIds, look_at_group};
+use auditor::scan::streams::{Claimant, DeadLetters, SourceIds, Unpaced, look_at_group};
 use auditor::store::mysql::{KeyRange, Selection};
 
+use super::paces::Slow;
 use super::{Bids, entry, id, named};
 
-const SKEW: Duration = Duration::from_secs(5);
+pub(super) const SKEW: Duration = Duration::from_secs(5);
 
 async fn look_by(bids: &Bids, judges: &[&StreamJudge], carried: &[StreamId]) -> GroupLook {
     let dead: Vec<DeadLetters> = judges.iter().map(|judge| DeadLetters::new(judge)).collect();
@@ -21,10 +21,16 @@ async fn look_by(bids: &Bids, judges: &[&StreamJudge], carried: &[StreamId]) -> 
         .zip(&dead)
         .map(|(judge, dead)| Claimant { judge, dead })
         .collect();
-    let go_on = || false;
-    look_at_group(&bids.source, &bids.cache, &claimants, carried, SKEW, &go_on)
-        .await
-        .unwrap()
+    look_at_group(
+        &bids.source,
+        &bids.cache,
+        &claimants,
+        carried,
+        SKEW,
+        &Unpaced,
+    )
+    .await
+    .unwrap()
 }
 
 async fn look(bids: &Bids, judge: &StreamJudge) -> GroupLook {
@@ -126,9 +132,8 @@ async fn the_walk_goes_on_over_many_pages() {
         judge: &judge,
         dead: &dead,
     };
-    let asked = AtomicUsize::new(0);
-    let stop = || asked.fetch_add(1, Ordering::Relaxed) == 2;
-    let stopped = look_at_group(&bids.source, &bids.cache, &[claimant], &[], SKEW, &stop).await;
+    let pace = Slow::stopping_after(2);
+    let stopped = look_at_group(&bids.source, &bids.cache, &[claimant], &[], SKEW, &pace).await;
     assert!(matches!(stopped, Err(ScanError::Stopped)));
 }
 

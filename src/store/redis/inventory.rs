@@ -1,0 +1,397 @@
+//! Every node that can be asked, and what the witnesses say of those that cannot.
+//!
+//! Nodes are named by the job, by its Sentinels (former masters included), by INFO of one another, or by CLUSTER NODES; each
+//! is asked once, all side by side. Nothing here is an error: a node that does not answer is a view that says why. Only
+//! reading commands are sent: INFO, TIME, CONFIG GET, CLUSTER NODES, CLUSTER INFO, SENTINEL MASTER and SENTINEL REPLICAS.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join;
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::cluster_nodes::{self, ClusterView};
+use super::connect::Link;
+use super::error::RedisError;
+use super::info;
+use super::place::{Asked, Place};
+use super::reply;
+use super::witness::{self, Testimony};
+use crate::job::{Endpoint, RedisSpec};
+use crate::model::node::NodeFacts;
+use crate::model::time::Micros;
+use crate::model::topology::{NodeView, SentinelView, Topology, TopologyKind};
+
+/// A bound on connections and memory, past every deployment known to us; what lies beyond is not asked.
+const NODES_MAX: usize = 512;
+
+/// Connections opened at the same time.
+const NODES_AT_ONCE: usize = 64;
+
+/// Who did not answer is asked again after this long: each try may last as long as the limit.
+const SILENT_FOR: Duration = Duration::from_secs(10);
+
+/// What decides how much a failover may lose; asked one by one, because several at once are understood only from
+/// Redis 7.0 on. A server that does not know one of them answers nothing for it.
+const SETTINGS: [&str; 9] = [
+    "appendonly",
+    "maxmemory",
+    "maxmemory-policy",
+    "min-replicas-max-lag",
+    "min-replicas-to-write",
+    "repl-backlog-size",
+    "repl-backlog-ttl",
+    "replica-priority",
+    "save",
+];
+
+/// Asks everyone once, settings included. `limit` bounds each connection and each answer: whoever takes longer counts as
+/// unreachable. A node that is named by several addresses stands there once, under the one by which the job or a Sentinel
+/// names it.
+pub async fn read_topology(spec: &RedisSpec, limit: Duration) -> Topology {
+    Inventory::new(spec.clone(), limit)
+        .read(Depth::WithSettings)
+        .await
+}
+
+/// Asks everyone again and again over connections that are kept. Sends no write, and whoever did not answer is left alone
+/// for a while.
+pub struct Inventory {
+    spec: RedisSpec,
+    limit: Duration,
+    links: HashMap<Asked, Link>,
+    /// Who did not answer, why, and until when nobody asks again.
+    silent: HashMap<Asked, (Instant, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    WithSettings,
+    FactsOnly,
+}
+
+impl Inventory {
+    /// Asks nobody yet. `limit` bounds each connection and each answer.
+    pub fn new(spec: RedisSpec, limit: Duration) -> Self {
+        Self {
+            spec,
+            limit,
+            links: HashMap::new(),
+            silent: HashMap::new(),
+        }
+    }
+
+    /// As [`read_topology`], without the settings.
+    pub async fn glance(&mut self) -> Topology {
+        self.read(Depth::FactsOnly).await
+    }
+
+    async fn read(&mut self, depth: Depth) -> Topology {
+        let mut seeds = Vec::new();
+        let mut sentinels = Vec::new();
+        let mut testimonies: Vec<Testimony> = Vec::new();
+        match self.spec.endpoint.clone() {
+            Endpoint::Tcp { host, port } => seeds.push(Place::Tcp(host, port)),
+            Endpoint::Unix(path) => seeds.push(Place::Socket(path)),
+            Endpoint::Cluster { nodes } => {
+                seeds.extend(nodes.into_iter().map(|(host, port)| Place::Tcp(host, port)));
+            }
+            Endpoint::Sentinel { nodes, master } => {
+                (sentinels, testimonies) = self.ask_sentinels(&nodes, &master).await;
+                seeds.extend(testimonies.iter().filter_map(|t| Place::of(&t.address)));
+            }
+        }
+        let mut asked = self.ask_all(seeds, depth).await;
+        merge_aliases(&mut asked);
+        let epoch = epoch(&sentinels, &asked);
+        let kind = kind(&self.spec, &asked);
+        for known in &asked {
+            testimonies.extend(known.answer.iter().flat_map(Answer::testimonies));
+        }
+        let nodes = asked.into_iter().map(|known| known.view(&testimonies));
+        Topology {
+            kind,
+            nodes: nodes.collect(),
+            sentinels,
+            epoch,
+            seen_at: Micros::now(),
+        }
+    }
+
+    async fn ask_sentinels(
+        &mut self,
+        nodes: &[(String, u16)],
+        master: &str,
+    ) -> (Vec<SentinelView>, Vec<Testimony>) {
+        let places = nodes.iter();
+        let places = places.map(|(host, port)| Asked::Sentinel(Place::Tcp(host.clone(), *port)));
+        let answers = self
+            .ask_each(places.collect(), async |link| {
+                witness::ask(&link, master).await
+            })
+            .await;
+        let mut views = Vec::new();
+        let mut all = Vec::new();
+        for (asked, answer) in answers {
+            let said = answer.map(|(belief, testimonies)| {
+                all.extend(testimonies);
+                belief
+            });
+            let address = asked.place().address();
+            views.push(SentinelView { address, said });
+        }
+        (views, all)
+    }
+
+    /// Asks `seeds`, then whom they name, until nobody names anyone new.
+    async fn ask_all(&mut self, seeds: Vec<Place>, depth: Depth) -> Vec<Known> {
+        let mut met: HashSet<Place> = HashSet::new();
+        let mut next = seeds;
+        let mut all: Vec<Known> = Vec::new();
+        loop {
+            next.retain(|place| met.len() < NODES_MAX && met.insert(place.clone()));
+            if next.is_empty() {
+                return all;
+            }
+            let places = next.drain(..).map(Asked::Node).collect();
+            let answers = self
+                .ask_each(places, async |link| ask(&link, depth).await)
+                .await;
+            for (asked, answer) in answers {
+                next.extend(answer.iter().flat_map(Answer::names));
+                all.push(Known {
+                    addresses: vec![asked.place().address()],
+                    answer,
+                });
+            }
+        }
+    }
+
+    /// Puts one question to each of `places`, side by side; the answers come in their order, so that the job's own names
+    /// stay first.
+    async fn ask_each<T>(
+        &mut self,
+        places: Vec<Asked>,
+        question: impl AsyncFn(Link) -> Result<T, RedisError>,
+    ) -> Vec<(Asked, Result<T, String>)> {
+        let (spec, limit, question) = (&self.spec, self.limit, &question);
+        let (links, silent) = (&self.links, &self.silent);
+        let now = Instant::now();
+        let asking = stream::iter(places).map(|asked| async move {
+            if let Some((_, why)) = silent.get(&asked).filter(|(until, _)| *until > now) {
+                return (asked, None, Err(why.clone()));
+            }
+            // A connection that was closed meanwhile says nothing of the node.
+            if let Some(link) = links.get(&asked)
+                && let Ok(answer) = question(link.clone()).await
+            {
+                return (asked, Some(link.clone()), Ok(answer));
+            }
+            let opened = asked.open(spec, limit).await;
+            let answer = match &opened {
+                Ok(link) => question(link.clone()).await.map_err(|e| e.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            (asked, opened.ok(), answer)
+        });
+        let answers: Vec<_> = asking.buffered(NODES_AT_ONCE).collect().await;
+        let mut all = Vec::with_capacity(answers.len());
+        for (asked, link, answer) in answers {
+            match (&answer, link) {
+                (Ok(_), Some(link)) => {
+                    self.silent.remove(&asked);
+                    self.links.insert(asked.clone(), link);
+                }
+                (Err(why), _) => {
+                    self.links.remove(&asked);
+                    let silence = (Instant::now() + SILENT_FOR, why.clone());
+                    // Who was not asked stays silent as long as it was.
+                    self.silent
+                        .entry(asked.clone())
+                        .and_modify(|kept| {
+                            if kept.0 <= now {
+                                kept.clone_from(&silence);
+                            }
+                        })
+                        .or_insert(silence);
+                }
+                (Ok(_), None) => {}
+            }
+            all.push((asked, answer));
+        }
+        all
+    }
+}
+
+/// A node that somebody named, and what came of asking it.
+struct Known {
+    /// Every address it goes by; the first is the one it is shown under.
+    addresses: Vec<String>,
+    answer: Result<Answer, String>,
+}
+
+struct Answer {
+    facts: NodeFacts,
+    settings: Option<Vec<(String, String)>>,
+    cluster: Option<ClusterView>,
+    /// This host's clock when it had answered.
+    heard_at: Micros,
+}
+
+impl Known {
+    fn view(self, testimonies: &[Testimony]) -> NodeView {
+        let own_role = self
+            .answer
+            .as_ref()
+            .ok()
+            .map(|a| a.facts.identity.is_master);
+        let about = testimonies
+            .iter()
+            .filter(|testimony| self.addresses.contains(&testimony.address));
+        let about: Vec<&Testimony> = about.collect();
+        // Whoever sees it alive refutes those that do not. Of the others the last sign of life counts.
+        let is_down = !about.is_empty() && about.iter().all(|t| t.down_since.is_some());
+        let down_since = about.iter().filter_map(|t| t.down_since).max();
+        let roles = about
+            .iter()
+            .filter(|t| own_role.is_none() || t.role_is_master == own_role);
+        // A witness that was restarted, or reset, knows it later, never earlier.
+        let role_since = roles.filter_map(|t| t.role_since).min();
+        let address = self.addresses.into_iter().next().unwrap_or_default();
+        let (said, settings) = match self.answer {
+            Ok(answer) => (Ok(answer.facts), answer.settings),
+            Err(why) => (Err(why), None),
+        };
+        NodeView {
+            address,
+            said,
+            down_since: down_since.filter(|_| is_down),
+            role_since,
+            settings,
+        }
+    }
+}
+
+impl Answer {
+    /// Whom it names besides itself.
+    fn names(&self) -> Vec<Place> {
+        let replicas = self.facts.replicas_online.iter().map(|r| &r.address);
+        let upstream = self.facts.upstream.iter().map(|u| &u.address);
+        let peers = self.cluster.iter().flat_map(ClusterView::peers);
+        let named = replicas.chain(upstream).cloned().chain(peers);
+        named.filter_map(|address| Place::of(&address)).collect()
+    }
+
+    /// What it says of the other nodes of its Cluster.
+    fn testimonies(&self) -> Vec<Testimony> {
+        let ahead = self.facts.time.0 - self.heard_at.0;
+        let cluster = self.cluster.iter();
+        cluster.flat_map(|view| view.testimonies(ahead)).collect()
+    }
+}
+
+async fn ask(link: &Link, depth: Depth) -> Result<Answer, RedisError> {
+    let (facts, settings) = match depth {
+        Depth::WithSettings => join(info::facts(link), settings(link)).await,
+        Depth::FactsOnly => (info::facts(link).await, None),
+    };
+    let mut facts = facts?;
+    let heard_at = Micros::now();
+    let mut cluster = None;
+    if facts.is_cluster {
+        cluster = cluster_nodes::ask(link).await;
+        if let Some(view) = &cluster {
+            facts.slots = view.own_slots();
+        }
+    }
+    Ok(Answer {
+        facts,
+        settings,
+        cluster,
+        heard_at,
+    })
+}
+
+/// `None`: the user may not ask, or the service hides CONFIG.
+async fn settings(link: &Link) -> Option<Vec<(String, String)>> {
+    let mut pipeline = ::redis::pipe();
+    for name in SETTINGS {
+        pipeline.cmd("CONFIG").arg("GET").arg(name);
+    }
+    let mut found = Vec::new();
+    for answer in reply::many(link, &pipeline).await.ok()? {
+        let pair = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
+        let mut pair = pair.into_iter().filter_map(reply::text);
+        if let (Some(name), Some(value)) = (pair.next(), pair.next()) {
+            found.push((name, value));
+        }
+    }
+    Some(found)
+}
+
+/// One process is one node, by however many addresses it was reached.
+fn merge_aliases(all: &mut Vec<Known>) {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut kept: Vec<Known> = Vec::with_capacity(all.len());
+    for known in all.drain(..) {
+        let run_id = known.answer.as_ref().ok().map(|a| &a.facts.identity.run_id);
+        let before = run_id.and_then(|run_id| first.get(run_id).copied());
+        match (before, run_id) {
+            (Some(at), _) => kept[at].addresses.extend(known.addresses),
+            (None, Some(run_id)) => {
+                first.insert(run_id.clone(), kept.len());
+                kept.push(known);
+            }
+            (None, None) => kept.push(known),
+        }
+    }
+    *all = kept;
+}
+
+fn epoch(sentinels: &[SentinelView], asked: &[Known]) -> Option<u64> {
+    let believed = sentinels.iter().filter_map(|view| view.said.as_ref().ok());
+    let of_cluster = asked.iter().filter_map(|known| known.answer.as_ref().ok());
+    believed
+        .map(|belief| belief.config_epoch)
+        .chain(of_cluster.filter_map(|answer| answer.cluster.as_ref()?.epoch))
+        .max()
+}
+
+fn kind(spec: &RedisSpec, asked: &[Known]) -> TopologyKind {
+    let mut answers = asked.iter().filter_map(|known| known.answer.as_ref().ok());
+    match &spec.endpoint {
+        Endpoint::Sentinel { .. } => TopologyKind::Sentinel,
+        Endpoint::Cluster { .. } => TopologyKind::Cluster,
+        _ if answers.any(|answer| answer.facts.is_cluster) => TopologyKind::Cluster,
+        _ => TopologyKind::Standalone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_down_when_every_witness_says_so_and_the_last_sign_of_life_counts() {
+        let said = |down: Option<i64>, role: Option<bool>, since: i64| Testimony {
+            address: "a:1".to_owned(),
+            down_since: down.map(Micros),
+            role_is_master: role,
+            role_since: Some(Micros(since)),
+        };
+        let known = || Known {
+            addresses: vec!["a:1".to_owned()],
+            answer: Err("refused".to_owned()),
+        };
+        let view = known().view(&[said(Some(5), Some(true), 9), said(Some(7), Some(true), 8)]);
+        assert_eq!(view.down_since, Some(Micros(7)));
+        assert_eq!(view.role_since, Some(Micros(8)));
+        let view = known().view(&[said(Some(5), None, 1), said(None, None, 1)]);
+        assert_eq!(view.down_since, None, "one of them sees it alive");
+        let mut other = said(Some(5), None, 1);
+        "b:1".clone_into(&mut other.address);
+        assert_eq!(known().view(&[other]).down_since, None, "said of another");
+    }
+}
