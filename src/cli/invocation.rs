@@ -5,14 +5,21 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::args::{RawArgs, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo};
+use super::args::{
+    RawArgs, RawCheckpoint, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo,
+};
+use super::shard::shard;
 use crate::job::Rate;
 use crate::plan::window::{Audience, TimeError, TimeText, WindowText};
 use crate::report::{CellError, unescape, unescape_id};
 use crate::run::request::{
-    Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request, ScanRequest, Scope,
-    Target, UndoRequest,
+    CheckpointRequest, Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request,
+    ScanRequest, Scope, Target, UndoRequest,
 };
+
+/// More often, the heartbeats would be the load; more seldom, cron does the same without a process that waits.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+const EVERY_MAX: Duration = Duration::from_secs(3_600);
 
 /// What was asked, and how it is shown while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +66,8 @@ pub enum Refusal {
     Rate(String),
     #[error("--time-budget `{0}`: say a duration longer than none, such as 30m or 1h30m")]
     TimeBudget(String),
+    #[error("--every `{0}`: say a duration from 100ms to 1h, such as 1s")]
+    Every(String),
     #[error("{option} is empty: {hint}")]
     Empty {
         option: &'static str,
@@ -66,6 +75,12 @@ pub enum Refusal {
     },
     #[error("--max-repairs 0 would repair nothing: say --dry-run for that")]
     NoRepairs,
+    #[error("{0} is no shard: say I/N with I from 0 to N-1 and N at most 64, such as 0/4")]
+    Shard(String),
+    #[error(
+        "{0} is set and {1} is not: a shard needs its index and the number of shards; or say --shard I/N"
+    )]
+    HalfAShard(&'static str, &'static str),
     #[error("{0} is not supported yet")]
     NotYet(&'static str),
     #[error(
@@ -93,6 +108,7 @@ impl Invocation {
                 Request::Repair(repair_request(repair, arguments, audience)?)
             }
             RawCommand::Undo(undo) => Request::Undo(undo_request(undo, arguments, audience)?),
+            RawCommand::Checkpoint(raw) => Request::Checkpoint(checkpoint_request(raw)?),
             RawCommand::Report(report) => Request::Report(report_request(report)?),
             RawCommand::Explain { rule } => Request::Explain { rule },
             RawCommand::Schema => Request::Schema,
@@ -114,10 +130,11 @@ impl Invocation {
 }
 
 fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Refusal> {
-    if raw.shard.is_some() {
-        return Err(Refusal::NotYet("--shard"));
-    }
     let scope = scope(&raw)?;
+    let shard = shard(raw.shard.as_deref(), &|name| std::env::var(name).ok())?;
+    if let Some(option) = scope_of_few(&scope).filter(|_| !shard.is_whole()) {
+        return Err(Refusal::Together("--shard", option));
+    }
     let mut only = Vec::new();
     for name in raw.only {
         if name.is_empty() {
@@ -136,6 +153,7 @@ fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Ref
     Ok(ScanRequest {
         job_path: raw.job,
         scope,
+        shard,
         only,
         output: raw.output,
         rate: raw.rate.map(|text| rate(&text)).transpose()?,
@@ -196,6 +214,14 @@ fn undo_request(
     })
 }
 
+fn checkpoint_request(raw: RawCheckpoint) -> Result<CheckpointRequest, Refusal> {
+    Ok(CheckpointRequest {
+        job_path: raw.job,
+        every: raw.every.map(|text| every(&text)).transpose()?,
+        format: format(raw.format),
+    })
+}
+
 fn report_request(raw: RawReport) -> Result<ReportRequest, Refusal> {
     if raw.runs.iter().any(String::is_empty) {
         return Err(Refusal::Empty {
@@ -252,6 +278,16 @@ fn scope(raw: &RawScan) -> Result<Scope, Refusal> {
     }
 }
 
+/// What names single things is not divided.
+fn scope_of_few(scope: &Scope) -> Option<&'static str> {
+    match scope {
+        Scope::One(Target::Key(_), _) => Some("--key"),
+        Scope::One(Target::Id(_), _) => Some("--id"),
+        Scope::EarlierRun(..) => Some("--from"),
+        Scope::Window(_) | Scope::Full(_) => None,
+    }
+}
+
 fn spelled<T>(option: &'static str, read: Result<T, CellError>) -> Result<T, Refusal> {
     read.map_err(|fault| Refusal::Spelling { option, fault })
 }
@@ -281,6 +317,13 @@ fn time_budget(text: &str) -> Result<Duration, Refusal> {
     }
 }
 
+fn every(text: &str) -> Result<Duration, Refusal> {
+    match humantime::parse_duration(text) {
+        Ok(every) if (EVERY_MIN..=EVERY_MAX).contains(&every) => Ok(every),
+        _ => Err(Refusal::Every(text.to_owned())),
+    }
+}
+
 fn format(raw: RawFormat) -> Format {
     match raw {
         RawFormat::Text => Format::Text,
@@ -292,6 +335,7 @@ fn format(raw: RawFormat) -> Format {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use crate::model::shard::Shard;
 
     fn read(line: &str) -> Result<Invocation, Refusal> {
         Invocation::from_args(
@@ -350,6 +394,7 @@ mod tests {
                 request: Request::Scan(ScanRequest {
                     job_path: "job.toml".into(),
                     scope: Scope::Window(window),
+                    shard: Shard::WHOLE,
                     only: Vec::new(),
                     output: "output".into(),
                     rate: None,
@@ -377,6 +422,10 @@ mod tests {
         assert_eq!(request.rate, Some(Rate::PerSecond(5_000)));
         assert_eq!(request.time_budget, Some(Duration::from_secs(5_400)));
         assert_eq!(request.format, Format::Json);
+        assert_eq!(
+            scan("scan j --full --shard 3/4").shard,
+            Shard::new(3, 4).unwrap()
+        );
         assert_eq!(
             scan("scan j --full --rate unlimited").rate,
             Some(Rate::Unlimited)
@@ -444,7 +493,10 @@ mod tests {
             ("scan j --full --rate fast", "at least 1"),
             ("scan j --full --time-budget 0s", "longer than none"),
             ("scan j --full --time-budget soon", "longer than none"),
-            ("scan j --full --shard 0/2", "--shard is not supported yet"),
+            ("scan j --full --shard 2/2", "--shard `2/2` is no shard"),
+            ("scan j --key k --shard 0/2", "--shard and --key"),
+            ("scan j --id 7 --shard 0/2", "--shard and --id"),
+            ("scan j --from r --shard 0/2", "--shard and --from"),
             (
                 "repair j --full --yes --resume",
                 "--resume is not supported yet",

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use crate::model::check::CacheCheck;
 use crate::model::secret::Secret;
+use crate::model::shard::Shard;
 use crate::model::stream::StreamCheck;
 
 /// One job file: two stores, the checks, the limits.
@@ -62,7 +63,7 @@ pub struct RedisSpec {
     pub user: Option<String>,
     pub password: Option<Secret>,
     pub database: i64,
-    /// `rediss://` or `rediss-sentinel://`.
+    /// `rediss://`, `rediss-sentinel://` or `rediss-cluster://`.
     pub tls: bool,
     pub tls_files: TlsFiles,
     pub sentinel_user: Option<String>,
@@ -80,6 +81,10 @@ pub enum Endpoint {
     Sentinel {
         nodes: Vec<(String, u16)>,
         master: String,
+    },
+    /// `redis-cluster://h1:6379,h2:6379`: some of its nodes, masters or not.
+    Cluster {
+        nodes: Vec<(String, u16)>,
     },
 }
 
@@ -125,6 +130,30 @@ impl CheckpointSpec {
         Self {
             prefix: format!("auditor:{name}"),
             evidence_max: Self::EVIDENCE_MAX,
+        }
+    }
+}
+
+impl Limits {
+    /// What is left of them for one of several shards: what is a load or a bound of the whole job is divided.
+    pub fn share_of(self, shard: Shard) -> Self {
+        let rate = |rate| match rate {
+            Rate::Unlimited => Rate::Unlimited,
+            Rate::PerSecond(all) => {
+                let share = u32::try_from(shard.share(all.into()));
+                Rate::PerSecond(share.expect("a share is no more than the whole"))
+            }
+        };
+        let sample = u32::try_from(shard.share(self.control_sample.into()));
+        Self {
+            max_keys_per_second: rate(self.max_keys_per_second),
+            max_invalidations_per_second: rate(self.max_invalidations_per_second),
+            max_repairs: shard.share(self.max_repairs),
+            control_sample: match self.control_sample {
+                0 => 0,
+                _ => sample.expect("a share is no more than the whole"),
+            },
+            ..self
         }
     }
 }

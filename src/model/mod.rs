@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod progress;
 pub mod rows;
 pub mod secret;
+pub mod shard;
 pub mod slots;
 pub mod stream;
 pub mod template;

@@ -2,8 +2,9 @@
 
 mod apply;
 mod document;
-pub mod lookout;
-mod plan;
+mod ground;
+mod lookout;
+pub mod plan;
 #[cfg(test)]
 mod plan_properties;
 #[cfg(test)]

@@ -9,12 +9,13 @@ use uuid::Uuid;
 use super::RunError;
 use super::check::{CheckRun, check_runs, judge_context};
 use super::ground::Shared;
+use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::mend::Mending;
-use super::open::{Opened, bind_all, open_stores};
+use super::open::{Opened, bind_all, named, open_stores};
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
-use super::repairing::{start_applier, take_lease};
+use super::repairing::start_applier;
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
     RequestError, ScanRequest,
@@ -109,6 +110,10 @@ async fn run_with(
     if let Some(rate) = request.rate {
         job.limits.max_keys_per_second = rate;
     }
+    if let Some(max) = options.max_repairs {
+        job.limits.max_repairs = max;
+    }
+    job.limits = job.limits.share_of(request.shard);
     let bad = |fault: RequestError| RunError::BadRequest(fault.to_string());
     let caches: Vec<_> = request
         .select(&job)
@@ -133,13 +138,13 @@ async fn run_with(
         Mode::Repair { consent } => {
             refuse_multi_primary(&opened, &bound.caches)?;
             ask(consent, &job, &opened, console)?;
-            Some(take_lease(&job, &opened.stores.source).await?)
+            Some(take_lease(&job, request.shard, &opened.stores.source).await?)
         }
         Mode::Scan | Mode::DryRun => None,
     };
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);
-    let shared = Shared::new(&job, &opened, window, &stop, console);
+    let shared = Shared::new(&job, request.shard, &opened, window, &stop, console);
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
     let runs = check_runs(&shared, &bound.caches);
@@ -171,7 +176,7 @@ async fn run_with(
     let sink = Arc::new(Mutex::new(sink));
     let mending = match lease {
         Some(lease) => {
-            let applier = start_applier(&job, &opened, lease, &folder, options.max_repairs).await?;
+            let applier = start_applier(&job, &opened, lease, &folder).await?;
             Mending::Apply(Arc::new(Mutex::new(applier)))
         }
         None => Mending::PlanOnly,
@@ -183,7 +188,7 @@ async fn run_with(
         sink: &sink,
         stop: &stop,
         ledger: &mut ledger,
-        context: judge_context(&opened.node),
+        context: judge_context(&opened.nodes),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;
     let closing = Closing {
@@ -336,8 +341,9 @@ fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<()
 
 fn ask(consent: Consent, job: &Job, opened: &Opened, console: &Console) -> Result<(), RunError> {
     let question = format!(
-        "Repair job {} on the Redis master {} (every value that is replaced is kept in undo.jsonl)?",
-        job.name, opened.node.address
+        "Repair job {} on the Redis {} (every value that is replaced is kept in undo.jsonl)?",
+        job.name,
+        named(&opened.nodes)
     );
     ask_for(consent, &question, console)
 }

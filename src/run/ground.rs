@@ -12,8 +12,9 @@ use super::request::Console;
 use super::stop::Stop;
 use crate::failover::{Drift, drift};
 use crate::job::Job;
-use crate::model::identity::{NodeIdentity, SourceIdentity};
+use crate::model::identity::{Pinned, SourceIdentity};
 use crate::model::progress::ProgressSink;
+use crate::model::shard::Shard;
 use crate::model::time::{Micros, TimeWindow};
 use crate::rules::ConfirmTiming;
 use crate::scan::ScanError;
@@ -32,14 +33,16 @@ pub(super) struct Stores {
     pub source: Mysql,
     pub source_identity: SourceIdentity,
     pub cache: Redis,
-    pub pinned: NodeIdentity,
-    /// When, by this host's clock, the node is known to have served as a master.
+    pub pinned: Pinned,
+    /// When, by this host's clock, every node is known to have served as a master.
     pub serving_since: Micros,
 }
 
 /// A check's stores and margins, and what it shares with the others.
 #[derive(Clone)]
 pub(super) struct Ground {
+    /// Which part of everything is this process's.
+    pub shard: Shard,
     pub timing: ConfirmTiming,
     pub window: Option<TimeWindow>,
     pub stores: Stores,
@@ -57,6 +60,7 @@ pub(super) struct Ground {
 /// What all checks of a run share.
 pub(super) struct Shared<'a> {
     pub job: &'a Job,
+    pub shard: Shard,
     pub opened: &'a Opened,
     pub window: Option<TimeWindow>,
     pacer: Pacer,
@@ -69,6 +73,7 @@ pub(super) struct Shared<'a> {
 impl<'a> Shared<'a> {
     pub(super) fn new(
         job: &'a Job,
+        shard: Shard,
         opened: &'a Opened,
         window: Option<TimeWindow>,
         stop: &Stop,
@@ -83,6 +88,7 @@ impl<'a> Shared<'a> {
         );
         Self {
             job,
+            shard,
             opened,
             window,
             pacer,
@@ -96,6 +102,7 @@ impl<'a> Shared<'a> {
     /// The ground of one check.
     pub(super) fn ground(&self, timing: ConfirmTiming) -> Ground {
         Ground {
+            shard: self.shard,
             timing,
             window: self.window,
             stores: self.opened.stores.clone(),
@@ -110,10 +117,11 @@ impl<'a> Shared<'a> {
 }
 
 impl Ground {
-    /// What was read counts only if it came from the pinned process and history.
-    pub(super) async fn still_the_same_node(&self) -> Result<(), RunError> {
-        let facts = self.stores.cache.facts().await.map_err(ScanError::from)?;
-        match drift(&self.stores.pinned, &facts) {
+    /// What was read counts only if it came from the pinned processes and histories.
+    pub(super) async fn still_the_same_nodes(&self) -> Result<(), RunError> {
+        let cache = &self.stores.cache;
+        let nodes = cache.facts_of_all().await.map_err(ScanError::from)?;
+        match drift(&self.stores.pinned, &nodes) {
             Drift::Same | Drift::Renewed(_) => Ok(()),
             Drift::Changed(why) => Err(RunError::TopologyChanged(why)),
         }

@@ -37,9 +37,9 @@ pub(super) async fn sweep_keyspace(
         let _ = batches.send(batch).await;
         return Ok(counts);
     };
-    if reconcile(check, tally, &mut counts).await? {
+    if let Some(walked) = reconcile(check, tally, &mut counts).await? {
         if tally.is_even() {
-            batch.slices_done.push((slice, 0));
+            batch.slices_done.push((slice, walked));
         } else {
             // The first walk has counted what cannot be looked up.
             let mut recounted = Coverage::default();
@@ -53,20 +53,21 @@ pub(super) async fn sweep_keyspace(
     Ok(counts)
 }
 
-/// Takes all that lies in Redis out of the tally. False: it was stopped before the end.
+/// Takes all that lies in Redis out of the tally, and says how many places that were. `None`: it was stopped before
+/// the end.
 async fn reconcile(
     check: &Arc<CheckRun>,
     tally: &Tally,
     counts: &mut Coverage,
-) -> Result<bool, RunError> {
-    let mut cursor = KeyspaceCursor::default();
+) -> Result<Option<u64>, RunError> {
+    let mut cursor = KeyspaceCursor::of(check.ground.shard);
     let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
         let Some(found) =
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            check.ground.still_the_same_node().await?;
-            return Ok(true);
+            check.ground.still_the_same_nodes().await?;
+            return Ok(Some(cursor.walked()));
         };
         check
             .ground
@@ -75,7 +76,7 @@ async fn reconcile(
             .await;
         pages += 1;
         if pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
         }
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
@@ -83,7 +84,7 @@ async fn reconcile(
             tally.subtract(&place.key, place.member.as_deref());
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect.
@@ -95,14 +96,14 @@ async fn look_up(
     counts: &mut Coverage,
     is_wanted: impl Fn(&Place) -> bool,
 ) -> Result<(), RunError> {
-    let mut cursor = KeyspaceCursor::default();
-    let (mut ordinal, mut pages) = (0, 0_u64);
+    let mut cursor = KeyspaceCursor::of(check.ground.shard);
+    let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
         let Some(found) =
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            check.ground.still_the_same_node().await?;
-            batch.slices_done.push((slice, ordinal));
+            check.ground.still_the_same_nodes().await?;
+            batch.slices_done.push((slice, cursor.walked()));
             break;
         };
         check
@@ -116,18 +117,14 @@ async fn look_up(
             .places
             .into_iter()
             .filter(|place| is_wanted(place))
-            .filter_map(|place| place.target(&check.mapping))
+            .filter_map(|place| target_at(check, place, slice))
             .collect();
         pages += 1;
         if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
         }
         let unexplained = unexplained(check, wanted).await?;
-        for mut target in unexplained.targets {
-            target.position = Position { slice, ordinal };
-            ordinal += 1;
-            batch.targets.push(target);
-        }
+        batch.targets.extend(unexplained.targets);
         counts.suspect += unexplained.suspect;
         counts.foreign += unexplained.foreign;
         check.ground.progress.advance(unexplained.looked_up);
@@ -136,6 +133,16 @@ async fn look_up(
         }
     }
     Ok(())
+}
+
+/// What a place is looked up by, at its place in the walk.
+fn target_at(check: &CheckRun, place: Place, slice: u32) -> Option<Target> {
+    let position = Position {
+        slice,
+        ordinal: place.number,
+    };
+    let target = place.target(&check.mapping)?;
+    Some(Target { position, ..target })
 }
 
 struct Unexplained {

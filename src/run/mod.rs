@@ -2,6 +2,8 @@
 
 mod audit;
 mod check;
+mod checkpoint;
+mod checkpoint_said;
 mod compensations;
 mod control;
 #[cfg(feature = "lab")]
@@ -15,6 +17,7 @@ mod findings;
 mod ground;
 mod keys;
 mod keyspace;
+mod lease;
 mod ledger;
 mod mend;
 mod open;

@@ -89,6 +89,7 @@ pub(super) async fn record_of(
         command: closing.mode.command().to_owned(),
         arguments: closing.request.arguments.clone(),
         is_dry_run: closing.mode == Mode::DryRun,
+        shard: closing.request.shard,
         resumes: None,
         from_run: closing.from_run,
         started_at: closing.started.0,
@@ -101,8 +102,15 @@ pub(super) async fn record_of(
             time_zone: Some(zone.name()),
         }),
         topology_before: TopologyRecord {
-            redis: Some(redis_record(&closing.opened.node, Micros::now())),
-            source: Some(source_record(&closing.opened.source, Micros::now())),
+            redis: closing
+                .opened
+                .nodes
+                .first()
+                .map(|node| redis_record(node, closing.opened.nodes_seen_at)),
+            source: Some(source_record(
+                &closing.opened.source,
+                closing.opened.source_seen_at,
+            )),
             inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
         },
         topology_after: after,

@@ -11,6 +11,7 @@ use crate::job::{Job, Rate};
 use crate::model::check::CacheCheck;
 use crate::model::outcome::RunVerdict;
 use crate::model::progress::ProgressSink;
+use crate::model::shard::Shard;
 use crate::model::stream::StreamCheck;
 use crate::plan::window::{Audience, WindowText};
 
@@ -20,6 +21,7 @@ pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
     Undo(UndoRequest),
+    Checkpoint(CheckpointRequest),
     Report(ReportRequest),
     /// Prints a rule's documentation.
     Explain {
@@ -35,6 +37,8 @@ pub enum Request {
 pub struct ScanRequest {
     pub job_path: PathBuf,
     pub scope: Scope,
+    /// Which part of it; the limits of the job are divided among the shards.
+    pub shard: Shard,
     /// Names of checks, each once; empty: all of them.
     pub only: Vec<String>,
     pub output: PathBuf,
@@ -65,6 +69,15 @@ pub struct UndoRequest {
     pub output: PathBuf,
     pub format: Format,
     pub arguments: Vec<String>,
+}
+
+/// A heartbeat through each master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRequest {
+    pub job_path: PathBuf,
+    /// `None`: once.
+    pub every: Option<Duration>,
+    pub format: Format,
 }
 
 /// Which runs are put together.
@@ -364,6 +377,7 @@ mod tests {
         let request = ScanRequest {
             job_path: "job.toml".into(),
             scope,
+            shard: Shard::WHOLE,
             only: only.iter().map(|name| (*name).to_owned()).collect(),
             output: "output".into(),
             rate: None,

@@ -14,8 +14,8 @@ use super::task::Task;
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
 use crate::model::rows::RowRef;
-use crate::plan::{cut, is_integer_key};
-use crate::scan::{PairedPage, Tally, Target, page, target_of};
+use crate::plan::{is_integer_key, slices};
+use crate::scan::{PairedPage, Rowless, Tally, Target, has_place, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
 /// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
@@ -32,6 +32,8 @@ const PAGES_SIDE_BY_SIDE: usize = 4;
 const CLEAN_SAMPLE: usize = 200;
 /// Suspects handed on together. Each batch waits for its second look once, whatever its size.
 pub(super) const BATCH_TARGETS: usize = 1_000;
+/// What looks at them may weigh together, about; each is looked at up to five times, and several batches wait at once.
+const BATCH_BYTES: usize = 2 << 20;
 
 /// Suspects in sweep order, and the lengths of the slices that ended among them.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ struct Part {
 
 struct PartDone {
     part: Part,
+    /// Places of the page, other shards' included.
+    length: u64,
     counts: Coverage,
     targets: Vec<Target>,
     next: Option<Part>,
@@ -84,8 +88,10 @@ pub(super) async fn sweep_source(
         }
         _ => None,
     };
-    let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
+    let shard = check.ground.shard;
+    let mut waiting = slices(shard, bounds.as_ref(), check.mapping.rows_estimated)
         .into_iter()
+        .map(|slice| slice.range)
         .zip(first_slice..);
     let mut running = FuturesOrdered::new();
     let mut counts = Coverage::default();
@@ -115,7 +121,7 @@ pub(super) async fn sweep_source(
             .ground
             .progress
             .advance(done.counts.observed + done.counts.keyless);
-        let ordinal = done.part.ordinal + done.counts.observed;
+        let ordinal = done.part.ordinal + done.length;
         batch.targets.extend(done.targets);
         match done.next {
             Some(next) if !check.ground.stop.is_requested() => {
@@ -162,6 +168,7 @@ async fn one_page(
         &check.mapping,
         &part.range,
         selection,
+        check.ground.shard,
         check.page_rows.load(Ordering::Relaxed),
     )
     .await?;
@@ -173,15 +180,16 @@ async fn one_page(
     check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.ground.pacer.take(paired.keyed.len()).await;
-    check.ground.still_the_same_node().await?;
+    check.ground.still_the_same_nodes().await?;
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
-        ordinal: part.ordinal + counts.observed,
+        ordinal: part.ordinal + paired.length,
         range,
     });
     Ok(PartDone {
         part,
+        length: paired.length,
         counts,
         targets,
         next,
@@ -195,25 +203,28 @@ fn judge_page(
     tally: Option<&Tally>,
 ) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
-        keyless: (paired.rows.len() - paired.keyed.len()) as u64,
+        keyless: paired.keyless,
         skipped: paired.unnamed,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
-    let position = |counts: &Coverage| Position {
+    let position = |place: u64| Position {
         slice: part.slice,
-        ordinal: part.ordinal + counts.observed,
+        ordinal: part.ordinal + place,
     };
     // Whatever the rules say of it: a key that a row led to has been judged, and is no orphan.
     let found = |at: usize| {
         if let Some(tally) = tally {
             let (key, member) = paired.looked.place(at);
-            tally.add(key, member);
+            // Only what this shard will meet again on its walk through Redis.
+            if has_place(check.ground.shard, &check.mapping, key, member) {
+                tally.add(key, member);
+            }
         }
     };
     for (at, &index) in paired.keyed.iter().enumerate() {
         let row = paired.rows.row(index);
-        let here = position(&counts);
+        let here = position(paired.places[at]);
         counts.observed += 1;
         let bytes = paired.cached.bytes(at);
         if bytes.is_some() {
@@ -245,8 +256,13 @@ fn judge_page(
         counts.suspect += 1;
         targets.extend(target_of(&check.mapping, row, here));
     }
-    for (subject, state) in &paired.rowless {
-        let here = position(&counts);
+    for Rowless {
+        place,
+        subject,
+        state,
+    } in &paired.rowless
+    {
+        let here = position(*place);
         counts.observed += 1;
         if check.judge.suspects(None, state).is_empty() {
             counts.matched += 1;
@@ -288,8 +304,8 @@ pub(super) async fn send_full<T: Placed>(
     batch: &mut Batch<T>,
     batches: &mpsc::Sender<Batch<T>>,
 ) -> bool {
-    while batch.targets.len() >= BATCH_TARGETS {
-        let rest = batch.targets.split_off(BATCH_TARGETS);
+    while let Some(full) = full_batch(&batch.targets) {
+        let rest = batch.targets.split_off(full);
         // A slice's end goes with its last suspect: whatever is left belongs to this slice or a later one.
         let begun = rest
             .first()
@@ -309,6 +325,29 @@ pub(super) async fn send_full<T: Placed>(
     true
 }
 
+/// How many of `targets` make a batch; `None`: they are too few and too light.
+fn full_batch<T: Placed>(targets: &[T]) -> Option<usize> {
+    let mut weight = 0_usize;
+    for (before, target) in targets.iter().enumerate() {
+        weight = weight.saturating_add(target.weight());
+        if weight >= BATCH_BYTES || before + 1 >= BATCH_TARGETS {
+            return Some(before + 1);
+        }
+    }
+    None
+}
+
+/// Cuts `targets` into batches, the last of them not full.
+pub(super) fn batches_of<T: Placed>(mut targets: Vec<T>) -> Vec<Vec<T>> {
+    let mut batches = Vec::new();
+    while let Some(full) = full_batch(&targets) {
+        let rest = targets.split_off(full);
+        batches.push(std::mem::replace(&mut targets, rest));
+    }
+    batches.extend((!targets.is_empty()).then_some(targets));
+    batches
+}
+
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.observed += more.observed;
     total.matched += more.matched;
@@ -323,4 +362,53 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
 /// How many rows the first pages of a check have.
 pub(super) fn first_page_rows() -> usize {
     PAGE_ROWS_FIRST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone)]
+    struct Weighing(usize);
+
+    impl Placed for Weighing {
+        type Name = usize;
+
+        fn position(&self) -> Position {
+            Position::default()
+        }
+
+        fn name(&self) -> usize {
+            self.0
+        }
+
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn batches_are_bounded_by_how_many_they_are_and_by_what_they_weigh() {
+        let light = std::iter::repeat_n(200, 2_300);
+        let heavy = [300 << 10; 20];
+        let targets: Vec<Weighing> = light.chain(heavy).map(Weighing).collect();
+        let expected = [1_000, 1_000, 307, 7, 6];
+        let cut: Vec<usize> = batches_of(targets.clone()).iter().map(Vec::len).collect();
+        assert_eq!(cut, expected);
+
+        let (sender, mut inbox) = mpsc::channel(9);
+        let mut batch = Batch {
+            targets,
+            slices_done: Vec::new(),
+        };
+        assert!(send_full(&mut batch, &sender).await);
+        drop(sender);
+        let mut sent = Vec::new();
+        while let Some(full) = inbox.recv().await {
+            sent.push(full.targets.len());
+        }
+        assert_eq!(sent, expected[..sent.len()]);
+        assert_eq!(batch.targets.len(), 2_320 - sent.iter().sum::<usize>());
+        assert!(batch.targets.len() < 7);
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::bounded::bounded_entries;
+use super::bounded::{PAGE_BYTES, bounded_by_id, bounded_entries, weight};
 use super::dead_letters::DeadLetters;
 use super::delivery::{Delivery, delivery};
 use super::evidence::{Read, dead_lettered, identities, weigh};
+use super::owner::{has_entry, has_id, has_tuple};
+use crate::model::shard::Shard;
 use crate::model::stream::{Entry, EntryLook, IdRange, StreamFacts, StreamId};
 use crate::model::time::Micros;
 use crate::rules::StreamJudge;
@@ -25,8 +27,14 @@ const ENTRIES_PER_PENDING: usize = 2;
 /// a verdict.
 #[derive(Debug)]
 pub struct EntryPage {
-    /// Every entry of the check, and every pending id whose entry is gone, in the order of ids.
+    /// Every entry of the check, and every pending id whose entry is gone, in the order of ids; those of one shard.
     pub looks: Vec<EntryLook>,
+    /// The place of each of `looks` among those of all shards.
+    pub places: Vec<u64>,
+    /// Other shards' entries of which this one has the tuple.
+    pub others: Vec<Entry>,
+    /// How many places there are.
+    pub length: u64,
     /// How many of `looks` the group has not been given yet (or there is no group).
     pub undelivered: u64,
     /// Entries of other types, left alone; pending or not.
@@ -43,9 +51,12 @@ pub struct EntryPage {
 #[derive(Debug)]
 pub struct PageReads {
     reads: Vec<Read>,
+    places: Vec<u64>,
+    others: Vec<Entry>,
+    length: u64,
     cursor: Option<StreamId>,
     cache_time: Micros,
-    foreign: u64,
+    foreign_ids: Vec<StreamId>,
     pub next: Option<StreamId>,
     pub entries_read: u64,
     pub pending_read: u64,
@@ -60,7 +71,7 @@ pub async fn entry_page(
     range: IdRange,
     limit: usize,
 ) -> Result<EntryPage, ScanError> {
-    let reads = read_entries(cache, judge, range, limit).await?;
+    let reads = read_entries(cache, judge, range, Shard::WHOLE, limit).await?;
     reads.weigh(source, cache, judge, dead).await
 }
 
@@ -74,15 +85,16 @@ pub async fn pending_page(
     range: IdRange,
     limit: usize,
 ) -> Result<EntryPage, ScanError> {
-    let reads = read_pending(cache, judge, range, limit).await?;
+    let reads = read_pending(cache, judge, range, Shard::WHOLE, limit).await?;
     reads.weigh(source, cache, judge, dead).await
 }
 
-/// Redis's half of [`entry_page`].
+/// Redis's half of [`entry_page`]. It is read whole, because only what an entry holds says whose it is.
 pub async fn read_entries(
     cache: &Redis,
     judge: &StreamJudge,
     range: IdRange,
+    shard: Shard,
     limit: usize,
 ) -> Result<PageReads, ScanError> {
     let limit = limit.max(1);
@@ -102,7 +114,8 @@ pub async fn read_entries(
         _ => known.last,
     };
     let entries_read = entries.len() as u64;
-    Ok(reads_of(judge, delivery, entries, range, end, entries_read))
+    let reads = reads_of(judge, delivery, entries, range, end, entries_read);
+    Ok(reads.part_of(shard, judge))
 }
 
 /// Redis's half of [`pending_page`].
@@ -110,20 +123,43 @@ pub async fn read_pending(
     cache: &Redis,
     judge: &StreamJudge,
     range: IdRange,
+    shard: Shard,
     limit: usize,
 ) -> Result<PageReads, ScanError> {
     let check = &judge.mapping().check;
     let delivery = delivery(cache, check, range, |_, _| limit).await?;
-    let end = delivery.whole_to;
     let ids: Vec<StreamId> = delivery.pending.iter().map(|p| p.row.id).collect();
-    let (entries, entries_read) = entries_of(cache, &check.key, &ids).await?;
-    Ok(reads_of(judge, delivery, entries, range, end, entries_read))
+    let found = entries_of(cache, &check.key, &ids).await?;
+    let end = found.known_to.unwrap_or(delivery.whole_to);
+    let reads = reads_of(judge, delivery, found.entries, range, end, found.sent);
+    Ok(reads.part_of(shard, judge))
 }
 
 impl PageReads {
-    /// How many ids the page will have looks at.
-    pub fn ids(&self) -> u64 {
-        self.reads.len() as u64
+    /// How many places the page has, over all shards.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Leaves what is the shard's.
+    fn part_of(mut self, shard: Shard, judge: &StreamJudge) -> Self {
+        if shard.is_whole() {
+            return self;
+        }
+        let all = std::mem::take(&mut self.reads).into_iter();
+        self.places.clear();
+        for (read, place) in all.zip(0..) {
+            if has_entry(shard, judge, read.id, read.entry.as_ref()) {
+                self.reads.push(read);
+                self.places.push(place);
+            } else if let Some(entry) = read.entry {
+                let tuple = judge.entry_tuple(&entry);
+                let is_wanted = tuple.is_some_and(|tuple| has_tuple(shard, &tuple));
+                self.others.extend(is_wanted.then_some(entry));
+            }
+        }
+        self.foreign_ids.retain(|id| has_id(shard, *id));
+        self
     }
 
     /// Asks the primary about what was read.
@@ -136,8 +172,11 @@ impl PageReads {
     ) -> Result<EntryPage, ScanError> {
         let mut page = EntryPage {
             looks: Vec::with_capacity(self.reads.len()),
+            places: self.places,
+            others: self.others,
+            length: self.length,
             undelivered: 0,
-            foreign: self.foreign,
+            foreign: self.foreign_ids.len() as u64,
             next: self.next,
             entries_read: self.entries_read,
             pending_read: self.pending_read,
@@ -193,31 +232,49 @@ fn pending_limit(facts: &StreamFacts, pending: u64, limit: usize) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-/// The entries of `ids` (in order; those that are there), and how many Redis sent for it.
-async fn entries_of(
-    cache: &Redis,
-    key: &[u8],
-    ids: &[StreamId],
-) -> Result<(Vec<Entry>, u64), ScanError> {
+/// Entries of pending ids.
+#[derive(Default)]
+struct EntriesOf {
+    /// In order; those that are there.
+    entries: Vec<Entry>,
+    /// How many Redis sent for it.
+    sent: u64,
+    /// The last id that was asked for; `None`: all were, and the page holds them.
+    known_to: Option<StreamId>,
+}
+
+async fn entries_of(cache: &Redis, key: &[u8], ids: &[StreamId]) -> Result<EntriesOf, ScanError> {
     let (Some(&first), Some(&last)) = (ids.first(), ids.last()) else {
-        return Ok((Vec::new(), 0));
+        return Ok(EntriesOf::default());
     };
     let limit = ids.len() * ENTRIES_PER_PENDING;
-    let mut entries = cache.entries(key, IdRange { first, last }, limit).await?;
+    let (mut entries, is_whole) =
+        bounded_entries(cache, key, IdRange { first, last }, limit).await?;
     let mut sent = entries.len() as u64;
-    // What lies after a full answer is asked for by its ids.
-    let end = entries
-        .last()
-        .map(|e| e.id)
-        .filter(|_| entries.len() >= limit);
+    let end = entries.last().map(|e| e.id).filter(|_| !is_whole);
     entries.retain(|entry| ids.binary_search(&entry.id).is_ok());
-    if let Some(end) = end {
-        let rest = &ids[ids.partition_point(|&id| id <= end)..];
-        let found = cache.entries_by_id(key, rest).await?;
-        sent += found.iter().flatten().count() as u64;
-        entries.extend(found.into_iter().flatten());
-    }
-    Ok((entries, sent))
+    let Some(end) = end else {
+        return Ok(EntriesOf {
+            entries,
+            sent,
+            known_to: None,
+        });
+    };
+    // What lies after a full answer is asked for by its ids, as far as memory allows.
+    let rest = &ids[ids.partition_point(|&id| id <= end)..];
+    let bytes_left = PAGE_BYTES.saturating_sub(weight(&entries));
+    let (found, asked) = bounded_by_id(cache, key, rest, bytes_left).await?;
+    sent += found.len() as u64;
+    entries.extend(found);
+    Ok(EntriesOf {
+        entries,
+        sent,
+        known_to: match asked {
+            0 => Some(end),
+            asked => (asked < rest.len()).then(|| rest[asked - 1]),
+        }
+        .filter(|known| *known < last),
+    })
 }
 
 /// Merges both sides up to `end`; what lies behind it is the next page's.
@@ -236,7 +293,7 @@ fn reads_of(
         .filter(|p| p.row.id <= end)
         .map(|p| (p.row.id, p))
         .collect();
-    let mut foreign = 0;
+    let mut foreign_ids = Vec::new();
     let mut reads = Vec::with_capacity(entries.len().max(pending.len()));
     for entry in entries {
         let pending = pending.remove(&entry.id);
@@ -247,7 +304,7 @@ fn reads_of(
                 pending,
             });
         } else {
-            foreign += 1;
+            foreign_ids.push(entry.id);
         }
     }
     if !pending.is_empty() {
@@ -258,11 +315,15 @@ fn reads_of(
         }));
         reads.sort_unstable_by_key(|read| read.id);
     }
+    let length = reads.len() as u64;
     PageReads {
         reads,
+        places: (0..length).collect(),
+        others: Vec::new(),
+        length,
         cursor: delivery.cursor,
         cache_time: delivery.cache_time,
-        foreign,
+        foreign_ids,
         next: end
             .next()
             .filter(|next| *next <= range.last && end < range.last),

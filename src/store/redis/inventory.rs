@@ -96,6 +96,9 @@ impl Inventory {
         match self.spec.endpoint.clone() {
             Endpoint::Tcp { host, port } => seeds.push(Place::Tcp(host, port)),
             Endpoint::Unix(path) => seeds.push(Place::Socket(path)),
+            Endpoint::Cluster { nodes } => {
+                seeds.extend(nodes.into_iter().map(|(host, port)| Place::Tcp(host, port)));
+            }
             Endpoint::Sentinel { nodes, master } => {
                 (sentinels, testimonies) = self.ask_sentinels(&nodes, &master).await;
                 seeds.extend(testimonies.iter().filter_map(|t| Place::of(&t.address)));
@@ -330,7 +333,7 @@ async fn settings(link: &Link) -> Option<Vec<(String, String)>> {
     }
     let mut found = Vec::new();
     for answer in reply::many(link, &pipeline).await.ok()? {
-        let pair = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+        let pair = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
         let mut pair = pair.into_iter().filter_map(reply::text);
         if let (Some(name), Some(value)) = (pair.next(), pair.next()) {
             found.push((name, value));
@@ -382,6 +385,7 @@ fn kind(spec: &RedisSpec, asked: &[Known]) -> TopologyKind {
     let mut answers = asked.iter().filter_map(|known| known.answer.as_ref().ok());
     match &spec.endpoint {
         Endpoint::Sentinel { .. } => TopologyKind::Sentinel,
+        Endpoint::Cluster { .. } => TopologyKind::Cluster,
         _ if answers.any(|answer| answer.facts.is_cluster) => TopologyKind::Cluster,
         _ => TopologyKind::Standalone,
     }

@@ -170,12 +170,12 @@ async fn ask(spec: &RedisSpec, host: &str, port: u16, name: &str) -> Result<Answ
         .arg(name);
     both.cmd("SENTINEL").arg("MASTER").arg(name);
     let mut answers = reply::many(&link, &both).await?.into_iter();
-    let named = reply::accepted(&link, answers.next().unwrap_or_default())?;
+    let named = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
     let Some((host, port)) = named_master(&link, named)? else {
         return Ok(Answer::UnknownName);
     };
     let epoch = answers.next().and_then(|answer| {
-        let row = witness::row(reply::accepted(&link, answer).ok()?)?;
+        let row = witness::row(reply::accepted(&link.address, answer).ok()?)?;
         row.get("config-epoch")?.parse().ok()
     });
     Ok(Answer::Master { host, port, epoch })

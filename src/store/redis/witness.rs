@@ -40,13 +40,16 @@ pub(super) async fn ask(
     }
     let mut answers = reply::many(link, &all).await?.into_iter();
     let now = Micros::now();
-    let master = row(reply::accepted(link, answers.next().unwrap_or_default())?);
+    let master = row(reply::accepted(
+        &link.address,
+        answers.next().unwrap_or_default(),
+    )?);
     let unexpected = || RedisError::unexpected(&link.address, "SENTINEL MASTER");
     let master = master.ok_or_else(unexpected)?;
     // Who may not list the replicas still learns of the living ones from their master.
     let replicas = listed(link, answers.next().unwrap_or_default()).unwrap_or_default();
     let named = testimony(&master, now).ok_or_else(unexpected)?;
-    let address = reply::accepted(link, answers.next().unwrap_or_default())?;
+    let address = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
     let (host, port) = named_master(link, address)?.ok_or_else(unexpected)?;
     let others: Vec<Testimony> = replicas.iter().filter_map(|r| testimony(r, now)).collect();
     let number = |name: &str| master.get(name).and_then(|value| value.parse::<u64>().ok());
@@ -64,7 +67,7 @@ pub(super) async fn ask(
 }
 
 fn listed(link: &Link, answer: Value) -> Option<Vec<Row>> {
-    let rows = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+    let rows = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
     Some(rows.into_iter().filter_map(row).collect())
 }
 
