@@ -13,6 +13,7 @@ use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
+use super::patience::Patience;
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::start_applier;
@@ -128,7 +129,10 @@ async fn run_with(
         .cloned()
         .collect();
     let (window, zone) = window_of(request, &job, console)?;
-    let opened = open_stores(&job).await?;
+    let budget = request.time_budget.or(job.limits.time_budget);
+    let stop = Stop::watching(console.stop.clone(), budget);
+    let patience = Patience::new(Arc::clone(&console.progress), stop.clone());
+    let opened = open_stores(&job, &patience).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
     let is_one = matches!(request.scope, super::request::Scope::One(..));
     let nodes = (!is_one).then(|| Task::spawn(topology::look(job.redis.clone())));
@@ -142,8 +146,6 @@ async fn run_with(
         }
         Mode::Scan | Mode::DryRun => None,
     };
-    let budget = request.time_budget.or(job.limits.time_budget);
-    let stop = Stop::watching(console.stop.clone(), budget);
     let shared = Shared::new(&job, request.shard, &opened, window, &stop, console);
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
@@ -187,6 +189,7 @@ async fn run_with(
         mending: &mending,
         sink: &sink,
         stop: &stop,
+        patience: &patience,
         ledger: &mut ledger,
         context: judge_context(&opened.nodes),
     };

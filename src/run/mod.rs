@@ -22,6 +22,7 @@ mod ledger;
 mod mend;
 mod open;
 mod pace;
+mod patience;
 mod plan;
 mod record;
 mod repairing;
