@@ -103,8 +103,11 @@ pub(super) async fn record_of(
                 .opened
                 .nodes
                 .first()
-                .map(|node| redis_record(node, Micros::now())),
-            source: Some(source_record(&closing.opened.source, Micros::now())),
+                .map(|node| redis_record(node, closing.opened.nodes_seen_at)),
+            source: Some(source_record(
+                &closing.opened.source,
+                closing.opened.source_seen_at,
+            )),
             inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
         },
         topology_after: after,

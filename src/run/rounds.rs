@@ -14,6 +14,7 @@ use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::{open_cache, serving_since};
+use super::patience::Patience;
 use super::plan::Plan;
 use super::scope::control_selection;
 use super::sink::Sink;
@@ -37,6 +38,7 @@ pub(super) struct Rounds<'a> {
     pub mending: &'a Mending,
     pub sink: &'a Arc<Mutex<Sink>>,
     pub stop: &'a Stop,
+    pub patience: &'a Patience,
     pub ledger: &'a mut Ledger,
     /// Of the present nodes.
     pub context: JudgeContext,
@@ -113,7 +115,7 @@ impl Rounds<'_> {
 
     /// Connects again; true if it is another process or history than before.
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
-        let (cache, nodes) = open_cache(self.job).await?;
+        let (cache, nodes) = open_cache(self.job, self.patience).await?;
         let is_another = matches!(drift(&stores.pinned, &nodes), Drift::Changed(_));
         if is_another {
             stores.serving_since = serving_since(&nodes);
