@@ -13,8 +13,9 @@ use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::marks::{Copies, can_deal_with_all, mark_if_complete};
 use super::mend::Mending;
-use super::open::{Opened, bind_all, open_stores};
+use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::{is_handled, remembered_in_folder};
+use super::patience::Patience;
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::start_applier;
@@ -35,6 +36,7 @@ use super::window::{look_at, refuse_times, window_of};
 use crate::failover::Outlook;
 use crate::job::{self, Job};
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::outcome::RunVerdict;
 use crate::model::shard::Shard;
 use crate::model::time::Micros;
@@ -194,7 +196,10 @@ async fn run_with(
         job.limits.control_sample = 0;
     }
     refuse_times(request, &job, console)?;
-    let opened = open_stores(&job).await?;
+    let budget = request.time_budget.or(job.limits.time_budget);
+    let stop = Stop::watching(console.stop.clone(), budget);
+    let patience = Patience::new(Arc::clone(&console.progress), stop.clone());
+    let opened = open_stores(&job, &patience).await?;
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
@@ -211,7 +216,7 @@ async fn run_with(
         }
         Mode::Scan | Mode::DryRun => None,
     };
-    if options.found.is_some() && is_handled(&remembered_in_folder(&job)?, &[opened.node.clone()]) {
+    if options.found.is_some() && is_handled(&remembered_in_folder(&job)?, &opened.nodes) {
         say(
             &job,
             request.format,
@@ -228,8 +233,6 @@ async fn run_with(
         (None, Mode::Repair { .. }) if can_deal_with_all(request) => looked_at(&job, &opened).await,
         _ => None,
     };
-    let budget = request.time_budget.or(job.limits.time_budget);
-    let stop = Stop::watching(console.stop.clone(), budget);
     let shared = Shared::new(
         &job,
         request.shard,
@@ -280,8 +283,9 @@ async fn run_with(
         mending: &mending,
         sink: &sink,
         stop: &stop,
+        patience: &patience,
         ledger: &mut ledger,
-        context: judge_context(&opened.node),
+        context: judge_context(&opened.nodes),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;
     let closing = Closing {
@@ -323,6 +327,7 @@ async fn close(
         ledger.partial.push(format!("stopped early: {reason}"));
     }
     let mut undo_records = 0;
+    let mut split_brains = Vec::new();
     if let Mending::Apply(applier) = mending {
         let applier = Arc::into_inner(applier)
             .expect("all stages have ended")
@@ -330,13 +335,17 @@ async fn close(
         if let Some(why) = applier.stopped() {
             ledger.limits_hit.push(why.to_owned());
         }
+        split_brains = applier.split_brains().to_vec();
         undo_records = applier.finish().map_err(report)?;
     }
     let mut sink = Arc::into_inner(sink)
         .expect("all stages have ended")
         .into_inner();
     let nodes = match closing.nodes.take() {
-        Some(before) => Some(Nodes::at_the_end(&closing.job.redis, before.await, &[]).await),
+        Some(before) => {
+            let before = before.await;
+            Some(Nodes::at_the_end(&closing.job.redis, before, &split_brains).await)
+        }
         None => None,
     };
     if let Some(nodes) = &nodes {
@@ -403,20 +412,22 @@ async fn looked_at(job: &Job, opened: &Opened) -> Option<Outlook> {
 
 /// What was found out is of the masters that answered then.
 fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Result<(), RunError> {
-    let identity = &opened.node.identity;
-    let is_known = found.is_none_or(|outlook| {
-        outlook
-            .episodes
-            .iter()
-            .any(|e| e.run_id == identity.run_id && e.replication_id == identity.replication_id)
-    });
-    if is_known {
-        return Ok(());
+    let is_known = |node: &NodeFacts| {
+        let identity = &node.identity;
+        found.is_none_or(|outlook| {
+            outlook
+                .episodes
+                .iter()
+                .any(|e| e.run_id == identity.run_id && e.replication_id == identity.replication_id)
+        })
+    };
+    match opened.nodes.iter().find(|node| !is_known(node)) {
+        None => Ok(()),
+        Some(stranger) => Err(RunError::TopologyChanged(format!(
+            "{} took over while the failover before was looked into",
+            stranger.address
+        ))),
     }
-    Err(RunError::TopologyChanged(format!(
-        "{} took over while the failover before was looked into",
-        opened.node.address
-    )))
 }
 
 /// The rows of every check: a cache's, and those in which a stream's entries end.
@@ -445,8 +456,9 @@ fn refuse_multi_primary(opened: &Opened, mappings: &[Arc<Mapping>]) -> Result<()
 
 fn ask(consent: Consent, job: &Job, opened: &Opened, console: &Console) -> Result<(), RunError> {
     let question = format!(
-        "Repair job {} on the Redis master {} (every value that is replaced is kept in undo.jsonl)?",
-        job.name, opened.node.address
+        "Repair job {} on the Redis {} (every value that is replaced is kept in undo.jsonl)?",
+        job.name,
+        named(&opened.nodes)
     );
     ask_for(consent, &question, console)
 }

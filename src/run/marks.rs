@@ -89,8 +89,8 @@ pub(super) async fn mark_if_complete(
     if !(is_complete && is_same && covers && can_deal_with_all(closing.request)) {
         return;
     }
-    let masters = [closing.opened.node.clone()];
-    if let Err(fault) = mark(closing.job, &masters, closing.started.0, copies).await {
+    let masters = &closing.opened.nodes;
+    if let Err(fault) = mark(closing.job, masters, closing.started.0, copies).await {
         tracing::warn!(
             "that this was dealt with could not be noted, so that a later run does it again: {fault}"
         );

@@ -24,6 +24,7 @@ mod mend;
 mod open;
 mod outlook;
 mod pace;
+mod patience;
 mod plan;
 mod record;
 mod repairing;

@@ -99,8 +99,15 @@ pub(super) async fn record_of(
         is_full: matches!(closing.request.scope, super::request::Scope::Full(_)),
         window: closing.window.as_ref().map(Window::record),
         topology_before: TopologyRecord {
-            redis: Some(redis_record(&closing.opened.node, Micros::now())),
-            source: Some(source_record(&closing.opened.source, Micros::now())),
+            redis: closing
+                .opened
+                .nodes
+                .first()
+                .map(|node| redis_record(node, closing.opened.nodes_seen_at)),
+            source: Some(source_record(
+                &closing.opened.source,
+                closing.opened.source_seen_at,
+            )),
             inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
         },
         topology_after: after,

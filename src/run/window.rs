@@ -68,7 +68,7 @@ pub(super) fn refuse_times(
 
 /// What happened, as seen over the connections of a run.
 pub(super) async fn look_at(job: &Job, opened: &Opened) -> Result<Found, RunError> {
-    look_back(job, &opened.stores.cache, vec![opened.node.clone()]).await
+    look_back(job, &opened.stores.cache, opened.nodes.clone()).await
 }
 
 /// How far this host's clock is from Redis's and MySQL's together.

@@ -58,8 +58,8 @@ impl Wanted {
         let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
             || can_duplicate(judge, DuplicateSide::Rows);
         let places = places(run).await?;
-        let duplicates = || Duplicates::create(&run.scratch, shard).expecting(places);
-        let lost = || LostSearch::create(&run.scratch, shard).expecting(places);
+        let duplicates = || Duplicates::create(&run.scratch).of(shard).expecting(places);
+        let lost = || LostSearch::create(&run.scratch).of(shard).expecting(places);
         Ok(Self {
             duplicates: has_duplicates.then(duplicates),
             lost: (has_rows && keeps_entries).then(lost),
@@ -111,7 +111,8 @@ impl Wanted {
         let Some(selection) = self.rows else {
             return Ok(());
         };
-        let now = run.ground.stores.cache.time().await?;
+        let key = &run.judge.mapping().check.key;
+        let now = run.ground.stores.cache.time_of(key).await?;
         let (sender, mut pages) = mpsc::channel(1);
         // MySQL reads the next page while this one is digested.
         let _reading = Task::spawn(read_pages(Arc::clone(run), selection, sender));

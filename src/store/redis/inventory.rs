@@ -96,6 +96,9 @@ impl Inventory {
         match self.spec.endpoint.clone() {
             Endpoint::Tcp { host, port } => seeds.push(Place::Tcp(host, port)),
             Endpoint::Unix(path) => seeds.push(Place::Socket(path)),
+            Endpoint::Cluster { nodes } => {
+                seeds.extend(nodes.into_iter().map(|(host, port)| Place::Tcp(host, port)));
+            }
             Endpoint::Sentinel { nodes, master } => {
                 (sentinels, testimonies) = self.ask_sentinels(&nodes, &master).await;
                 seeds.extend(testimonies.iter().filter_map(|t| Place::of(&t.address)));
@@ -103,6 +106,7 @@ impl Inventory {
         }
         let mut asked = self.ask_all(seeds, depth).await;
         merge_aliases(&mut asked);
+        rename(&mut sentinels, &asked);
         let epoch = epoch(&sentinels, &asked);
         let kind = kind(&self.spec, &asked);
         for known in &asked {
@@ -329,7 +333,7 @@ async fn settings(link: &Link) -> Option<Vec<(String, String)>> {
     }
     let mut found = Vec::new();
     for answer in reply::many(link, &pipeline).await.ok()? {
-        let pair = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+        let pair = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
         let mut pair = pair.into_iter().filter_map(reply::text);
         if let (Some(name), Some(value)) = (pair.next(), pair.next()) {
             found.push((name, value));
@@ -357,6 +361,17 @@ fn merge_aliases(all: &mut Vec<Known>) {
     *all = kept;
 }
 
+/// Sentinels may spell one node in several ways (a name, an address); they are made to agree.
+fn rename(sentinels: &mut [SentinelView], asked: &[Known]) {
+    for view in sentinels {
+        let Ok(belief) = &mut view.said else { continue };
+        let mut known = asked.iter();
+        if let Some(known) = known.find(|known| known.addresses.contains(&belief.master)) {
+            belief.master.clone_from(&known.addresses[0]);
+        }
+    }
+}
+
 fn epoch(sentinels: &[SentinelView], asked: &[Known]) -> Option<u64> {
     let believed = sentinels.iter().filter_map(|view| view.said.as_ref().ok());
     let of_cluster = asked.iter().filter_map(|known| known.answer.as_ref().ok());
@@ -370,6 +385,7 @@ fn kind(spec: &RedisSpec, asked: &[Known]) -> TopologyKind {
     let mut answers = asked.iter().filter_map(|known| known.answer.as_ref().ok());
     match &spec.endpoint {
         Endpoint::Sentinel { .. } => TopologyKind::Sentinel,
+        Endpoint::Cluster { .. } => TopologyKind::Cluster,
         _ if answers.any(|answer| answer.facts.is_cluster) => TopologyKind::Cluster,
         _ => TopologyKind::Standalone,
     }
