@@ -25,13 +25,17 @@ pub struct Job {
     pub state_dir: PathBuf,
     pub full_repair: bool,
     pub mysql: MysqlSpec,
+    /// Where sweeps read rows instead of at the primary.
+    pub mysql_replica: Option<MysqlSpec>,
     pub redis: RedisSpec,
+    /// Nodes at which sweeps may read keys instead of at the master, the preferred one first: each a plain address.
+    pub redis_replicas: Vec<RedisSpec>,
     pub limits: Limits,
     pub caches: Vec<Arc<CacheCheck>>,
     pub streams: Vec<Arc<StreamCheck>>,
 }
 
-/// The primary. `url` is `mysql://user:password@host:port/database`.
+/// A server. `url` is `mysql://user:password@host:port/database`.
 #[derive(Debug, Clone)]
 pub struct MysqlSpec {
     pub url: Secret,

@@ -71,6 +71,9 @@ pub struct WindowRecord {
 pub struct TopologyRecord {
     pub redis: Option<RedisRecord>,
     pub source: Option<SourceRecord>,
+    /// The replicas that sweeps read instead; absent where they read the servers above.
+    pub sweep_redis: Option<RedisRecord>,
+    pub sweep_source: Option<SourceRecord>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -309,6 +312,7 @@ pub(super) mod tests {
             topology_before: TopologyRecord {
                 redis: Some(redis),
                 source: Some(source),
+                ..TopologyRecord::default()
             },
             topology_after: TopologyRecord::default(),
             checks: vec![CheckRecord {

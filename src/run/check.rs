@@ -7,11 +7,11 @@ use super::ground::{Ground, Shared};
 use super::sweep::first_page_rows;
 use crate::job::Job;
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::template::Template;
 use crate::plan::timing_of;
 use crate::rules::{Judge, JudgeContext};
 use crate::scan::Target;
-use crate::model::node::NodeFacts;
 
 /// One check of a run.
 #[derive(Clone)]

@@ -15,6 +15,7 @@ use super::open::{Opened, bind_all, open_stores};
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::{start_applier, take_lease};
+use super::replicas::Gate;
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
     RequestError, ScanRequest,
@@ -121,7 +122,7 @@ async fn run_with(
         .cloned()
         .collect();
     let (window, zone) = window_of(request, &job, console)?;
-    let opened = open_stores(&job).await?;
+    let mut opened = open_stores(&job).await?;
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
     let lease = match mode {
@@ -134,6 +135,16 @@ async fn run_with(
     };
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);
+    if request.scope.sweeps() {
+        let gate = Gate {
+            job: &job,
+            source: &opened.stores.source,
+            master: &opened.node,
+            progress: &console.progress,
+            stop: &stop,
+        };
+        opened.stores.reading = gate.open().await?;
+    }
     let shared = Shared::new(&job, &opened, window, &stop, console);
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
@@ -178,6 +189,7 @@ async fn run_with(
         sink: &sink,
         stop: &stop,
         ledger: &mut ledger,
+        progress: &console.progress,
         context: judge_context(&opened.node),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;

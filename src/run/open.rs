@@ -7,6 +7,7 @@ use rand::Rng;
 
 use super::RunError;
 use super::ground::Stores;
+use super::reading::Reading;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Named, Source};
 use crate::model::mapping::Mapping;
@@ -18,7 +19,7 @@ use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
 use crate::store::redis::{Redis, RedisError};
 
 /// A page of 1000 keys answers in milliseconds; a server that takes this long is down or blocked.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sweeps, looks and the load question, side by side.
 const SOURCE_CONNECTIONS: usize = 8;
 /// A failover under Sentinel takes some seconds; this many tries outlast one.
@@ -59,6 +60,7 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
     }
     let (cache, node) = open_cache(job).await?;
     let stores = Stores {
+        reading: Reading::at_the_masters(&source),
         source,
         source_identity: facts.identity.clone(),
         cache,

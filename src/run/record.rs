@@ -9,10 +9,12 @@ use super::execute::Mode;
 use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::open::Opened;
+use super::reading::Reading;
 use super::request::ScanRequest;
 use super::sink::Sink;
 use crate::job::Job;
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::Zone;
 use crate::report::{
@@ -20,7 +22,6 @@ use crate::report::{
     ToleranceRecord, TopologyRecord, WindowRecord,
 };
 use crate::store::mysql::ServerFacts;
-use crate::model::node::NodeFacts;
 
 /// What is known when a run ends.
 pub(super) struct Closing<'a> {
@@ -45,6 +46,7 @@ pub(super) async fn record_of(
     undo_records: u64,
 ) -> RunRecord {
     let verdict = ledger.verdict(sink.unresolved());
+    let read_remarks: Vec<String> = closing.stores.reading.remarks().collect();
     let after = TopologyRecord {
         redis: closing
             .stores
@@ -62,6 +64,7 @@ pub(super) async fn record_of(
             .ok()
             .as_ref()
             .map(source_record),
+        ..read_to_the_end(&closing.stores.reading)
     };
     let checks = closing
         .mappings
@@ -95,6 +98,7 @@ pub(super) async fn record_of(
         topology_before: TopologyRecord {
             redis: Some(redis_record(&closing.opened.node)),
             source: Some(source_record(&closing.opened.source)),
+            ..read_by_sweeps(&closing.opened.stores.reading)
         },
         topology_after: after,
         checks,
@@ -103,11 +107,28 @@ pub(super) async fn record_of(
             took: closing.started.1.elapsed(),
         }],
         limits_hit: ledger.limits_hit.clone(),
-        remarks: [&ledger.partial[..], &ledger.remarks].concat(),
+        remarks: [&ledger.partial[..], &ledger.remarks, &read_remarks].concat(),
         undo_records,
         verdict,
         exit_code: verdict.exit_code(),
     }
+}
+
+/// The replicas that sweeps read at first, as they were found fit.
+fn read_by_sweeps(reading: &Reading) -> TopologyRecord {
+    let replica = reading.replica.as_ref();
+    TopologyRecord {
+        sweep_redis: replica.map(|replica| redis_record(replica.facts())),
+        sweep_source: reading.source_facts.as_ref().map(source_record),
+        ..TopologyRecord::default()
+    }
+}
+
+/// Those that sweeps read to the end.
+fn read_to_the_end(reading: &Reading) -> TopologyRecord {
+    let mut record = read_by_sweeps(reading);
+    record.sweep_redis = record.sweep_redis.filter(|_| reading.given_up().is_none());
+    record
 }
 
 fn check_record(job: &Job, mapping: &Mapping, entry: &CheckLedger, sink: &Sink) -> CheckRecord {

@@ -12,6 +12,7 @@ mod lab_servers;
 mod lab_streams;
 mod promises;
 mod races;
+mod replicas;
 mod settling;
 mod source_store;
 mod stream_scan;

@@ -13,6 +13,7 @@ mod inventory;
 mod pending;
 mod read;
 mod reader;
+mod replica;
 mod reply;
 mod scan;
 mod scripts;
