@@ -104,8 +104,8 @@ pub(super) struct RawScan {
     #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
     pub(super) format: RawFormat,
 
-    /// One of N shards (not supported yet)
-    #[arg(long, value_name = "I/N", hide = true)]
+    /// Only this part of everything, counted from 0, e.g. 0/4; default: JOB_COMPLETION_INDEX of AUDITOR_SHARDS
+    #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::args::{RawArgs, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo};
+use super::shard::shard;
 use crate::job::Rate;
 use crate::plan::window::{Audience, TimeError, TimeText, WindowText};
 use crate::report::{CellError, unescape, unescape_id};
@@ -66,6 +67,12 @@ pub enum Refusal {
     },
     #[error("--max-repairs 0 would repair nothing: say --dry-run for that")]
     NoRepairs,
+    #[error("{0} is no shard: say I/N with I from 0 to N-1 and N at most 64, such as 0/4")]
+    Shard(String),
+    #[error(
+        "{0} is set and {1} is not: a shard needs its index and the number of shards; or say --shard I/N"
+    )]
+    HalfAShard(&'static str, &'static str),
     #[error("{0} is not supported yet")]
     NotYet(&'static str),
     #[error(
@@ -114,10 +121,11 @@ impl Invocation {
 }
 
 fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Refusal> {
-    if raw.shard.is_some() {
-        return Err(Refusal::NotYet("--shard"));
-    }
     let scope = scope(&raw)?;
+    let shard = shard(raw.shard.as_deref(), &|name| std::env::var(name).ok())?;
+    if let Some(option) = scope_of_few(&scope).filter(|_| !shard.is_whole()) {
+        return Err(Refusal::Together("--shard", option));
+    }
     let mut only = Vec::new();
     for name in raw.only {
         if name.is_empty() {
@@ -136,6 +144,7 @@ fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Ref
     Ok(ScanRequest {
         job_path: raw.job,
         scope,
+        shard,
         only,
         output: raw.output,
         rate: raw.rate.map(|text| rate(&text)).transpose()?,
@@ -252,6 +261,16 @@ fn scope(raw: &RawScan) -> Result<Scope, Refusal> {
     }
 }
 
+/// What names single things is not divided.
+fn scope_of_few(scope: &Scope) -> Option<&'static str> {
+    match scope {
+        Scope::One(Target::Key(_), _) => Some("--key"),
+        Scope::One(Target::Id(_), _) => Some("--id"),
+        Scope::EarlierRun(..) => Some("--from"),
+        Scope::Window(_) | Scope::Full(_) => None,
+    }
+}
+
 fn spelled<T>(option: &'static str, read: Result<T, CellError>) -> Result<T, Refusal> {
     read.map_err(|fault| Refusal::Spelling { option, fault })
 }
@@ -292,6 +311,7 @@ fn format(raw: RawFormat) -> Format {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use crate::model::shard::Shard;
 
     fn read(line: &str) -> Result<Invocation, Refusal> {
         Invocation::from_args(
@@ -350,6 +370,7 @@ mod tests {
                 request: Request::Scan(ScanRequest {
                     job_path: "job.toml".into(),
                     scope: Scope::Window(window),
+                    shard: Shard::WHOLE,
                     only: Vec::new(),
                     output: "output".into(),
                     rate: None,
@@ -377,6 +398,10 @@ mod tests {
         assert_eq!(request.rate, Some(Rate::PerSecond(5_000)));
         assert_eq!(request.time_budget, Some(Duration::from_secs(5_400)));
         assert_eq!(request.format, Format::Json);
+        assert_eq!(
+            scan("scan j --full --shard 3/4").shard,
+            Shard::new(3, 4).unwrap()
+        );
         assert_eq!(
             scan("scan j --full --rate unlimited").rate,
             Some(Rate::Unlimited)
@@ -444,7 +469,10 @@ mod tests {
             ("scan j --full --rate fast", "at least 1"),
             ("scan j --full --time-budget 0s", "longer than none"),
             ("scan j --full --time-budget soon", "longer than none"),
-            ("scan j --full --shard 0/2", "--shard is not supported yet"),
+            ("scan j --full --shard 2/2", "--shard `2/2` is no shard"),
+            ("scan j --key k --shard 0/2", "--shard and --key"),
+            ("scan j --id 7 --shard 0/2", "--shard and --id"),
+            ("scan j --from r --shard 0/2", "--shard and --from"),
             (
                 "repair j --full --yes --resume",
                 "--resume is not supported yet",

@@ -10,6 +10,7 @@ mod invocation;
 mod logging;
 mod output;
 mod progress;
+mod shard;
 mod start;
 mod stop;
 

@@ -3,7 +3,12 @@
 mod evidence;
 mod fitness;
 mod guard;
+mod known;
+pub mod sampler;
+pub mod state;
 
-pub use evidence::{Change, Handled, Heartbeat, Remembered, Sample};
+pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
+pub use evidence::{Change, Handled, Remembered, Sample};
 pub use fitness::{Fitness, fitness};
 pub use guard::{Drift, drift};
+pub use known::Known;

@@ -1,6 +1,6 @@
 //! A job with no invalid state in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use crate::model::check::CacheCheck;
 use crate::model::secret::Secret;
+use crate::model::shard::Shard;
 use crate::model::stream::StreamCheck;
 
 /// One job file: two stores, the checks, the limits.
@@ -22,8 +23,10 @@ pub struct Job {
     /// SHA-256 of the file and of every SQL file it names, hex; environment values are not part of it.
     pub config_hash: String,
     pub time_zone: Option<Tz>,
+    /// As the file has it; [`Job::state_folder`] says where that is.
     pub state_dir: PathBuf,
     pub full_repair: bool,
+    pub checkpoint: CheckpointSpec,
     pub mysql: MysqlSpec,
     /// Where sweeps read rows instead of at the primary.
     pub mysql_replica: Option<MysqlSpec>,
@@ -33,6 +36,15 @@ pub struct Job {
     pub limits: Limits,
     pub caches: Vec<Arc<CacheCheck>>,
     pub streams: Vec<Arc<StreamCheck>>,
+}
+
+/// `[checkpoint]`: where heartbeat, evidence and state copy lie in Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSpec {
+    /// Without braces: in a Cluster the slot is chosen by a hash tag behind it.
+    pub prefix: String,
+    /// How many old heartbeats the evidence stream keeps.
+    pub evidence_max: u32,
 }
 
 /// A server. `url` is `mysql://user:password@host:port/database`.
@@ -99,6 +111,51 @@ pub struct Limits {
     pub max_control_mismatch: f64,
     pub time_budget: Option<Duration>,
     pub keep_runs: u32,
+}
+
+impl Job {
+    /// The folder of what outlives a run: `state_dir`, which starts at the job file's folder so that cron and a person
+    /// mean the same one, and in it the job's name.
+    pub fn state_folder(&self) -> PathBuf {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        folder.join(&self.state_dir).join(&self.name)
+    }
+}
+
+impl CheckpointSpec {
+    pub const EVIDENCE_MAX: u32 = 1_000;
+
+    /// What holds unless the job says otherwise.
+    pub fn of_job(name: &str) -> Self {
+        Self {
+            prefix: format!("auditor:{name}"),
+            evidence_max: Self::EVIDENCE_MAX,
+        }
+    }
+}
+
+impl Limits {
+    /// What is left of them for one of several shards: what is a load or a bound of the whole job is divided.
+    pub fn share_of(self, shard: Shard) -> Self {
+        let rate = |rate| match rate {
+            Rate::Unlimited => Rate::Unlimited,
+            Rate::PerSecond(all) => {
+                let share = u32::try_from(shard.share(all.into()));
+                Rate::PerSecond(share.expect("a share is no more than the whole"))
+            }
+        };
+        let sample = u32::try_from(shard.share(self.control_sample.into()));
+        Self {
+            max_keys_per_second: rate(self.max_keys_per_second),
+            max_invalidations_per_second: rate(self.max_invalidations_per_second),
+            max_repairs: shard.share(self.max_repairs),
+            control_sample: match self.control_sample {
+                0 => 0,
+                _ => sample.expect("a share is no more than the whole"),
+            },
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod column;
 pub mod finding;
+pub mod heartbeat;
 pub mod identity;
 pub mod mapping;
 pub mod node;
@@ -12,6 +13,7 @@ pub mod outcome;
 pub mod progress;
 pub mod rows;
 pub mod secret;
+pub mod shard;
 pub mod slots;
 pub mod stream;
 pub mod template;

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::model::outcome::{Coverage, RunVerdict};
+use crate::model::shard::Shard;
 use crate::model::time::Micros;
 
 /// Everything a run has to say of itself once it ended. Times are RFC 3339 in UTC, durations
@@ -26,6 +27,9 @@ pub struct RunRecord {
     /// As given on the command line; no setting of a secret can be given there.
     pub arguments: Vec<String>,
     pub is_dry_run: bool,
+    /// Which part of everything this was; limits of the job were divided by `count`.
+    #[serde(serialize_with = "as_shard")]
+    pub shard: Shard,
     /// The run this one goes on from.
     #[serde(serialize_with = "as_text_or_null")]
     pub resumes: Option<Uuid>,
@@ -236,6 +240,17 @@ fn as_coverage<S: Serializer>(coverage: &Coverage, serializer: S) -> Result<S::O
     .serialize(serializer)
 }
 
+#[derive(Serialize)]
+struct ShardTwin {
+    index: u8,
+    count: u8,
+}
+
+fn as_shard<S: Serializer>(shard: &Shard, serializer: S) -> Result<S::Ok, S::Error> {
+    let (index, count) = (shard.index(), shard.count());
+    ShardTwin { index, count }.serialize(serializer)
+}
+
 fn as_text<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
@@ -298,6 +313,7 @@ pub(super) mod tests {
             command: "repair".into(),
             arguments: vec!["repair".into(), "jobs/auction.toml".into()],
             is_dry_run: false,
+            shard: Shard::WHOLE,
             resumes: None,
             from_run: None,
             started_at: Micros(1_000_000),

@@ -13,6 +13,7 @@ use super::settle::settle;
 use crate::model::check::Source;
 use crate::model::finding::Verdict;
 use crate::model::observation::{Cached, Position};
+use crate::model::shard::Shard;
 use crate::plan::is_integer_key;
 use crate::scan::{Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection, SweepKey};
@@ -117,7 +118,9 @@ impl Sample {
             return Ok(None);
         }
         let (source, cache) = (&check.ground.stores.source, &check.ground.stores.cache);
-        let paired = page(source, cache, &check.mapping, &range, selection, limit).await?;
+        // Whichever shard asks: the mapping is the same for all of them.
+        let (mapping, all) = (&check.mapping, Shard::WHOLE);
+        let paired = page(source, cache, mapping, &range, selection, all, limit).await?;
         check.ground.pacer.take(paired.keyed.len()).await;
         check
             .ground

@@ -9,12 +9,13 @@ use uuid::Uuid;
 use super::RunError;
 use super::check::{CheckRun, check_runs, judge_context};
 use super::ground::Shared;
+use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::mend::Mending;
 use super::open::{Opened, bind_all, open_stores};
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
-use super::repairing::{start_applier, take_lease};
+use super::repairing::start_applier;
 use super::replicas::Gate;
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
@@ -108,6 +109,10 @@ async fn run_with(
     if let Some(rate) = request.rate {
         job.limits.max_keys_per_second = rate;
     }
+    if let Some(max) = options.max_repairs {
+        job.limits.max_repairs = max;
+    }
+    job.limits = job.limits.share_of(request.shard);
     let bad = |fault: RequestError| RunError::BadRequest(fault.to_string());
     let caches: Vec<_> = request
         .select(&job)
@@ -129,7 +134,7 @@ async fn run_with(
         Mode::Repair { consent } => {
             refuse_multi_primary(&opened, &bound.caches)?;
             ask(consent, &job, &opened, console)?;
-            Some(take_lease(&job, &opened.stores.source).await?)
+            Some(take_lease(&job, request.shard, &opened.stores.source).await?)
         }
         Mode::Scan | Mode::DryRun => None,
     };
@@ -145,7 +150,7 @@ async fn run_with(
         };
         opened.stores.reading = gate.open().await?;
     }
-    let shared = Shared::new(&job, &opened, window, &stop, console);
+    let shared = Shared::new(&job, request.shard, &opened, window, &stop, console);
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
     let runs = check_runs(&shared, &bound.caches);
@@ -177,7 +182,7 @@ async fn run_with(
     let sink = Arc::new(Mutex::new(sink));
     let mending = match lease {
         Some(lease) => {
-            let applier = start_applier(&job, &opened, lease, &folder, options.max_repairs).await?;
+            let applier = start_applier(&job, &opened, lease, &folder).await?;
             Mending::Apply(Arc::new(Mutex::new(applier)))
         }
         None => Mending::PlanOnly,

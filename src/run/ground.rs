@@ -15,6 +15,7 @@ use crate::failover::{Drift, drift};
 use crate::job::Job;
 use crate::model::identity::{NodeIdentity, SourceIdentity};
 use crate::model::progress::ProgressSink;
+use crate::model::shard::Shard;
 use crate::model::time::{Micros, TimeWindow};
 use crate::rules::ConfirmTiming;
 use crate::scan::ScanError;
@@ -54,6 +55,8 @@ impl Stores {
 /// A check's stores and margins, and what it shares with the others.
 #[derive(Clone)]
 pub(super) struct Ground {
+    /// Which part of everything is this process's.
+    pub shard: Shard,
     pub timing: ConfirmTiming,
     pub window: Option<TimeWindow>,
     pub stores: Stores,
@@ -71,6 +74,7 @@ pub(super) struct Ground {
 /// What all checks of a run share.
 pub(super) struct Shared<'a> {
     pub job: &'a Job,
+    pub shard: Shard,
     pub opened: &'a Opened,
     pub window: Option<TimeWindow>,
     pacer: Pacer,
@@ -83,6 +87,7 @@ pub(super) struct Shared<'a> {
 impl<'a> Shared<'a> {
     pub(super) fn new(
         job: &'a Job,
+        shard: Shard,
         opened: &'a Opened,
         window: Option<TimeWindow>,
         stop: &Stop,
@@ -97,6 +102,7 @@ impl<'a> Shared<'a> {
         );
         Self {
             job,
+            shard,
             opened,
             window,
             pacer,
@@ -110,6 +116,7 @@ impl<'a> Shared<'a> {
     /// The ground of one check.
     pub(super) fn ground(&self, timing: ConfirmTiming) -> Ground {
         Ground {
+            shard: self.shard,
             timing,
             window: self.window,
             stores: self.opened.stores.clone(),

@@ -38,9 +38,9 @@ pub(super) async fn sweep_keyspace(
         let _ = batches.send(batch).await;
         return Ok(counts);
     };
-    if reconcile(check, tally, &mut counts).await? {
+    if let Some(walked) = reconcile(check, tally, &mut counts).await? {
         if tally.is_even() {
-            batch.slices_done.push((slice, 0));
+            batch.slices_done.push((slice, walked));
         } else {
             // The first walk has counted what cannot be looked up.
             let mut recounted = Coverage::default();
@@ -54,21 +54,22 @@ pub(super) async fn sweep_keyspace(
     Ok(counts)
 }
 
-/// Takes all that lies in Redis out of the tally. False: it was stopped before the end.
+/// Takes all that lies in Redis out of the tally, and says how many places that were. `None`: it was stopped before
+/// the end.
 async fn reconcile(
     check: &Arc<CheckRun>,
     tally: &Tally,
     counts: &mut Coverage,
-) -> Result<bool, RunError> {
+) -> Result<Option<u64>, RunError> {
     // A cursor belongs to the node that gave it, so that a whole walk is read at one.
     let reader = check.ground.reader();
-    let mut cursor = KeyspaceCursor::default();
+    let mut cursor = KeyspaceCursor::of(check.ground.shard);
     let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
         let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
         let Some(found) = check.ground.read_of_walk(&reader, found)? else {
             check.ground.counted_of_walk(&reader, Ok(())).await?;
-            return Ok(true);
+            return Ok(Some(cursor.walked()));
         };
         check
             .ground
@@ -85,7 +86,7 @@ async fn reconcile(
             tally.subtract(&place.key, place.member.as_deref());
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect.
@@ -99,13 +100,13 @@ async fn look_up(
 ) -> Result<(), RunError> {
     // A cursor belongs to the node that gave it, so that a whole walk is read at one.
     let reader = check.ground.reader();
-    let mut cursor = KeyspaceCursor::default();
-    let (mut ordinal, mut pages) = (0, 0_u64);
+    let mut cursor = KeyspaceCursor::of(check.ground.shard);
+    let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
         let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
         let Some(found) = check.ground.read_of_walk(&reader, found)? else {
             check.ground.counted_of_walk(&reader, Ok(())).await?;
-            batch.slices_done.push((slice, ordinal));
+            batch.slices_done.push((slice, cursor.walked()));
             break;
         };
         check
@@ -119,18 +120,14 @@ async fn look_up(
             .places
             .into_iter()
             .filter(|place| is_wanted(place))
-            .filter_map(|place| place.target(&check.mapping))
+            .filter_map(|place| target_at(check, place, slice))
             .collect();
         pages += 1;
         if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
             check.ground.counted_of_walk(&reader, Ok(())).await?;
         }
         let unexplained = unexplained(check, &reader, wanted).await?;
-        for mut target in unexplained.targets {
-            target.position = Position { slice, ordinal };
-            ordinal += 1;
-            batch.targets.push(target);
-        }
+        batch.targets.extend(unexplained.targets);
         counts.suspect += unexplained.suspect;
         counts.foreign += unexplained.foreign;
         check.ground.progress.advance(unexplained.looked_up);
@@ -139,6 +136,16 @@ async fn look_up(
         }
     }
     Ok(())
+}
+
+/// What a place is looked up by, at its place in the walk.
+fn target_at(check: &CheckRun, place: Place, slice: u32) -> Option<Target> {
+    let position = Position {
+        slice,
+        ordinal: place.number,
+    };
+    let target = place.target(&check.mapping)?;
+    Some(Target { position, ..target })
 }
 
 struct Unexplained {

@@ -15,6 +15,7 @@ mod findings;
 mod ground;
 mod keys;
 mod keyspace;
+mod lease;
 mod ledger;
 mod mend;
 mod open;

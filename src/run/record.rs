@@ -84,6 +84,7 @@ pub(super) async fn record_of(
         command: closing.mode.command().to_owned(),
         arguments: closing.request.arguments.clone(),
         is_dry_run: closing.mode == Mode::DryRun,
+        shard: closing.request.shard,
         resumes: None,
         from_run: closing.from_run,
         started_at: closing.started.0,

@@ -1,42 +1,12 @@
-//! What a repair needs besides a scan: the lease, the writer, the limits.
-
-use sha2::{Digest, Sha256};
+//! What a repair needs besides a scan and the lease: the writer, the limits.
 
 use super::RunError;
 use super::open::Opened;
-use crate::job::{Endpoint, Job, RedisSpec};
+use crate::job::Job;
 use crate::repair::{Applier, ApplyLimits};
 use crate::report::RunFolder;
-use crate::store::mysql::{Lease, Mysql};
+use crate::store::mysql::Lease;
 use crate::store::redis::Writer;
-
-/// Takes the advisory lock of this job on this Redis, or says that another run has it.
-pub(super) async fn take_lease(job: &Job, source: &Mysql) -> Result<Lease, RunError> {
-    match source.take_lease(&lease_name(job)).await {
-        Ok(Some(lease)) => Ok(lease),
-        Ok(None) => Err(RunError::LeaseTaken(format!(
-            "another repair of job {} holds the lease; wait for it, or stop it, and run again",
-            job.name
-        ))),
-        Err(fault) => Err(RunError::NothingJudged(fault.to_string())),
-    }
-}
-
-/// At most 64 characters, as GET_LOCK asks: a hash of the job's name and of where its Redis is.
-fn lease_name(job: &Job) -> String {
-    let place = place(&job.redis);
-    let digest = Sha256::digest(format!("{}\n{place}\n{}", job.name, job.redis.database));
-    format!("auditor:{}", hex::encode(&digest[..20]))
-}
-
-/// Names the Redis, not the process that is its master today.
-fn place(redis: &RedisSpec) -> String {
-    match &redis.endpoint {
-        Endpoint::Tcp { host, port } => format!("{host}:{port}"),
-        Endpoint::Unix(path) => path.display().to_string(),
-        Endpoint::Sentinel { master, .. } => format!("sentinel/{master}"),
-    }
-}
 
 /// Opens the writing connection and hands everything that may write to the one who may.
 pub(super) async fn start_applier(
@@ -44,12 +14,11 @@ pub(super) async fn start_applier(
     opened: &Opened,
     lease: Lease,
     folder: &RunFolder,
-    max_repairs: Option<u64>,
 ) -> Result<Applier, RunError> {
     let limits = ApplyLimits {
         min_replicas: fence_replicas(job, opened),
         is_multi_primary: opened.source.is_multi_primary,
-        max_repairs: max_repairs.unwrap_or(job.limits.max_repairs),
+        max_repairs: job.limits.max_repairs,
         max_invalidations_per_second: job.limits.max_invalidations_per_second,
     };
     let stores = &opened.stores;

@@ -11,6 +11,7 @@ use crate::job::{Job, Rate};
 use crate::model::check::CacheCheck;
 use crate::model::outcome::RunVerdict;
 use crate::model::progress::ProgressSink;
+use crate::model::shard::Shard;
 use crate::model::stream::StreamCheck;
 use crate::plan::window::{Audience, WindowText};
 
@@ -35,6 +36,8 @@ pub enum Request {
 pub struct ScanRequest {
     pub job_path: PathBuf,
     pub scope: Scope,
+    /// Which part of it; the limits of the job are divided among the shards.
+    pub shard: Shard,
     /// Names of checks, each once; empty: all of them.
     pub only: Vec<String>,
     pub output: PathBuf,
@@ -249,7 +252,7 @@ fn names(job: &Job) -> impl Iterator<Item = &str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::job::{Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
+    use crate::job::{CheckpointSpec, Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
     use crate::model::check::{
         Deletes, Expiry, Guard, Layout, Named, RepairMode, RepairOrphans, Source, ValueKind, Writes,
     };
@@ -337,6 +340,7 @@ mod tests {
             time_zone: None,
             state_dir: "state".into(),
             full_repair: false,
+            checkpoint: CheckpointSpec::of_job("auction"),
             mysql: MysqlSpec {
                 url: Secret::new(""),
                 tls: TlsFiles::default(),
@@ -372,6 +376,7 @@ mod tests {
         let request = ScanRequest {
             job_path: "job.toml".into(),
             scope,
+            shard: Shard::WHOLE,
             only: only.iter().map(|name| (*name).to_owned()).collect(),
             output: "output".into(),
             rate: None,

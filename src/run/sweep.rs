@@ -14,8 +14,8 @@ use super::task::Task;
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
 use crate::model::rows::RowRef;
-use crate::plan::{cut, is_integer_key};
-use crate::scan::{PairedPage, Tally, Target, page, target_of};
+use crate::plan::{is_integer_key, slices};
+use crate::scan::{PairedPage, Rowless, Tally, Target, has_place, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
 /// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
@@ -59,6 +59,8 @@ struct Part {
 
 struct PartDone {
     part: Part,
+    /// Places of the page, other shards' included.
+    length: u64,
     counts: Coverage,
     targets: Vec<Target>,
     next: Option<Part>,
@@ -85,8 +87,10 @@ pub(super) async fn sweep_source(
         }
         _ => None,
     };
-    let mut waiting = cut(bounds.as_ref(), check.mapping.rows_estimated)
+    let shard = check.ground.shard;
+    let mut waiting = slices(shard, bounds.as_ref(), check.mapping.rows_estimated)
         .into_iter()
+        .map(|slice| slice.range)
         .zip(first_slice..);
     let mut running = FuturesOrdered::new();
     let mut counts = Coverage::default();
@@ -116,7 +120,7 @@ pub(super) async fn sweep_source(
             .ground
             .progress
             .advance(done.counts.observed + done.counts.keyless);
-        let ordinal = done.part.ordinal + done.counts.observed;
+        let ordinal = done.part.ordinal + done.length;
         batch.targets.extend(done.targets);
         match done.next {
             Some(next) if !check.ground.stop.is_requested() => {
@@ -165,6 +169,7 @@ async fn one_page(
             &check.mapping,
             &part.range,
             selection,
+            check.ground.shard,
             check.page_rows.load(Ordering::Relaxed),
         )
         .await;
@@ -186,11 +191,12 @@ async fn one_page(
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
-        ordinal: part.ordinal + counts.observed,
+        ordinal: part.ordinal + paired.length,
         range,
     });
     Ok(PartDone {
         part,
+        length: paired.length,
         counts,
         targets,
         next,
@@ -204,25 +210,28 @@ fn judge_page(
     tally: Option<&Tally>,
 ) -> (Coverage, Vec<Target>) {
     let mut counts = Coverage {
-        keyless: (paired.rows.len() - paired.keyed.len()) as u64,
+        keyless: paired.keyless,
         skipped: paired.unnamed,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
-    let position = |counts: &Coverage| Position {
+    let position = |place: u64| Position {
         slice: part.slice,
-        ordinal: part.ordinal + counts.observed,
+        ordinal: part.ordinal + place,
     };
     // Whatever the rules say of it: a key that a row led to has been judged, and is no orphan.
     let found = |at: usize| {
         if let Some(tally) = tally {
             let (key, member) = paired.looked.place(at);
-            tally.add(key, member);
+            // Only what this shard will meet again on its walk through Redis.
+            if has_place(check.ground.shard, &check.mapping, key, member) {
+                tally.add(key, member);
+            }
         }
     };
     for (at, &index) in paired.keyed.iter().enumerate() {
         let row = paired.rows.row(index);
-        let here = position(&counts);
+        let here = position(paired.places[at]);
         counts.observed += 1;
         let bytes = paired.cached.bytes(at);
         if bytes.is_some() {
@@ -254,8 +263,13 @@ fn judge_page(
         counts.suspect += 1;
         targets.extend(target_of(&check.mapping, row, here));
     }
-    for (subject, state) in &paired.rowless {
-        let here = position(&counts);
+    for Rowless {
+        place,
+        subject,
+        state,
+    } in &paired.rowless
+    {
+        let here = position(*place);
         counts.observed += 1;
         if check.judge.suspects(None, state).is_empty() {
             counts.matched += 1;

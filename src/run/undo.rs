@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::execute::{ask_for, ending};
+use super::lease::take_lease;
 use super::open::{bind_all, open_stores};
-use super::repairing::{fence_replicas, take_lease};
+use super::repairing::fence_replicas;
 use super::request::{Console, Ending, UndoRequest};
 use super::sink::report;
 use crate::job;
 use crate::model::finding::OutcomeKind;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
+use crate::model::shard::Shard;
 use crate::repair::{StepOutcome, Undoer};
 use crate::report::{
     EarlierRun, JournalReader, ReportError, RunFolder, UndoEntry, UndoOutcome, find_run,
@@ -61,7 +63,7 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
         ),
         console,
     )?;
-    let lease = take_lease(&job, &opened.stores.source).await?;
+    let lease = take_lease(&job, Shard::WHOLE, &opened.stores.source).await?;
     let own = RunFolder::open(&request.output, &job.name, uuid::Uuid::now_v7()).map_err(report)?;
     let mut undoer = Undoer::new(
         opened.stores.source.clone(),

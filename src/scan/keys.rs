@@ -66,14 +66,7 @@ pub fn lockable_keys(mapping: &Mapping, target: &Target, row: Option<RowRef<'_>>
     if let Some(key) = &target.sweep_key {
         return vec![key.clone()];
     }
-    let cells = id_cells(mapping);
-    let of_id = |id: &Vec<Vec<u8>>| -> Option<SweepKey> {
-        mapping
-            .sweep_key
-            .iter()
-            .map(|cell| id.get(cells.iter().position(|c| c == cell)?).cloned())
-            .collect()
-    };
+    let of_id = |id: &Vec<Vec<u8>>| sweep_key_of_id(mapping, id);
     let of_row = |row: RowRef<'_>| -> SweepKey {
         mapping
             .sweep_key
@@ -88,6 +81,13 @@ pub fn lockable_keys(mapping: &Mapping, target: &Target, row: Option<RowRef<'_>>
         }
     }
     keys
+}
+
+/// The sweep key of the row with this id; `None` where the id does not say it.
+pub(super) fn sweep_key_of_id(mapping: &Mapping, id: &[Vec<u8>]) -> Option<SweepKey> {
+    let cells = id_cells(mapping);
+    let cell_of = |cell: &usize| id.get(cells.iter().position(|c| c == cell)?).cloned();
+    mapping.sweep_key.iter().map(cell_of).collect()
 }
 
 /// The ids that could explain `key` (and `member`). Empty: the key is not this check's, because no split

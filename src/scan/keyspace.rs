@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 
 use super::ScanError;
 use super::keys::{Target, candidates, has_candidates};
+use super::owner::has_place;
 use crate::model::check::{Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
+use crate::model::shard::Shard;
 use crate::store::redis::Redis;
 
 /// Where a walk through the keyspace stands. It belongs to one process of one node: after a restart or a
@@ -18,6 +20,24 @@ pub struct KeyspaceCursor {
     members: VecDeque<Vec<u8>>,
     member_cursor: u64,
     started: bool,
+    shard: Shard,
+    /// Places brought up so far, those of other shards included.
+    walked: u64,
+}
+
+impl KeyspaceCursor {
+    /// A walk that brings up what is `shard`'s; the rest it only counts.
+    pub fn of(shard: Shard) -> Self {
+        Self {
+            shard,
+            ..Self::default()
+        }
+    }
+
+    /// How many keys or members that could be this check's the walk has met, whichever shard's.
+    pub fn walked(&self) -> u64 {
+        self.walked
+    }
 }
 
 /// One page of the walk.
@@ -37,6 +57,8 @@ pub struct KeyspacePage {
 pub struct Place {
     pub key: Vec<u8>,
     pub member: Option<Vec<u8>>,
+    /// Which of all places of the walk it is, from 0.
+    pub number: u64,
 }
 
 impl Place {
@@ -64,15 +86,16 @@ pub async fn next_keyspace_page(
     mapping: &Mapping,
     cursor: &mut KeyspaceCursor,
 ) -> Result<Option<KeyspacePage>, ScanError> {
-    if let (Layout::RowPerMember(_), Some(key)) = (&mapping.check.layout, cursor.members.front()) {
+    if let (Layout::RowPerMember(_), Some(key)) =
+        (&mapping.check.layout, cursor.members.front().cloned())
+    {
         let page = cache
-            .scan_members(mapping, key, cursor.member_cursor)
+            .scan_members(mapping, &key, cursor.member_cursor)
             .await?;
         let mut found = KeyspacePage::default();
         for member in page.items {
             let key = key.clone();
-            let member = Some(member);
-            sort_in(mapping, Place { key, member }, &mut found);
+            cursor.sort_in(mapping, key, Some(member), &mut found);
         }
         cursor.member_cursor = page.next;
         if page.next == 0 {
@@ -102,20 +125,21 @@ pub async fn next_keyspace_page(
     match mapping.check.layout {
         Layout::KeyPerRow => {
             for key in page {
-                sort_in(mapping, Place { key, member: None }, &mut found);
+                cursor.sort_in(mapping, key, None, &mut found);
             }
         }
         Layout::RowPerMember(_) => {
             cursor.member_cursor = 0;
             let types = cache.types(&page).await?;
             for (key, kind) in page.into_iter().zip(types) {
+                let one = u64::from(cursor.shard.has_key(&key));
                 match mapping.check.key.split(&key) {
-                    Some(splits) if splits.is_empty() => found.foreign += 1,
+                    Some(splits) if splits.is_empty() => found.foreign += one,
                     Some(_) if kind == "none" => {}
                     // Its members cannot be walked, so what they were is not known.
-                    Some(_) if kind != members_type(mapping.check.value) => found.skipped += 1,
+                    Some(_) if kind != members_type(mapping.check.value) => found.skipped += one,
                     Some(_) => cursor.members.push_back(key),
-                    None => found.skipped += 1,
+                    None => found.skipped += one,
                 }
             }
         }
@@ -141,10 +165,32 @@ fn fixed_key(mapping: &Mapping) -> Option<Vec<u8>> {
         .flatten()
 }
 
-fn sort_in(mapping: &Mapping, place: Place, page: &mut KeyspacePage) {
-    match has_candidates(mapping, &place.key, place.member.as_deref()) {
-        None => page.skipped += 1,
-        Some(false) => page.foreign += 1,
-        Some(true) => page.places.push(place),
+impl KeyspaceCursor {
+    /// Puts one key, or member of one, where it belongs; of other shards' only the places count.
+    fn sort_in(
+        &mut self,
+        mapping: &Mapping,
+        key: Vec<u8>,
+        member: Option<Vec<u8>>,
+        page: &mut KeyspacePage,
+    ) {
+        let has_candidates = has_candidates(mapping, &key, member.as_deref());
+        if has_candidates != Some(true) {
+            let one = u64::from(self.shard.has_key(&key));
+            match has_candidates {
+                None => page.skipped += one,
+                Some(_) => page.foreign += one,
+            }
+            return;
+        }
+        if has_place(self.shard, mapping, &key, member.as_deref()) {
+            let number = self.walked;
+            page.places.push(Place {
+                key,
+                member,
+                number,
+            });
+        }
+        self.walked += 1;
     }
 }

@@ -4,6 +4,7 @@
 mod keys;
 mod keyspace;
 mod look;
+mod owner;
 mod pages;
 pub mod streams;
 mod tally;
@@ -14,7 +15,8 @@ use crate::store::redis::RedisError;
 pub use keys::{Target, candidates, lockable_keys, subject_of, target_of};
 pub use keyspace::{KeyspaceCursor, KeyspacePage, Place, next_keyspace_page};
 pub use look::{look, look_once};
-pub use pages::{CachedPage, Looked, PairedPage, page};
+pub use owner::{has_place, has_sweep_key};
+pub use pages::{CachedPage, Looked, PairedPage, Rowless, page};
 pub use tally::Tally;
 
 /// We could not look: which side, and why.

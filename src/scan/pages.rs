@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use super::ScanError;
 use super::keys::{candidates, subject_of};
+use super::owner::{has_row, has_sweep_key};
 use crate::model::check::{Expiry, Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Cached, CachedState, KeyExpiry, Subject};
-use crate::model::rows::Rows;
+use crate::model::rows::{RowRef, Rows};
+use crate::model::shard::Shard;
 use crate::store::mysql::{KeyRange, Mysql, Selection, SweepKey};
 use crate::store::redis::Redis;
 
@@ -71,19 +73,33 @@ impl Looked {
     }
 }
 
-/// Rows in sweep order, each beside what Redis holds.
+/// Rows in sweep order, each beside what Redis holds. Of a shard only its own are; the others have their places.
 #[derive(Debug)]
 pub struct PairedPage {
     pub rows: Rows,
-    /// Row indexes that have a key; the others have a NULL in a placeholder.
+    /// Indexes of own rows that have a key.
     pub keyed: Vec<usize>,
+    /// The place of each of `keyed` among all the ids of the page whose key is known.
+    pub places: Vec<u64>,
+    /// Own rows without a key: they have a NULL in a placeholder.
+    pub keyless: u64,
     pub looked: Looked,
     pub cached: CachedPage,
-    /// Changed ids whose row is gone, with their key's state.
-    pub rowless: Vec<(Subject, CachedState)>,
-    /// Changed ids whose row is gone and whose key cannot be known without it.
+    /// Own changed ids whose row is gone.
+    pub rowless: Vec<Rowless>,
+    /// Own changed ids whose row is gone and whose key cannot be known without it.
     pub unnamed: u64,
+    /// How many places there are, those of other shards included.
+    pub length: u64,
     pub next: Option<KeyRange>,
+}
+
+/// A changed id whose row is gone, with its key's state.
+#[derive(Debug)]
+pub struct Rowless {
+    pub place: u64,
+    pub subject: Subject,
+    pub state: CachedState,
 }
 
 impl PairedPage {
@@ -106,49 +122,96 @@ impl PairedPage {
     }
 }
 
-/// Reads one page of `range` and its keys. `limit` bounds the rows, and with them the memory.
+/// Reads one page of `range` and the keys of `shard`'s part of it. `limit` bounds the rows, and with them the memory.
 pub async fn page(
     source: &Mysql,
     cache: &Redis,
     mapping: &Arc<Mapping>,
     range: &KeyRange,
     selection: Selection,
+    shard: Shard,
     limit: usize,
 ) -> Result<PairedPage, ScanError> {
     let page = source.page(mapping, range, selection, limit).await?;
-    let mut keyed = Vec::with_capacity(page.rows.len());
-    let (looked, cached) = if reads_plain_strings(mapping) {
-        let mut keys = Vec::with_capacity(page.rows.len());
-        for (at, row) in page.rows.iter().enumerate() {
-            if let Some(key) = mapping.render_key(row) {
-                keyed.push(at);
-                keys.push(key);
-            }
+    let is_plain = reads_plain_strings(mapping);
+    let mut own = Own::default();
+    for (at, row) in page.rows.iter().enumerate() {
+        let is_own = has_row(shard, mapping, row);
+        match is_plain {
+            true => own.take_key(mapping, at, row, is_own),
+            false => own.take_subject(mapping, at, row, is_own),
         }
-        let cached = strings(cache, mapping, &keys).await?;
-        (Looked::Keys(keys), cached)
+    }
+    let (looked, cached) = if is_plain {
+        let cached = strings(cache, mapping, &own.keys).await?;
+        (Looked::Keys(own.keys), cached)
     } else {
-        let mut subjects = Vec::with_capacity(page.rows.len());
-        for (at, row) in page.rows.iter().enumerate() {
-            if let Some(subject) = subject_of(mapping, row) {
-                keyed.push(at);
-                subjects.push(subject);
-            }
-        }
-        let states = cache.read(mapping, &subjects, with_expiry(mapping)).await?;
-        (Looked::Subjects(subjects), CachedPage::States(states))
+        let states = cache
+            .read(mapping, &own.subjects, with_expiry(mapping))
+            .await?;
+        (Looked::Subjects(own.subjects), CachedPage::States(states))
     };
-    let rowless = rowless(cache, mapping, &page.ids_without_row).await?;
-    let unnamed = (page.ids_without_row.len() - rowless.len()) as u64;
+    let mut length = own.length;
+    let mut gone = Vec::new();
+    let mut unnamed = 0;
+    for id in &page.ids_without_row {
+        let is_own = has_sweep_key(shard, mapping, id);
+        match subject_of_id(mapping, id) {
+            Some(subject) => {
+                gone.extend(is_own.then_some((length, subject)));
+                length += 1;
+            }
+            None => unnamed += u64::from(is_own),
+        }
+    }
     Ok(PairedPage {
         rows: page.rows,
-        keyed,
+        keyed: own.keyed,
+        places: own.places,
+        keyless: own.keyless,
         looked,
         cached,
-        rowless,
+        rowless: rowless(cache, mapping, gone).await?,
         unnamed,
+        length,
         next: page.next,
     })
+}
+
+/// A shard's part of a page, as it is taken row by row.
+#[derive(Default)]
+struct Own {
+    keyed: Vec<usize>,
+    places: Vec<u64>,
+    keyless: u64,
+    keys: Vec<Vec<u8>>,
+    subjects: Vec<Subject>,
+    length: u64,
+}
+
+impl Own {
+    fn take_key(&mut self, mapping: &Mapping, at: usize, row: RowRef<'_>, is_own: bool) {
+        let key = mapping.render_key(row);
+        let has_key = key.is_some();
+        self.keys.extend(key.filter(|_| is_own));
+        self.count(at, has_key, is_own);
+    }
+
+    fn take_subject(&mut self, mapping: &Mapping, at: usize, row: RowRef<'_>, is_own: bool) {
+        let subject = subject_of(mapping, row);
+        let has_key = subject.is_some();
+        self.subjects.extend(subject.filter(|_| is_own));
+        self.count(at, has_key, is_own);
+    }
+
+    fn count(&mut self, at: usize, has_key: bool, is_own: bool) {
+        if has_key && is_own {
+            self.keyed.push(at);
+            self.places.push(self.length);
+        }
+        self.keyless += u64::from(is_own && !has_key);
+        self.length += u64::from(has_key);
+    }
 }
 
 /// Whether the rules of this check need the keys' expiries.
@@ -194,21 +257,25 @@ async fn strings(
     Ok(CachedPage::Mixed(mixed))
 }
 
-/// Keys of ids that changed and have no row any more, where the id alone names the key.
+/// What Redis holds for ids that changed and have no row any more.
 async fn rowless(
     cache: &Redis,
     mapping: &Mapping,
-    ids: &[SweepKey],
-) -> Result<Vec<(Subject, CachedState)>, ScanError> {
-    let subjects: Vec<Subject> = ids
-        .iter()
-        .filter_map(|id| subject_of_id(mapping, id))
-        .collect();
-    if subjects.is_empty() {
+    gone: Vec<(u64, Subject)>,
+) -> Result<Vec<Rowless>, ScanError> {
+    if gone.is_empty() {
         return Ok(Vec::new());
     }
+    let (places, subjects): (Vec<u64>, Vec<Subject>) = gone.into_iter().unzip();
     let states = cache.read(mapping, &subjects, with_expiry(mapping)).await?;
-    Ok(subjects.into_iter().zip(states).collect())
+    let found = places.into_iter().zip(subjects).zip(states);
+    Ok(found
+        .map(|((place, subject), state)| Rowless {
+            place,
+            subject,
+            state,
+        })
+        .collect())
 }
 
 fn subject_of_id(mapping: &Mapping, sweep_key: &SweepKey) -> Option<Subject> {

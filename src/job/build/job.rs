@@ -9,7 +9,7 @@ use crate::job::fault::Fault;
 use crate::job::mask::masked;
 use crate::job::raw::{RawFile, RawLimits};
 use crate::job::reader::{At, Reader, Setting};
-use crate::job::spec::{Job, Limits};
+use crate::job::spec::{CheckpointSpec, Job, Limits};
 use crate::model::check::Named;
 
 /// Where reports and state go unless the job says otherwise.
@@ -77,8 +77,10 @@ pub(in crate::job) fn build(
     if !faults.is_empty() {
         return None;
     }
+    let name = raw.name.value()?.text;
     Some(Job {
-        name: raw.name.value()?.text,
+        checkpoint: checkpoint(raw, &name),
+        name,
         path,
         text: masked(text).into(),
         config_hash,
@@ -93,6 +95,17 @@ pub(in crate::job) fn build(
         caches: caches.into_iter().collect::<Option<_>>()?,
         streams: streams.into_iter().collect::<Option<_>>()?,
     })
+}
+
+fn checkpoint(raw: &RawFile, name: &str) -> CheckpointSpec {
+    let default = CheckpointSpec::of_job(name);
+    let Some(raw) = raw.checkpoint.given() else {
+        return default;
+    };
+    CheckpointSpec {
+        prefix: raw.prefix.or(default.prefix),
+        evidence_max: unsigned(raw.evidence_max.value()).unwrap_or(default.evidence_max),
+    }
 }
 
 fn limits(raw: &RawLimits) -> Limits {

@@ -45,7 +45,7 @@ pub(in crate::run) async fn audit(
     let mut wanted = Wanted::of(run, scope, left_out).await?;
     wanted.read_rows(run).await?;
     // Before anything else is settled: entries of a group that is gone belong to nobody.
-    if scope.is_about_the_group() {
+    if scope.is_about_the_group() && run.ground.shard.is_first() {
         let carried = wanted.carried();
         counts.suspect += audit_group(run, scope, carried, first_slice, mending, sink).await?;
     }
@@ -129,7 +129,7 @@ async fn sweep(
             let keeps_looks = wanted.needs_looks();
             let pass = Pass::Entries { keeps_looks };
             let entries = sweep(next)
-                .pass(pass, range, estimated, |looks| wanted.take(run, &looks))
+                .pass(pass, range, estimated, |seen| wanted.take(run, &seen))
                 .await?;
             add(&mut counts, &entries.0);
             Ok(counts)

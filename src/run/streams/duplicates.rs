@@ -155,6 +155,7 @@ impl<'a> Aftermath<'a> {
         let run = self.run;
         let (stores, judge) = (&run.ground.stores, &run.judge);
         let own = Arc::clone(judge);
+        let needs_whole_stream = search.needs_whole_stream(judge);
         let mut candidates = off_the_runtime(move || search.finish(&own)).await?;
         if candidates.not_searched > 0 {
             self.left_out.push(format!(
@@ -164,6 +165,7 @@ impl<'a> Aftermath<'a> {
             ));
         }
         let rest = match scope {
+            StreamScope::Sweep { .. } if needs_whole_stream => Some(StreamId::MAX),
             StreamScope::Sweep { since, .. } => since.previous(),
             StreamScope::Entries { .. } | StreamScope::Pending => None,
         };

@@ -7,10 +7,12 @@ use tokio::sync::mpsc;
 
 use super::check::StreamRun;
 use super::scope::StreamScope;
+use super::sweep::Seen;
 use crate::model::rows::Rows;
+use crate::model::shard::Shard;
 use crate::model::stream::{EntryLook, Identity, StreamId};
 use crate::model::time::Micros;
-use crate::plan::{cut, is_integer_key};
+use crate::plan::{is_integer_key, slices};
 use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide, StreamJudge};
 use crate::run::RunError;
 use crate::run::task::Task;
@@ -41,6 +43,7 @@ impl Wanted {
             return Ok(Self::nothing());
         };
         let keeps_entries = run.check().keeps_entries;
+        let shard = run.ground.shard;
         let needs_rows = can_duplicate(judge, DuplicateSide::Rows)
             || keeps_entries
             || run.check().identity == Identity::EntryId;
@@ -55,8 +58,8 @@ impl Wanted {
         let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
             || can_duplicate(judge, DuplicateSide::Rows);
         let places = places(run).await?;
-        let duplicates = || Duplicates::create(&run.scratch).expecting(places);
-        let lost = || LostSearch::create(&run.scratch).expecting(places);
+        let duplicates = || Duplicates::create(&run.scratch, shard).expecting(places);
+        let lost = || LostSearch::create(&run.scratch, shard).expecting(places);
         Ok(Self {
             duplicates: has_duplicates.then(duplicates),
             lost: (has_rows && keeps_entries).then(lost),
@@ -80,8 +83,13 @@ impl Wanted {
     }
 
     /// Takes the entries of one page, each once.
-    pub(super) fn take(&mut self, run: &StreamRun, looks: &[EntryLook]) -> Result<(), RunError> {
-        for look in looks {
+    pub(super) fn take(&mut self, run: &StreamRun, seen: &Seen) -> Result<(), RunError> {
+        if let Some(duplicates) = &mut self.duplicates {
+            for entry in &seen.others {
+                duplicates.push_entry(&run.judge, entry)?;
+            }
+        }
+        for look in &seen.looks {
             if let (Some(duplicates), Some(entry)) = (&mut self.duplicates, &look.entry) {
                 duplicates.push_entry(&run.judge, entry)?;
             }
@@ -137,8 +145,9 @@ async fn send_pages(
         Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
         _ => None,
     };
-    for range in cut(bounds.as_ref(), mapping.rows_estimated) {
-        let mut next = Some(range);
+    // Every shard reads all rows: which of them are its own is decided by what they carry.
+    for slice in slices(Shard::WHOLE, bounds.as_ref(), mapping.rows_estimated) {
+        let mut next = Some(slice.range);
         while let Some(range) = next.filter(|_| !ground.stop.is_requested()) {
             let page = source.page(mapping, &range, selection, PAGE_ROWS).await?;
             ground.pacer.take(page.rows.len()).await;
@@ -160,7 +169,7 @@ impl Wanted {
             && rows.len() > 1
         {
             for row in rows {
-                duplicates.push_row(&run.judge, row.as_ref())?;
+                duplicates.push_row_of(&run.judge, look.id, row.as_ref())?;
             }
         }
         Ok(())

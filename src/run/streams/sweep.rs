@@ -11,7 +11,7 @@ use super::check::StreamRun;
 use super::entries::EntryTarget;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
-use crate::model::stream::{EntryLook, IdRange, StreamId};
+use crate::model::stream::{Entry, EntryLook, IdRange, StreamId};
 use crate::plan::cut_ids;
 use crate::run::RunError;
 use crate::run::sweep::{Batch, add, send_full};
@@ -47,11 +47,19 @@ struct PageRead {
     permit: OwnedSemaphorePermit,
 }
 
+/// What a page brought up, for those who compare it with others.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub looks: Vec<EntryLook>,
+    /// Other shards' entries of which this one has the tuple.
+    pub others: Vec<Entry>,
+}
+
 struct PageDone {
     slice: u32,
     counts: Coverage,
     targets: Vec<EntryTarget>,
-    looks: Vec<EntryLook>,
+    seen: Seen,
     /// How many ids the slice had, if it ends with this page.
     slice_ids: Option<u64>,
 }
@@ -71,7 +79,7 @@ impl Sweep<'_> {
         pass: Pass,
         range: IdRange,
         estimated: u64,
-        mut take: impl FnMut(Vec<EntryLook>) -> Result<(), RunError>,
+        mut take: impl FnMut(Seen) -> Result<(), RunError>,
     ) -> Result<(Coverage, u32), RunError> {
         let run = self.run;
         let ranges = cut_ids(range, estimated);
@@ -101,7 +109,7 @@ impl Sweep<'_> {
                 .progress
                 .advance(done.counts.observed + done.counts.foreign);
             batch.targets.extend(done.targets);
-            take(done.looks)?;
+            take(done.seen)?;
             let ended = done.slice_ids.map(|ids| (done.slice, ids));
             batch.slices_done.extend(ended);
             if !send_full(&mut batch, self.batches).await {
@@ -133,7 +141,7 @@ async fn read_pages(
             });
             next = None;
             if let Ok(page) = &page {
-                ordinal += page.reads.ids();
+                ordinal += page.reads.length();
                 next = page.reads.next.map(|first| IdRange { first, ..range });
             }
             let is_fault = page.is_err();
@@ -156,8 +164,8 @@ async fn read_page(
     loop {
         let reader = ground.reader();
         let reads = match pass {
-            Pass::Entries { .. } => read_entries(&reader.cache, judge, range, PAGE_ENTRIES).await,
-            Pass::Pending => read_pending(&reader.cache, judge, range, PAGE_ENTRIES).await,
+            Pass::Entries { .. } => read_entries(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await,
+            Pass::Pending => read_pending(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await,
         };
         if let Ok(reads) = &reads {
             // Entries are paid for once it is known how many they were; the next page waits for it.
@@ -189,19 +197,24 @@ async fn weigh_page(run: &StreamRun, pass: Pass, page: PageRead) -> Result<PageD
         .weigh(&stores.source, &stores.cache, &run.judge, &run.dead)
         .await?;
     ground.still_the_same_node().await?;
-    let ids = page.looks.len() as u64;
-    ground.observed.fetch_add(ids, Ordering::Relaxed);
+    ground
+        .observed
+        .fetch_add(page.looks.len() as u64, Ordering::Relaxed);
     let (counts, targets) = judge_page(run, Position { slice, ordinal }, &page);
-    let looks = match pass {
-        Pass::Entries { keeps_looks: true } => page.looks,
-        Pass::Entries { .. } | Pass::Pending => Vec::new(),
+    let slice_ids = page.next.is_none().then_some(ordinal + page.length);
+    let seen = match pass {
+        Pass::Entries { keeps_looks: true } => Seen {
+            looks: page.looks,
+            others: page.others,
+        },
+        Pass::Entries { .. } | Pass::Pending => Seen::default(),
     };
     Ok(PageDone {
         slice,
         counts,
         targets,
-        looks,
-        slice_ids: page.next.is_none().then_some(ordinal + ids),
+        seen,
+        slice_ids,
     })
 }
 
@@ -218,7 +231,8 @@ fn judge_page(run: &StreamRun, first: Position, page: &EntryPage) -> (Coverage, 
     };
     let mut targets = Vec::new();
     let mut clean: Option<StreamId> = None;
-    for (look, ordinal) in page.looks.iter().zip(first.ordinal..) {
+    for (look, place) in page.looks.iter().zip(&page.places) {
+        let ordinal = first.ordinal + place;
         if run.objection(look).is_none() {
             counts.matched += 1;
             clean.get_or_insert(look.id);

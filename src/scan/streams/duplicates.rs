@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use super::owner::{has_identity, has_tuple};
 use super::place;
 use super::runs::{Group, Merged, Runs};
 use super::spill::{Gathered, Spill, SpillLimits};
 use crate::model::rows::RowRef;
+use crate::model::shard::Shard;
 use crate::model::stream::{Entry, StreamId};
 use crate::rules::StreamJudge;
 use crate::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide};
@@ -56,6 +58,7 @@ pub struct Duplicates {
     spill: Spill,
     limits: SpillLimits,
     rows: u64,
+    shard: Shard,
 }
 
 /// Groups case by case, each in the order of its first place.
@@ -78,8 +81,12 @@ impl DuplicatePlaces {
 
 impl Duplicates {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
-    pub fn create(folder: &Path) -> Self {
-        Self::with_limits(folder, SpillLimits::default())
+    /// Only what is `shard`'s is kept of what is pushed.
+    pub fn create(folder: &Path, shard: Shard) -> Self {
+        Self {
+            shard,
+            ..Self::with_limits(folder, SpillLimits::default())
+        }
     }
 
     /// The same, for about this many entries and rows together. None may have been pushed yet.
@@ -94,6 +101,7 @@ impl Duplicates {
             spill: Spill::create(folder, limits),
             limits,
             rows: 0,
+            shard: Shard::WHOLE,
         }
     }
 
@@ -103,29 +111,52 @@ impl Duplicates {
             return Ok(());
         };
         let place = place::of_entry(entry.id);
-        if judge.can_duplicate(ENTRY_IDENTITY) {
+        if judge.can_duplicate(ENTRY_IDENTITY) && has_identity(self.shard, judge, &identity) {
             self.push(ENTRY_IDENTITY, &identity, &place)?;
         }
         match judge.entry_tuple(entry) {
-            Some(tuple) => self.push(ENTRY_TUPLE, &tuple, &place),
-            None => Ok(()),
+            Some(tuple) if has_tuple(self.shard, &tuple) => self.push(ENTRY_TUPLE, &tuple, &place),
+            _ => Ok(()),
         }
     }
 
     /// A row of the table, once. What a unique key makes impossible is not looked for.
     pub fn push_row(&mut self, judge: &StreamJudge, row: RowRef<'_>) -> Result<(), ScanError> {
+        let ordinal = u128::from(self.rows);
+        // Counted whichever shard's it is, so that all shards have one order of rows.
+        self.rows += 1;
+        self.push_row_at(judge, row, ordinal)
+    }
+
+    /// A row that an entry was found to have, beside another one.
+    pub fn push_row_of(
+        &mut self,
+        judge: &StreamJudge,
+        entry: StreamId,
+        row: RowRef<'_>,
+    ) -> Result<(), ScanError> {
+        self.push_row_at(judge, row, place::ordinal_of_entry(entry))
+    }
+
+    fn push_row_at(
+        &mut self,
+        judge: &StreamJudge,
+        row: RowRef<'_>,
+        ordinal: u128,
+    ) -> Result<(), ScanError> {
         let mapping = judge.mapping();
         let Some(identity) = row.cell(mapping.identity_cell()) else {
             return Ok(());
         };
         let key = mapping.rows.sweep_key.iter();
-        let place = place::of_row(self.rows, key.map(|&c| row.cell(c).unwrap_or_default()));
-        self.rows += 1;
-        if judge.can_duplicate(ROW_IDENTITY) {
+        let place = place::of_row(ordinal, key.map(|&c| row.cell(c).unwrap_or_default()));
+        if judge.can_duplicate(ROW_IDENTITY) && has_identity(self.shard, judge, identity) {
             self.push(ROW_IDENTITY, identity, &place)?;
         }
         match judge.row_tuple(row) {
-            Some(tuple) if judge.can_duplicate(ROW_TUPLE) => self.push(ROW_TUPLE, &tuple, &place),
+            Some(tuple) if judge.can_duplicate(ROW_TUPLE) && has_tuple(self.shard, &tuple) => {
+                self.push(ROW_TUPLE, &tuple, &place)
+            }
             _ => Ok(()),
         }
     }
@@ -208,9 +239,10 @@ mod tests {
     fn place_of(case: DuplicateCase, at: u64) -> Vec<u8> {
         match case.side {
             DuplicateSide::Entries => place::of_entry(StreamId::new(at, at % 3)).to_vec(),
-            DuplicateSide::Rows => {
-                place::of_row(at, [b"key".as_slice(), &at.to_be_bytes()].into_iter())
-            }
+            DuplicateSide::Rows => place::of_row(
+                at.into(),
+                [b"key".as_slice(), &at.to_be_bytes()].into_iter(),
+            ),
         }
     }
 

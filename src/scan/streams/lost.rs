@@ -6,12 +6,14 @@ use std::path::Path;
 
 use super::bounded::bounded_entries;
 use super::evidence::{Read, identities, weigh};
+use super::owner::has_identity;
 use super::pace::Pace;
 use super::place;
 use super::spill::{Spill, SpillLimits};
 use crate::model::column::{Column, ColumnType};
 use crate::model::identity::SourceIdentity;
 use crate::model::rows::{Row, RowRef};
+use crate::model::shard::Shard;
 use crate::model::stream::{EntryLook, IdRange, Identity, StreamId};
 use crate::rules::StreamJudge;
 use crate::scan::ScanError;
@@ -35,6 +37,7 @@ pub struct LostSearch {
     spill: Spill,
     rows: u64,
     candidates_max: usize,
+    shard: Shard,
 }
 
 /// A row that no entry was found for yet.
@@ -63,8 +66,11 @@ pub struct LostLook {
 
 impl LostSearch {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
-    pub fn create(folder: &Path) -> Self {
-        Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
+    pub fn create(folder: &Path, shard: Shard) -> Self {
+        Self {
+            shard,
+            ..Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
+        }
     }
 
     /// The same, for about this many entries and rows together. None may have been pushed yet.
@@ -79,6 +85,7 @@ impl LostSearch {
             spill: Spill::create(folder, limits),
             rows: 0,
             candidates_max,
+            shard: Shard::WHOLE,
         }
     }
 
@@ -92,9 +99,12 @@ impl LostSearch {
         if mapping.check.identity == Identity::EntryId && StreamId::parse(identity).is_none() {
             return Ok(());
         }
+        if !has_identity(self.shard, judge, identity) {
+            return Ok(());
+        }
         let key = mapping.rows.sweep_key.iter();
         let key = key.map(|&c| row.cell(c).unwrap_or_default());
-        let place = place::of_row(self.rows, key.chain([identity]));
+        let place = place::of_row(self.rows.into(), key.chain([identity]));
         self.rows += 1;
         let digest = self.spill.digest(compared(judge, identity));
         Ok(self.spill.push(EXPECTED, digest, &place)?)
@@ -114,6 +124,12 @@ impl LostSearch {
             self.spill.push(CARRIED, digest, &[])?;
         }
         Ok(())
+    }
+
+    /// Whether an entry that was not pushed can carry the identity of a row that was: another shard's entry, in a
+    /// spelling that only the database takes for the same.
+    pub fn needs_whole_stream(&self, judge: &StreamJudge) -> bool {
+        !self.shard.is_whole() && !is_compared_by_bytes(identity_column(judge))
     }
 
     /// The rows that no pushed entry carries. Blocks while it reads back what lies on disk.
@@ -297,14 +313,14 @@ fn lost_row(place: &[u8]) -> LostRow {
     LostRow { key, identity }
 }
 
-fn identity_column(judge: &StreamJudge) -> &Column {
+pub(super) fn identity_column(judge: &StreamJudge) -> &Column {
     let mapping = judge.mapping();
     &mapping.rows.columns[mapping.identity_cell()]
 }
 
 /// The one spelling of an identity, as far as this program can know it: numbers without leading zeros, text without
 /// trailing spaces, which most collations leave out of account.
-fn compared<'i>(judge: &StreamJudge, identity: &'i [u8]) -> Cow<'i, [u8]> {
+pub(super) fn compared<'i>(judge: &StreamJudge, identity: &'i [u8]) -> Cow<'i, [u8]> {
     match identity_column(judge).kind {
         ColumnType::Integer { .. } => std::str::from_utf8(identity)
             .ok()
@@ -321,7 +337,7 @@ fn compared<'i>(judge: &StreamJudge, identity: &'i [u8]) -> Cow<'i, [u8]> {
 }
 
 /// Whether two identities that differ in [`compared`] are two for the database as well.
-fn is_compared_by_bytes(column: &Column) -> bool {
+pub(super) fn is_compared_by_bytes(column: &Column) -> bool {
     match column.kind {
         ColumnType::Integer { .. } | ColumnType::Binary => true,
         ColumnType::Text => column

@@ -13,6 +13,7 @@ mod evidence;
 mod group;
 mod look;
 mod lost;
+mod owner;
 mod pace;
 mod page;
 mod place;

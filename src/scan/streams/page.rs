@@ -6,6 +6,8 @@ use super::bounded::bounded_entries;
 use super::dead_letters::DeadLetters;
 use super::delivery::{Delivery, delivery};
 use super::evidence::{Read, dead_lettered, identities, weigh};
+use super::owner::{has_entry, has_id, has_tuple};
+use crate::model::shard::Shard;
 use crate::model::stream::{Entry, EntryLook, IdRange, StreamFacts, StreamId};
 use crate::model::time::Micros;
 use crate::rules::StreamJudge;
@@ -25,8 +27,14 @@ const ENTRIES_PER_PENDING: usize = 2;
 /// a verdict.
 #[derive(Debug)]
 pub struct EntryPage {
-    /// Every entry of the check, and every pending id whose entry is gone, in the order of ids.
+    /// Every entry of the check, and every pending id whose entry is gone, in the order of ids; those of one shard.
     pub looks: Vec<EntryLook>,
+    /// The place of each of `looks` among those of all shards.
+    pub places: Vec<u64>,
+    /// Other shards' entries of which this one has the tuple.
+    pub others: Vec<Entry>,
+    /// How many places there are.
+    pub length: u64,
     /// How many of `looks` the group has not been given yet (or there is no group).
     pub undelivered: u64,
     /// Entries of other types, left alone; pending or not.
@@ -43,9 +51,12 @@ pub struct EntryPage {
 #[derive(Debug)]
 pub struct PageReads {
     reads: Vec<Read>,
+    places: Vec<u64>,
+    others: Vec<Entry>,
+    length: u64,
     cursor: Option<StreamId>,
     cache_time: Micros,
-    foreign: u64,
+    foreign_ids: Vec<StreamId>,
     pub next: Option<StreamId>,
     pub entries_read: u64,
     pub pending_read: u64,
@@ -60,7 +71,7 @@ pub async fn entry_page(
     range: IdRange,
     limit: usize,
 ) -> Result<EntryPage, ScanError> {
-    let reads = read_entries(cache, judge, range, limit).await?;
+    let reads = read_entries(cache, judge, range, Shard::WHOLE, limit).await?;
     reads.weigh(source, cache, judge, dead).await
 }
 
@@ -74,15 +85,16 @@ pub async fn pending_page(
     range: IdRange,
     limit: usize,
 ) -> Result<EntryPage, ScanError> {
-    let reads = read_pending(cache, judge, range, limit).await?;
+    let reads = read_pending(cache, judge, range, Shard::WHOLE, limit).await?;
     reads.weigh(source, cache, judge, dead).await
 }
 
-/// Redis's half of [`entry_page`].
+/// Redis's half of [`entry_page`]. It is read whole, because only what an entry holds says whose it is.
 pub async fn read_entries(
     cache: &Redis,
     judge: &StreamJudge,
     range: IdRange,
+    shard: Shard,
     limit: usize,
 ) -> Result<PageReads, ScanError> {
     let limit = limit.max(1);
@@ -102,7 +114,8 @@ pub async fn read_entries(
         _ => known.last,
     };
     let entries_read = entries.len() as u64;
-    Ok(reads_of(judge, delivery, entries, range, end, entries_read))
+    let reads = reads_of(judge, delivery, entries, range, end, entries_read);
+    Ok(reads.part_of(shard, judge))
 }
 
 /// Redis's half of [`pending_page`].
@@ -110,6 +123,7 @@ pub async fn read_pending(
     cache: &Redis,
     judge: &StreamJudge,
     range: IdRange,
+    shard: Shard,
     limit: usize,
 ) -> Result<PageReads, ScanError> {
     let check = &judge.mapping().check;
@@ -117,13 +131,35 @@ pub async fn read_pending(
     let end = delivery.whole_to;
     let ids: Vec<StreamId> = delivery.pending.iter().map(|p| p.row.id).collect();
     let (entries, entries_read) = entries_of(cache, &check.key, &ids).await?;
-    Ok(reads_of(judge, delivery, entries, range, end, entries_read))
+    let reads = reads_of(judge, delivery, entries, range, end, entries_read);
+    Ok(reads.part_of(shard, judge))
 }
 
 impl PageReads {
-    /// How many ids the page will have looks at.
-    pub fn ids(&self) -> u64 {
-        self.reads.len() as u64
+    /// How many places the page has, over all shards.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Leaves what is the shard's.
+    fn part_of(mut self, shard: Shard, judge: &StreamJudge) -> Self {
+        if shard.is_whole() {
+            return self;
+        }
+        let all = std::mem::take(&mut self.reads).into_iter();
+        self.places.clear();
+        for (read, place) in all.zip(0..) {
+            if has_entry(shard, judge, read.id, read.entry.as_ref()) {
+                self.reads.push(read);
+                self.places.push(place);
+            } else if let Some(entry) = read.entry {
+                let tuple = judge.entry_tuple(&entry);
+                let is_wanted = tuple.is_some_and(|tuple| has_tuple(shard, &tuple));
+                self.others.extend(is_wanted.then_some(entry));
+            }
+        }
+        self.foreign_ids.retain(|id| has_id(shard, *id));
+        self
     }
 
     /// Asks the primary about what was read.
@@ -136,8 +172,11 @@ impl PageReads {
     ) -> Result<EntryPage, ScanError> {
         let mut page = EntryPage {
             looks: Vec::with_capacity(self.reads.len()),
+            places: self.places,
+            others: self.others,
+            length: self.length,
             undelivered: 0,
-            foreign: self.foreign,
+            foreign: self.foreign_ids.len() as u64,
             next: self.next,
             entries_read: self.entries_read,
             pending_read: self.pending_read,
@@ -236,7 +275,7 @@ fn reads_of(
         .filter(|p| p.row.id <= end)
         .map(|p| (p.row.id, p))
         .collect();
-    let mut foreign = 0;
+    let mut foreign_ids = Vec::new();
     let mut reads = Vec::with_capacity(entries.len().max(pending.len()));
     for entry in entries {
         let pending = pending.remove(&entry.id);
@@ -247,7 +286,7 @@ fn reads_of(
                 pending,
             });
         } else {
-            foreign += 1;
+            foreign_ids.push(entry.id);
         }
     }
     if !pending.is_empty() {
@@ -258,11 +297,15 @@ fn reads_of(
         }));
         reads.sort_unstable_by_key(|read| read.id);
     }
+    let length = reads.len() as u64;
     PageReads {
         reads,
+        places: (0..length).collect(),
+        others: Vec::new(),
+        length,
         cursor: delivery.cursor,
         cache_time: delivery.cache_time,
-        foreign,
+        foreign_ids,
         next: end
             .next()
             .filter(|next| *next <= range.last && end < range.last),

@@ -32,6 +32,25 @@ impl Mysql {
     }
 }
 
+impl Mysql {
+    /// Who holds each of the locks `names`, in one statement: the ids of their connections, in the order of `names`.
+    pub async fn lease_holders(&self, names: &[String]) -> Result<Vec<Option<u64>>, MysqlError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<String> = names
+            .iter()
+            .map(|name| format!("IS_USED_LOCK({})", literal::text(name)))
+            .collect();
+        let rows = self
+            .fetch(&format!("SELECT {}", asked.join(", ")), names.len())
+            .await?;
+        let row = rows.iter().next();
+        let holder = |at: usize| std::str::from_utf8(row?.cell(at)?).ok()?.parse().ok();
+        Ok((0..names.len()).map(holder).collect())
+    }
+}
+
 impl Lease {
     /// Whether this connection still owns the lock.
     pub async fn is_held(&mut self) -> Result<bool, MysqlError> {

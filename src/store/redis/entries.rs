@@ -102,7 +102,7 @@ fn weight_of(entry: &Entry) -> usize {
 }
 
 /// `[id, [field, value, …]]`. The bytes are those of the answer, not copies of them.
-fn entry(row: Value) -> Option<Entry> {
+pub(super) fn entry(row: Value) -> Option<Entry> {
     let mut row = reply::optional_array(row)?.into_iter();
     let (id, flat) = (id(row.next()?)?, reply::optional_array(row.next()?)?);
     let mut fields = Vec::with_capacity(flat.len() / 2);

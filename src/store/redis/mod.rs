@@ -3,6 +3,7 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod checkpoint;
 mod cluster_nodes;
 mod connect;
 mod entries;
@@ -11,6 +12,7 @@ mod expiry;
 mod info;
 mod inventory;
 mod pending;
+mod place;
 mod read;
 mod reader;
 mod replica;
@@ -27,8 +29,9 @@ mod witness;
 mod write;
 mod writer;
 
+pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
-pub use self::inventory::read_topology;
+pub use self::inventory::{Inventory, read_topology};
 pub use self::reader::Redis;
 pub use self::scan::ScanPage;
 pub use self::settlement::{Delivery, Held, Settlement};

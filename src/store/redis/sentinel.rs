@@ -83,6 +83,15 @@ pub(super) async fn open_master(
     }
 }
 
+/// The job's credentials on Sentinels.
+pub(super) fn login(spec: &RedisSpec) -> Login<'_> {
+    Login {
+        user: spec.sentinel_user.as_deref(),
+        password: spec.sentinel_password.as_ref(),
+        database: 0,
+    }
+}
+
 /// The named nodes, most votes first; those of one count in the order they were first named.
 fn count_votes(
     answers: Vec<Result<Answer, RedisError>>,
@@ -132,12 +141,15 @@ fn count_votes(
 }
 
 async fn ask(spec: &RedisSpec, host: &str, port: u16, name: &str) -> Result<Answer, RedisError> {
-    let login = Login {
-        user: spec.sentinel_user.as_deref(),
-        password: spec.sentinel_password.as_ref(),
-        database: 0,
-    };
-    let link = open_tcp(spec, login, host, port, SENTINEL_LIMIT, SENTINEL_LIMIT).await?;
+    let link = open_tcp(
+        spec,
+        login(spec),
+        host,
+        port,
+        SENTINEL_LIMIT,
+        SENTINEL_LIMIT,
+    )
+    .await?;
     let mut command = ::redis::cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let unexpected = || RedisError::unexpected(&link.address, "SENTINEL GET-MASTER-ADDR-BY-NAME");

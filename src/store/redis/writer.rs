@@ -178,12 +178,12 @@ fn refused(error: &ServerError) -> WriteReply {
 
 /// How servers speak of a command that the user may not run inside a script, where they do not say NOPERM: first
 /// Redis 7.0, then later ones.
-fn is_about_rights(details: Option<&str>) -> bool {
+pub(super) fn is_about_rights(details: Option<&str>) -> bool {
     let starts = ["The user executing the script", "ACL failure in script"];
     details.is_some_and(|details| starts.iter().any(|start| details.starts_with(start)))
 }
 
-fn is_no_script(answer: &Value) -> bool {
+pub(super) fn is_no_script(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 

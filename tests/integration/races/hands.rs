@@ -75,6 +75,7 @@ impl Hands {
             &self.mapping,
             &KeyRange::default(),
             Selection::All,
+            auditor::model::shard::Shard::WHOLE,
             1_000,
         )
         .await
