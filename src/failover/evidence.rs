@@ -69,7 +69,7 @@ const KEPT_MAX: usize = 100;
 
 impl Change {
     /// Whether both are of the same new history: it began once, whoever noticed it.
-    fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.run_id == other.run_id && self.replication_id == other.replication_id
     }
 }

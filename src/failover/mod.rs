@@ -1,5 +1,6 @@
 //! When it happened: replication ids, the topology and its guard.
 
+mod episode;
 mod evidence;
 mod fitness;
 mod guard;
@@ -8,6 +9,9 @@ pub mod sampler;
 pub mod state;
 
 pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
+pub use episode::{
+    Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find,
+};
 pub use evidence::{Change, Handled, Remembered, Sample};
 pub use fitness::{Fitness, fitness};
 pub use guard::{Drift, drift};

@@ -67,7 +67,7 @@ pub struct RedisSpec {
     pub user: Option<String>,
     pub password: Option<Secret>,
     pub database: i64,
-    /// `rediss://` or `rediss-sentinel://`.
+    /// `rediss://`, `rediss-sentinel://` or `rediss-cluster://`.
     pub tls: bool,
     pub tls_files: TlsFiles,
     pub sentinel_user: Option<String>,
@@ -85,6 +85,10 @@ pub enum Endpoint {
     Sentinel {
         nodes: Vec<(String, u16)>,
         master: String,
+    },
+    /// `redis-cluster://h1:6379,h2:6379`: some of its nodes, masters or not.
+    Cluster {
+        nodes: Vec<(String, u16)>,
     },
 }
 

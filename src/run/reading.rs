@@ -6,6 +6,7 @@ use super::RunError;
 use super::ground::Ground;
 use crate::failover::{Fitness, fitness};
 use crate::model::node::NodeFacts;
+use crate::model::time::Micros;
 use crate::scan::ScanError;
 use crate::store::mysql::{Mysql, ServerFacts};
 use crate::store::redis::Redis;
@@ -15,8 +16,8 @@ use crate::store::redis::Redis;
 pub(super) struct Reading {
     /// The replica, past what the primary had committed when the master was pinned, or the primary.
     pub source: Mysql,
-    /// Of the replica.
-    pub source_facts: Option<ServerFacts>,
+    /// Of the replica, and when they were so by this host's clock.
+    pub source_facts: Option<(ServerFacts, Micros)>,
     pub replica: Option<Arc<KeyReplica>>,
     /// Why replicas that the job names are not read, as a sentence.
     pub remark: Option<String>,
@@ -27,6 +28,8 @@ pub(super) struct KeyReplica {
     cache: Redis,
     /// As it was found fit.
     facts: NodeFacts,
+    /// By this host's clock.
+    found_at: Micros,
     /// The master, as it was pinned.
     master: NodeFacts,
     given_up: OnceLock<String>,
@@ -73,13 +76,15 @@ impl KeyReplica {
         Self {
             cache,
             facts,
+            found_at: Micros::now(),
             master,
             given_up: OnceLock::new(),
         }
     }
 
-    pub(super) fn facts(&self) -> &NodeFacts {
-        &self.facts
+    /// As it was found fit, and when.
+    pub(super) fn found(&self) -> (&NodeFacts, Micros) {
+        (&self.facts, self.found_at)
     }
 
     /// Why what was just read from it does not count, if it does not.
@@ -129,7 +134,7 @@ impl Ground {
     ) -> Result<Option<T>, RunError> {
         let Some(replica) = &reader.replica else {
             let read = read?;
-            self.still_the_same_node().await?;
+            self.still_the_same_nodes().await?;
             return Ok(Some(read));
         };
         let read = match read {
@@ -140,7 +145,7 @@ impl Ground {
             }
             Err(fault) => return Err(fault.into()),
         };
-        self.still_the_same_node().await?;
+        self.still_the_same_nodes().await?;
         if let Some(why) = replica.fault().await {
             replica.give_up(why);
             return Ok(None);

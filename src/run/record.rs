@@ -12,6 +12,9 @@ use super::open::Opened;
 use super::reading::Reading;
 use super::request::ScanRequest;
 use super::sink::Sink;
+use super::task::Task;
+use super::topology::{Looked, Nodes};
+use super::topology_record::{finding_record, inventory_record};
 use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::node::NodeFacts;
@@ -36,6 +39,8 @@ pub(super) struct Closing<'a> {
     pub mappings: &'a [Arc<Mapping>],
     /// The run whose findings were judged again.
     pub from_run: Option<Uuid>,
+    /// What the nodes showed at the start; `None` where one key was asked for.
+    pub nodes: Option<Task<Looked>>,
 }
 
 pub(super) async fn record_of(
@@ -44,6 +49,7 @@ pub(super) async fn record_of(
     sink: &Sink,
     run_id: Uuid,
     undo_records: u64,
+    nodes: Option<&Nodes>,
 ) -> RunRecord {
     let verdict = ledger.verdict(sink.unresolved());
     let read_remarks: Vec<String> = closing.stores.reading.remarks().collect();
@@ -55,7 +61,7 @@ pub(super) async fn record_of(
             .await
             .ok()
             .as_ref()
-            .map(redis_record),
+            .map(|node| redis_record(node, Micros::now())),
         source: closing
             .stores
             .source
@@ -63,7 +69,8 @@ pub(super) async fn record_of(
             .await
             .ok()
             .as_ref()
-            .map(source_record),
+            .map(|facts| source_record(facts, Micros::now())),
+        inventory: nodes.map(|nodes| inventory_record(&nodes.after.topology)),
         ..read_to_the_end(&closing.stores.reading)
     };
     let checks = closing
@@ -74,6 +81,7 @@ pub(super) async fn record_of(
             Some(check_record(closing.job, m, entry, sink))
         })
         .collect();
+    let findings = nodes.iter().flat_map(|nodes| &nodes.findings);
     RunRecord {
         auditor_run: RunRecord::FORMAT,
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -97,11 +105,17 @@ pub(super) async fn record_of(
             time_zone: Some(zone.name()),
         }),
         topology_before: TopologyRecord {
-            redis: Some(redis_record(&closing.opened.node)),
-            source: Some(source_record(&closing.opened.source)),
+            redis: closing
+                .opened
+                .nodes
+                .first()
+                .map(|node| redis_record(node, Micros::now())),
+            source: Some(source_record(&closing.opened.source, Micros::now())),
+            inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
             ..read_by_sweeps(&closing.opened.stores.reading)
         },
         topology_after: after,
+        topology_findings: findings.map(finding_record).collect(),
         checks,
         timings: vec![Timing {
             stage: "run".to_owned(),
@@ -117,10 +131,14 @@ pub(super) async fn record_of(
 
 /// The replicas that sweeps read at first, as they were found fit.
 fn read_by_sweeps(reading: &Reading) -> TopologyRecord {
-    let replica = reading.replica.as_ref();
+    let redis = reading.replica.as_ref().map(|replica| {
+        let (facts, found_at) = replica.found();
+        redis_record(facts, found_at)
+    });
+    let source = reading.source_facts.as_ref();
     TopologyRecord {
-        sweep_redis: replica.map(|replica| redis_record(replica.facts())),
-        sweep_source: reading.source_facts.as_ref().map(source_record),
+        sweep_redis: redis,
+        sweep_source: source.map(|(facts, seen_at)| source_record(facts, *seen_at)),
         ..TopologyRecord::default()
     }
 }
@@ -174,7 +192,8 @@ fn check_record(job: &Job, mapping: &Mapping, entry: &CheckLedger, sink: &Sink) 
     }
 }
 
-fn redis_record(node: &NodeFacts) -> RedisRecord {
+/// `seen_at`: this host's clock when the node said so.
+pub(super) fn redis_record(node: &NodeFacts, seen_at: Micros) -> RedisRecord {
     RedisRecord {
         address: node.address.clone(),
         server: node.server.clone(),
@@ -192,16 +211,16 @@ fn redis_record(node: &NodeFacts) -> RedisRecord {
         second_offset: node.second_offset,
         replicas_online: node.replicas_online.len() as u64,
         eviction_policy: node.eviction_policy.clone(),
-        clock_ahead_us: Some(node.time.0 - Micros::now().0),
+        clock_ahead_us: Some(node.time.0 - seen_at.0),
     }
 }
 
-fn source_record(facts: &ServerFacts) -> SourceRecord {
+fn source_record(facts: &ServerFacts, seen_at: Micros) -> SourceRecord {
     SourceRecord {
         identity: facts.identity.name.clone(),
         version: facts.version.clone(),
         is_mariadb: facts.is_mariadb,
         is_read_only: facts.identity.read_only,
-        clock_ahead_us: Some(facts.now.0 - Micros::now().0),
+        clock_ahead_us: Some(facts.now.0 - seen_at.0),
     }
 }

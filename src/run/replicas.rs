@@ -14,6 +14,7 @@ use crate::failover::{Fitness, fitness};
 use crate::job::{Job, RedisSpec};
 use crate::model::node::NodeFacts;
 use crate::model::progress::ProgressSink;
+use crate::model::time::Micros;
 use crate::store::mysql::{Mysql, Standing};
 use crate::store::redis::{Redis, RedisError};
 
@@ -37,8 +38,9 @@ pub(super) struct Gate<'a> {
     pub job: &'a Job,
     /// The primary.
     pub source: &'a Mysql,
-    /// As it was pinned: what is committed after that is not what its failover lost.
-    pub master: &'a NodeFacts,
+    /// As they were pinned, which is one where replicas are read: what is committed after that is not what its
+    /// failover lost.
+    pub masters: &'a [NodeFacts],
     pub progress: &'a Arc<dyn ProgressSink>,
     pub stop: &'a Stop,
 }
@@ -95,11 +97,15 @@ impl Gate<'_> {
         let facts = replica.facts().await.map_err(|e| failed(&e))?;
         tracing::info!("sweeps read the MySQL replica {}", facts.identity.name);
         reading.source = replica;
-        reading.source_facts = Some(facts);
+        reading.source_facts = Some((facts, Micros::now()));
         Ok(())
     }
 
     async fn open_cache(&self, reading: &mut Reading) -> Result<(), RunError> {
+        let [master] = self.masters else {
+            // The job refuses replicas of a Cluster.
+            return Ok(());
+        };
         if self.job.redis_replicas.is_empty() {
             return Ok(());
         }
@@ -107,13 +113,16 @@ impl Gate<'_> {
         let mut said = String::new();
         let mut same_since = Instant::now();
         loop {
-            let asked = self.job.redis_replicas.iter().map(|spec| self.ask(spec));
+            let asked = self.job.redis_replicas.iter().map(|spec| ask(spec, master));
             let (fit, unfit): (Vec<Asked>, Vec<Asked>) = join_all(asked)
                 .await
                 .into_iter()
                 .partition(|asked| matches!(asked, Asked::Fit(_)));
             if let Some(Asked::Fit(replica)) = fit.into_iter().next() {
-                tracing::info!("sweeps read the Redis replica {}", replica.facts().address);
+                tracing::info!(
+                    "sweeps read the Redis replica {}",
+                    replica.found().0.address
+                );
                 reading.replica = Some(Arc::new(*replica));
                 return Ok(());
             }
@@ -137,7 +146,7 @@ impl Gate<'_> {
                         "{}: it is no replica of the master {}; correct [redis].read_url, or wait until the failover \
                          is over",
                         foreign.said(),
-                        self.master.address
+                        master.address
                     ))),
                     None => {
                         let remark = format!("sweeps read the Redis master, because {reason}");
@@ -149,31 +158,29 @@ impl Gate<'_> {
             }
         }
     }
+}
 
-    async fn ask(&self, spec: &RedisSpec) -> Asked {
-        let opened = async {
-            let cache = Redis::connect(spec, RESPONSE_TIMEOUT).await?;
-            let facts = cache.facts().await?;
-            let is_writable = cache.is_writable_replica().await?;
-            Ok::<_, RedisError>((cache, facts, is_writable))
-        };
-        let (cache, facts, is_writable) = match opened.await {
-            Ok(opened) => opened,
-            Err(fault @ RedisError::Refused(_)) => return Asked::Never(fault.to_string()),
-            Err(fault) => return Asked::NotYet(fault.to_string()),
-        };
-        let about = |why: &str| format!("{} {why}", facts.address);
-        match fitness(self.master, &facts) {
-            Fitness::NotYet(why) => Asked::NotYet(about(&why)),
-            Fitness::Foreign(why) => Asked::Foreign(about(&why)),
-            Fitness::Never(why) => Asked::Never(about(&why)),
-            Fitness::Fit if is_writable => {
-                Asked::Never(about("takes writes of its own (replica-read-only no)"))
-            }
-            Fitness::Fit => {
-                Asked::Fit(Box::new(KeyReplica::new(cache, facts, self.master.clone())))
-            }
+async fn ask(spec: &RedisSpec, master: &NodeFacts) -> Asked {
+    let opened = async {
+        let cache = Redis::connect(spec, RESPONSE_TIMEOUT).await?;
+        let facts = cache.facts().await?;
+        let is_writable = cache.is_writable_replica().await?;
+        Ok::<_, RedisError>((cache, facts, is_writable))
+    };
+    let (cache, facts, is_writable) = match opened.await {
+        Ok(opened) => opened,
+        Err(fault @ RedisError::Refused(_)) => return Asked::Never(fault.to_string()),
+        Err(fault) => return Asked::NotYet(fault.to_string()),
+    };
+    let about = |why: &str| format!("{} {why}", facts.address);
+    match fitness(master, &facts) {
+        Fitness::NotYet(why) => Asked::NotYet(about(&why)),
+        Fitness::Foreign(why) => Asked::Foreign(about(&why)),
+        Fitness::Never(why) => Asked::Never(about(&why)),
+        Fitness::Fit if is_writable => {
+            Asked::Never(about("takes writes of its own (replica-read-only no)"))
         }
+        Fitness::Fit => Asked::Fit(Box::new(KeyReplica::new(cache, facts, master.clone()))),
     }
 }
 
@@ -188,7 +195,7 @@ enum Asked {
 impl Asked {
     fn said(&self) -> &str {
         match self {
-            Asked::Fit(replica) => &replica.facts().address,
+            Asked::Fit(replica) => &replica.found().0.address,
             Asked::NotYet(why) | Asked::Foreign(why) | Asked::Never(why) => why,
         }
     }

@@ -21,6 +21,7 @@ pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
     Undo(UndoRequest),
+    Checkpoint(CheckpointRequest),
     Report(ReportRequest),
     /// Prints a rule's documentation.
     Explain {
@@ -68,6 +69,15 @@ pub struct UndoRequest {
     pub output: PathBuf,
     pub format: Format,
     pub arguments: Vec<String>,
+}
+
+/// A heartbeat through each master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRequest {
+    pub job_path: PathBuf,
+    /// `None`: once.
+    pub every: Option<Duration>,
+    pub format: Format,
 }
 
 /// Which runs are put together.

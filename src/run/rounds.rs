@@ -22,6 +22,7 @@ use super::stop::Stop;
 use super::streams;
 use crate::failover::{Drift, drift};
 use crate::job::Job;
+use crate::model::identity::Pinned;
 use crate::model::node::NodeFacts;
 use crate::model::outcome::Coverage;
 use crate::model::progress::ProgressSink;
@@ -41,7 +42,7 @@ pub(super) struct Rounds<'a> {
     pub stop: &'a Stop,
     pub ledger: &'a mut Ledger,
     pub progress: &'a Arc<dyn ProgressSink>,
-    /// Of the present node.
+    /// Of the present nodes.
     pub context: JudgeContext,
 }
 
@@ -60,7 +61,7 @@ enum After {
 }
 
 impl Rounds<'_> {
-    /// Runs every plan to its end or its last attempt; gives the stores as they were in the end. When the
+    /// Runs every plan to its end or its last attempt; gives the stores as they were in the end. When a
     /// node turned out to be another one, what was finished before begins again too: it was seen on a
     /// history that is no more.
     pub(super) async fn run(mut self, plans: Vec<Plan>, stores: Stores) -> Stores {
@@ -116,15 +117,15 @@ impl Rounds<'_> {
 
     /// Connects again; true if it is another process or history than before.
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
-        let (cache, node) = open_cache(self.job).await?;
-        let is_another = matches!(drift(&stores.pinned, &node), Drift::Changed(_));
+        let (cache, nodes) = open_cache(self.job).await?;
+        let is_another = matches!(drift(&stores.pinned, &nodes), Drift::Changed(_));
         if is_another {
-            stores.serving_since = serving_since(&node);
+            stores.serving_since = serving_since(&nodes);
         }
-        self.reopen_reading(stores, &node).await?;
-        self.context = judge_context(&node);
+        self.reopen_reading(stores, &nodes).await?;
+        self.context = judge_context(&nodes);
         stores.cache = cache;
-        stores.pinned = node.identity;
+        stores.pinned = Pinned::of(&nodes);
         Ok(is_another)
     }
 
@@ -133,7 +134,7 @@ impl Rounds<'_> {
     async fn reopen_reading(
         &mut self,
         stores: &mut Stores,
-        node: &NodeFacts,
+        nodes: &[NodeFacts],
     ) -> Result<(), RunError> {
         let reading = &stores.reading;
         if reading.source_facts.is_none() && reading.replica.is_none() {
@@ -147,7 +148,7 @@ impl Rounds<'_> {
         let gate = Gate {
             job: &job,
             source: &stores.source,
-            master: node,
+            masters: nodes,
             progress: self.progress,
             stop: self.stop,
         };
@@ -163,10 +164,10 @@ impl Rounds<'_> {
     }
 }
 
-/// Why the node is no longer the pinned one, if it is not.
+/// Why the nodes are no longer the pinned ones, if they are not.
 async fn has_moved(stores: &Stores) -> Option<String> {
-    match stores.cache.facts().await {
-        Ok(facts) => match drift(&stores.pinned, &facts) {
+    match stores.cache.facts_of_all().await {
+        Ok(nodes) => match drift(&stores.pinned, &nodes) {
             Drift::Same | Drift::Renewed(_) => None,
             Drift::Changed(why) => Some(why),
         },

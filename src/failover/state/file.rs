@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::StateError;
 
 /// Whoever holds the lock writes some hundred kilobytes at most; past this he is stopped or stuck.
-const LOCK_LIMIT: Duration = Duration::from_secs(10);
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Held until it is dropped; the system takes it back from a process that ends.

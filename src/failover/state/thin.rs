@@ -11,12 +11,12 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// Up to this long before the end of its history a sample is kept if it is the last one of so long a span. A span of 0: every
-/// sample. With a beat a second a week of one history is some 1900 samples.
+/// sample. With a beat a second a week of one history is some 1200 samples.
 const STEPS: [(i64, i64); 4] = [
-    (5 * MINUTE, 0),
-    (HOUR, 10 * SECOND),
-    (6 * HOUR, MINUTE),
-    (8 * DAY, 10 * MINUTE),
+    (3 * MINUTE, 0),
+    (HOUR / 2, 10 * SECOND),
+    (3 * HOUR, MINUTE),
+    (8 * DAY, 15 * MINUTE),
 ];
 
 /// The samples that are kept, oldest first. Whatever is older than the last step, counted from the newest sample of all,

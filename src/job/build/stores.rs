@@ -49,6 +49,12 @@ pub(super) fn redis_replicas(
     let Some(given) = raw.read_url.given() else {
         return Vec::new();
     };
+    if matches!(master.endpoint, Endpoint::Cluster { .. }) && !given.value.is_empty() {
+        faults.push(
+            Fault::new(given.span.clone(), "in a Cluster sweeps read the masters")
+                .hint("take `read_url` out: it names replicas of one master"),
+        );
+    }
     let mut replicas = Vec::new();
     for url in &given.value {
         if url.database.is_some_and(|number| number != master.database) {
@@ -102,7 +108,7 @@ pub(super) fn redis(raw: &RawRedis, faults: &mut Vec<Fault>) -> Option<RedisSpec
         if let Some(text) = setting.given().filter(|_| !has_tls) {
             faults.push(
                 text.fault("TLS files are given, but the URL does not ask for TLS")
-                    .hint("write rediss:// or rediss-sentinel://"),
+                    .hint("write rediss://, rediss-sentinel:// or rediss-cluster://"),
             );
         }
     }
@@ -119,6 +125,15 @@ pub(super) fn redis(raw: &RawRedis, faults: &mut Vec<Fault>) -> Option<RedisSpec
         faults.push(
             Fault::new(db.span.clone(), "`db` and the URL name different databases")
                 .hint("say it once"),
+        );
+    }
+    if let Some(db) = raw.db.given()
+        && db.value != 0
+        && matches!(url.value.endpoint, Endpoint::Cluster { .. })
+    {
+        faults.push(
+            Fault::new(db.span.clone(), "a Redis Cluster has no database but 0")
+                .hint("take `db` out"),
         );
     }
     Some(RedisSpec {

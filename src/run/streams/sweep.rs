@@ -164,8 +164,12 @@ async fn read_page(
     loop {
         let reader = ground.reader();
         let reads = match pass {
-            Pass::Entries { .. } => read_entries(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await,
-            Pass::Pending => read_pending(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await,
+            Pass::Entries { .. } => {
+                read_entries(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await
+            }
+            Pass::Pending => {
+                read_pending(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await
+            }
         };
         if let Ok(reads) = &reads {
             // Entries are paid for once it is known how many they were; the next page waits for it.
@@ -196,7 +200,7 @@ async fn weigh_page(run: &StreamRun, pass: Pass, page: PageRead) -> Result<PageD
     let page = reads
         .weigh(&stores.source, &stores.cache, &run.judge, &run.dead)
         .await?;
-    ground.still_the_same_node().await?;
+    ground.still_the_same_nodes().await?;
     ground
         .observed
         .fetch_add(page.looks.len() as u64, Ordering::Relaxed);
@@ -242,6 +246,7 @@ fn judge_page(run: &StreamRun, first: Position, page: &EntryPage) -> (Coverage, 
         targets.push(EntryTarget {
             id: look.id,
             position: Position { ordinal, ..first },
+            weight: look.weight(),
         });
     }
     if let Some(id) = clean {

@@ -10,8 +10,9 @@ impl Redis {
     pub async fn is_writable_replica(&self) -> Result<bool, RedisError> {
         let mut command = ::redis::cmd("INFO");
         command.arg("replication");
-        let text = reply::text(reply::one(&self.link, &command).await?)
-            .ok_or_else(|| RedisError::unexpected(&self.link.address, "INFO"))?;
+        let link = &self.nodes.links()[0];
+        let text = reply::text(reply::one(link, &command).await?)
+            .ok_or_else(|| RedisError::unexpected(&link.address, "INFO"))?;
         Ok(text
             .lines()
             .any(|line| line.trim_end() == "slave_read_only:0"))

@@ -75,6 +75,11 @@ fn what_cannot_be_a_replica_of_these_is_refused() {
     fault("", &reads("redis-sentinel://s/m"), "does not name a node");
     fault("", &reads("redis://r1,r2"), "several hosts");
     fault("", &reads("redis://r1,http://u:hunter2@r2"), "begins with");
+    fault(
+        "",
+        "url = \"redis-cluster://h1,h2\"\nread_url = \"redis://r1\"",
+        "in a Cluster",
+    );
     let files = "tls_ca = \"ca.pem\"";
     fault("", &format!("{MASTER}\n{files}"), "does not ask for TLS");
 }

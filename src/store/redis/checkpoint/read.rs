@@ -16,18 +16,18 @@ const GRANTS: &str = "grant the user GET and XREVRANGE on the keys of [checkpoin
 impl Redis {
     /// What lies under the heartbeat's key: on a promoted node the last moment known to have been replicated.
     pub async fn heartbeat(&self, key: &[u8]) -> Result<FoundBeat, RedisError> {
-        Ok(FoundBeat::of(value(&self.link, key).await?))
+        Ok(FoundBeat::of(value(self.nodes.of_key(key), key).await?))
     }
 
     /// The latest `limit` entries of the evidence, oldest first, without those that no beat wrote; none where there is
     /// no such key.
     pub async fn evidence(&self, key: &[u8], limit: usize) -> Result<Vec<Evidence>, RedisError> {
-        evidence(&self.link, key, limit).await
+        evidence(self.nodes.of_key(key), key, limit).await
     }
 
     /// The bytes of the state's copy.
     pub async fn state_copy(&self, key: &[u8]) -> Result<Option<Bytes>, RedisError> {
-        Ok(value(&self.link, key).await?.map(Bytes::from))
+        Ok(value(self.nodes.of_key(key), key).await?.map(Bytes::from))
     }
 }
 

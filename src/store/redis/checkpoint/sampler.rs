@@ -192,7 +192,7 @@ impl Sampler {
                     String::from_utf8_lossy(&said[b"FENCED ".len()..])
                 )))
             }
-            answer => reply::accepted(&self.link, answer).map_err(granted),
+            answer => reply::accepted(&self.link.address, answer).map_err(granted),
         }
     }
 
