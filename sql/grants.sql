@@ -21,3 +21,5 @@ GRANT SELECT, LOCK TABLES ON `auction`.* TO 'auditor_repair'@'%';
 --   ACL SETUSER auditor_repair on >change-me resetkeys ~* -@all +@read +@connection +info +time +role +eval +evalsha +script|load +wait +xack +xadd +xdel +xclaim +xgroup|create +xgroup|setid +xsetid
 -- repair of caches: the same with +set +del +hset +hdel +hincrby +incrby +zadd +zrem +sadd +srem +persist +pexpire
 -- +pexpireat, and on servers that know field expiries +hsetex.
+-- checkpoint: nothing but the keys of [checkpoint] prefix, by default auditor:<job name>; no MySQL user at all.
+--   ACL SETUSER auditor_checkpoint on >change-me resetkeys ~auditor:* -@all +@connection +info +time +role +eval +evalsha +get +set +xadd +xrevrange

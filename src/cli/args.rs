@@ -39,6 +39,8 @@ pub(super) enum RawCommand {
     Repair(RawRepair),
     /// Put back what a repair replaced, where it is still as the repair left it
     Undo(RawUndo),
+    /// Write a heartbeat through each Redis master, by which a later failover is dated
+    Checkpoint(RawCheckpoint),
     /// Put the runs of a job together: what each customer was served, in exact sums
     Report(RawReport),
     /// Print what a rule detects, how it comes about and how it is repaired
@@ -154,6 +156,21 @@ pub(super) struct RawUndo {
     pub(super) output: PathBuf,
 
     /// How the summary on stdout is written
+    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
+    pub(super) format: RawFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RawCheckpoint {
+    /// The job file
+    #[arg(value_name = "JOB")]
+    pub(super) job: PathBuf,
+
+    /// Again and again until it is told to stop, e.g. 1s; without it once
+    #[arg(long, value_name = "DURATION")]
+    pub(super) every: Option<String>,
+
+    /// How the line on stdout is written
     #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
     pub(super) format: RawFormat,
 }

@@ -5,15 +5,21 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::args::{RawArgs, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo};
+use super::args::{
+    RawArgs, RawCheckpoint, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo,
+};
 use super::shard::shard;
 use crate::job::Rate;
 use crate::plan::window::{Audience, TimeError, TimeText, WindowText};
 use crate::report::{CellError, unescape, unescape_id};
 use crate::run::request::{
-    Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request, ScanRequest, Scope,
-    Target, UndoRequest,
+    CheckpointRequest, Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request,
+    ScanRequest, Scope, Target, UndoRequest,
 };
+
+/// More often, the heartbeats would be the load; more seldom, cron does the same without a process that waits.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+const EVERY_MAX: Duration = Duration::from_secs(3_600);
 
 /// What was asked, and how it is shown while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +66,8 @@ pub enum Refusal {
     Rate(String),
     #[error("--time-budget `{0}`: say a duration longer than none, such as 30m or 1h30m")]
     TimeBudget(String),
+    #[error("--every `{0}`: say a duration from 100ms to 1h, such as 1s")]
+    Every(String),
     #[error("{option} is empty: {hint}")]
     Empty {
         option: &'static str,
@@ -100,6 +108,7 @@ impl Invocation {
                 Request::Repair(repair_request(repair, arguments, audience)?)
             }
             RawCommand::Undo(undo) => Request::Undo(undo_request(undo, arguments, audience)?),
+            RawCommand::Checkpoint(raw) => Request::Checkpoint(checkpoint_request(raw)?),
             RawCommand::Report(report) => Request::Report(report_request(report)?),
             RawCommand::Explain { rule } => Request::Explain { rule },
             RawCommand::Schema => Request::Schema,
@@ -205,6 +214,14 @@ fn undo_request(
     })
 }
 
+fn checkpoint_request(raw: RawCheckpoint) -> Result<CheckpointRequest, Refusal> {
+    Ok(CheckpointRequest {
+        job_path: raw.job,
+        every: raw.every.map(|text| every(&text)).transpose()?,
+        format: format(raw.format),
+    })
+}
+
 fn report_request(raw: RawReport) -> Result<ReportRequest, Refusal> {
     if raw.runs.iter().any(String::is_empty) {
         return Err(Refusal::Empty {
@@ -297,6 +314,13 @@ fn time_budget(text: &str) -> Result<Duration, Refusal> {
     match humantime::parse_duration(text) {
         Ok(budget) if !budget.is_zero() => Ok(budget),
         _ => Err(Refusal::TimeBudget(text.to_owned())),
+    }
+}
+
+fn every(text: &str) -> Result<Duration, Refusal> {
+    match humantime::parse_duration(text) {
+        Ok(every) if (EVERY_MIN..=EVERY_MAX).contains(&every) => Ok(every),
+        _ => Err(Refusal::Every(text.to_owned())),
     }
 }
 

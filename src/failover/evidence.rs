@@ -5,19 +5,9 @@
 //! offset at which the histories part, and the last of them is a sign of life of the old master. A change is what a
 //! beat found when the history under it was another one; it is written down before the new beat destroys it.
 
+use crate::model::heartbeat::Heartbeat;
 use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
-
-/// One beat, as it lies in Redis: a moment of one history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// By that server's TIME.
-    pub beat_at: Micros,
-    pub run_id: String,
-    pub replication_id: String,
-    /// `master_repl_offset` just before the beat was written.
-    pub offset: i64,
-}
 
 /// One beat that was acknowledged, as the state folder keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,4 +62,68 @@ pub struct Handled {
     pub run_id: String,
     pub slots: SlotSet,
     pub handled_at: Micros,
+}
+
+/// Changes and handled histories that are kept; older ones are of no use to anybody.
+const KEPT_MAX: usize = 100;
+
+impl Change {
+    /// Whether both are of the same new history: it began once, whoever noticed it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.run_id == other.run_id && self.replication_id == other.replication_id
+    }
+}
+
+impl Remembered {
+    /// Two memories of one job put together: every sample, change and handled history of both, and the older of two
+    /// *audited until*.
+    #[must_use]
+    pub fn united(mut self, other: Self) -> Self {
+        self.samples.extend(other.samples);
+        self.samples
+            .sort_by(|a, b| (a.seen_at, &a.address).cmp(&(b.seen_at, &b.address)));
+        self.samples.dedup();
+        for change in other.changes {
+            self.learn_change(change);
+        }
+        for handled in other.handled {
+            self.learn_handled(handled);
+        }
+        self.changes.sort_by_key(|change| change.noticed_at);
+        self.handled.sort_by_key(|handled| handled.handled_at);
+        let surplus = self.changes.len().saturating_sub(KEPT_MAX);
+        self.changes.drain(..surplus);
+        let surplus = self.handled.len().saturating_sub(KEPT_MAX);
+        self.handled.drain(..surplus);
+        self.audited_until = match (self.audited_until, other.audited_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self
+    }
+
+    /// Of two that noticed the same change, the one that found a heartbeat knows more, then the one that was first.
+    fn learn_change(&mut self, change: Change) {
+        let known = self.changes.iter_mut().find(|known| known.is_same(&change));
+        match known {
+            None => self.changes.push(change),
+            Some(known) => {
+                let rank = |c: &Change| (c.found.is_none(), c.server_time, c.noticed_at);
+                if rank(&change) < rank(known) {
+                    *known = change;
+                }
+            }
+        }
+    }
+
+    fn learn_handled(&mut self, handled: Handled) {
+        let known = self.handled.iter_mut().find(|known| {
+            known.run_id == handled.run_id && known.replication_id == handled.replication_id
+        });
+        match known {
+            None => self.handled.push(handled),
+            Some(known) if known.handled_at < handled.handled_at => *known = handled,
+            Some(_) => {}
+        }
+    }
 }

@@ -1,7 +1,16 @@
 //! When it happened: replication ids, the topology and its guard.
 
+mod episode;
 mod evidence;
 mod guard;
+mod known;
+pub mod sampler;
+pub mod state;
 
-pub use evidence::{Change, Handled, Heartbeat, Remembered, Sample};
+pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
+pub use episode::{
+    Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find,
+};
+pub use evidence::{Change, Handled, Remembered, Sample};
 pub use guard::{Drift, drift};
+pub use known::Known;

@@ -20,4 +20,4 @@ pub use fault::{Fault, JobFaults};
 pub use listing::settings_markdown;
 pub use load::load;
 pub use schema::json_schema;
-pub use spec::{Endpoint, Job, Limits, MysqlSpec, Rate, RedisSpec, TlsFiles};
+pub use spec::{CheckpointSpec, Endpoint, Job, Limits, MysqlSpec, Rate, RedisSpec, TlsFiles};

@@ -1,6 +1,6 @@
 //! A job with no invalid state in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +23,24 @@ pub struct Job {
     /// SHA-256 of the file and of every SQL file it names, hex; environment values are not part of it.
     pub config_hash: String,
     pub time_zone: Option<Tz>,
+    /// As the file has it; [`Job::state_folder`] says where that is.
     pub state_dir: PathBuf,
     pub full_repair: bool,
+    pub checkpoint: CheckpointSpec,
     pub mysql: MysqlSpec,
     pub redis: RedisSpec,
     pub limits: Limits,
     pub caches: Vec<Arc<CacheCheck>>,
     pub streams: Vec<Arc<StreamCheck>>,
+}
+
+/// `[checkpoint]`: where heartbeat, evidence and state copy lie in Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSpec {
+    /// Without braces: in a Cluster the slot is chosen by a hash tag behind it.
+    pub prefix: String,
+    /// How many old heartbeats the evidence stream keeps.
+    pub evidence_max: u32,
 }
 
 /// The primary. `url` is `mysql://user:password@host:port/database`.
@@ -52,7 +63,7 @@ pub struct RedisSpec {
     pub user: Option<String>,
     pub password: Option<Secret>,
     pub database: i64,
-    /// `rediss://` or `rediss-sentinel://`.
+    /// `rediss://`, `rediss-sentinel://` or `rediss-cluster://`.
     pub tls: bool,
     pub tls_files: TlsFiles,
     pub sentinel_user: Option<String>,
@@ -70,6 +81,10 @@ pub enum Endpoint {
     Sentinel {
         nodes: Vec<(String, u16)>,
         master: String,
+    },
+    /// `redis-cluster://h1:6379,h2:6379`: some of its nodes, masters or not.
+    Cluster {
+        nodes: Vec<(String, u16)>,
     },
 }
 
@@ -96,6 +111,27 @@ pub struct Limits {
     pub max_control_mismatch: f64,
     pub time_budget: Option<Duration>,
     pub keep_runs: u32,
+}
+
+impl Job {
+    /// The folder of what outlives a run: `state_dir`, which starts at the job file's folder so that cron and a person
+    /// mean the same one, and in it the job's name.
+    pub fn state_folder(&self) -> PathBuf {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        folder.join(&self.state_dir).join(&self.name)
+    }
+}
+
+impl CheckpointSpec {
+    pub const EVIDENCE_MAX: u32 = 1_000;
+
+    /// What holds unless the job says otherwise.
+    pub fn of_job(name: &str) -> Self {
+        Self {
+            prefix: format!("auditor:{name}"),
+            evidence_max: Self::EVIDENCE_MAX,
+        }
+    }
 }
 
 impl Limits {

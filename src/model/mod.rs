@@ -4,6 +4,7 @@
 pub mod check;
 pub mod column;
 pub mod finding;
+pub mod heartbeat;
 pub mod identity;
 pub mod mapping;
 pub mod node;

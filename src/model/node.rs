@@ -1,6 +1,6 @@
 //! What a Redis node says of itself.
 
-use super::identity::NodeIdentity;
+use super::identity::{NodeIdentity, Pinned, PinnedNode};
 use super::slots::SlotSet;
 use super::time::Micros;
 
@@ -58,5 +58,19 @@ impl NodeFacts {
     /// Whether it names another history as its former one.
     pub fn has_former_history(&self) -> bool {
         self.second_offset >= 0 && self.replication_id2.bytes().any(|byte| byte != b'0')
+    }
+}
+
+impl Pinned {
+    /// The nodes as they are now, in their order.
+    pub fn of(nodes: &[NodeFacts]) -> Self {
+        let pinned = nodes.iter().map(|node| PinnedNode {
+            address: node.address.clone(),
+            identity: node.identity.clone(),
+            slots: node.slots.clone(),
+        });
+        Self {
+            nodes: pinned.collect(),
+        }
     }
 }

@@ -107,6 +107,11 @@ impl Row {
     pub fn as_ref(&self) -> RowRef<'_> {
         self.0.row(0)
     }
+
+    /// Bytes of all cells.
+    pub fn weight(&self) -> usize {
+        self.0.bytes.len()
+    }
 }
 
 #[cfg(test)]

@@ -11,23 +11,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::lookout::Lookout;
 use super::plan::{GuardKind, PlannedStep};
 use super::prepare::prepare;
 use super::record::record_of;
-use crate::failover::{Drift, drift};
 use crate::job::{Rate, RedisSpec};
 use crate::model::check::{Layout, ValueKind};
 use crate::model::finding::{OutcomeKind, Remedy, Suspect};
-use crate::model::identity::NodeIdentity;
+use crate::model::identity::Pinned;
 use crate::model::mapping::Mapping;
 use crate::model::observation::{CachedState, Look};
 use crate::model::time::Micros;
 use crate::report::Journal;
-use crate::rules::Judge;
-use crate::rules::fingerprint;
+use crate::rules::{Judge, TopologyObjection, fingerprint};
 use crate::scan::{ScanError, Target, lockable_keys, look_once};
 use crate::store::mysql::{Inserter, Lease, Mysql, SweepKey};
-use crate::store::redis::{LAG_SECONDS_MAX, Redis, Writer};
+use crate::store::redis::{PerNode, Redis, Writer};
 
 /// Steps of one batch: one fsync, one pipeline, one WAIT.
 const BATCH_STEPS: usize = 500;
@@ -40,8 +39,8 @@ type WholeHash = Vec<(Bytes, Bytes)>;
 /// What the applier needs to know of a run.
 #[derive(Debug, Clone)]
 pub struct ApplyLimits {
-    /// Replicas that must be online before, and acknowledge after, every batch.
-    pub min_replicas: u32,
+    /// Replicas of each node that must be online before, and acknowledge after, every batch.
+    pub min_replicas: PerNode<u32>,
     pub max_repairs: u64,
     /// A lock on one of several primaries holds back no writer on the others.
     pub is_multi_primary: bool,
@@ -75,28 +74,29 @@ impl StepOutcome {
     }
 }
 
-/// Holds the one writing connection, the journal and the lease.
+/// Holds the writing connections, the journal and the lease.
 pub struct Applier {
     pub(super) source: Mysql,
     pub(super) cache: Redis,
     pub(super) spec: RedisSpec,
-    pub(super) pinned: NodeIdentity,
+    pub(super) pinned: Pinned,
     pub(super) writer: Writer,
     pub(super) journal: Journal,
-    lease: Lease,
+    pub(super) lease: Lease,
     /// The writing session of the source, once a stream needed one.
     pub(super) inserter: Option<Inserter>,
     pub(super) limits: ApplyLimits,
     written: u64,
     next_invalidation: Instant,
-    /// The latest deadline any script was given: past it, by the server's clock, none that is still under
+    /// The latest deadline any script of a node was given: past it, by that server's clock, none that is still under
     /// way can write.
-    pub(super) last_deadline: Micros,
+    pub(super) last_deadline: PerNode<Micros>,
     /// The connection was lost with a batch on it, whose WAIT can no longer be asked for.
     pub(super) lost_connection: bool,
     /// Journal records of writes that got no answer.
     pub(super) unanswered: HashSet<u64>,
     stopped: Option<String>,
+    pub(super) lookout: Lookout,
 }
 
 /// A step that was planned and is about to be written.
@@ -121,13 +121,14 @@ impl Applier {
         source: Mysql,
         cache: Redis,
         spec: RedisSpec,
-        pinned: NodeIdentity,
+        pinned: Pinned,
         writer: Writer,
         journal: Journal,
         lease: Lease,
         limits: ApplyLimits,
     ) -> Self {
         Self {
+            lookout: Lookout::new(spec.clone()),
             source,
             cache,
             spec,
@@ -139,7 +140,7 @@ impl Applier {
             limits,
             written: 0,
             next_invalidation: Instant::now(),
-            last_deadline: Micros(0),
+            last_deadline: PerNode::all(Micros(0)),
             lost_connection: false,
             unanswered: HashSet::new(),
             stopped: None,
@@ -149,6 +150,11 @@ impl Applier {
     /// Why repairing stopped for the rest of the run, if it did.
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
+    }
+
+    /// Two masters at once, as they were seen between batches.
+    pub fn split_brains(&self) -> &[(Micros, TopologyObjection)] {
+        self.lookout.seen()
     }
 
     /// Repairs what still is wrong, in order; one outcome for each item.
@@ -182,7 +188,8 @@ impl Applier {
         if let Some(why) = &self.stopped {
             return Err(format!("repairing had stopped: {why}"));
         }
-        self.check_ground().await?;
+        let keys = items.iter().map(|item| item.target.subject.key.as_slice());
+        self.check_ground(keys).await?;
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
         let mut ready = self
             .plan_batch(mapping, judge, items, &mut outcomes)
@@ -211,35 +218,6 @@ impl Applier {
             .into_iter()
             .map(|o| o.expect("every item got its outcome"))
             .collect())
-    }
-
-    /// The lease is ours, the node is the pinned one, enough replicas listen; else repairing stops.
-    pub(super) async fn check_ground(&mut self) -> Result<(), String> {
-        match self.lease.is_held().await {
-            Ok(true) => {}
-            Ok(false) => return Err(self.stop("the advisory lock was lost")),
-            Err(fault) => return Err(self.stop(&format!("the advisory lock was lost: {fault}"))),
-        }
-        let facts = match self.cache.facts().await {
-            Ok(facts) => facts,
-            Err(fault) => return Err(self.stop(&fault.to_string())),
-        };
-        match drift(&self.pinned, &facts) {
-            Drift::Same => {}
-            Drift::Renewed(identity) => self.pinned = identity,
-            Drift::Changed(why) => return Err(self.stop(&why)),
-        }
-        // An isolated master calls its replicas online until their time is out.
-        let replicas = facts.replicas_online.iter();
-        let fresh = replicas.filter(|r| r.lag_seconds <= LAG_SECONDS_MAX);
-        let fresh = fresh.count();
-        if (fresh as u64) < u64::from(self.limits.min_replicas) {
-            return Err(self.stop(&format!(
-                "{fresh} replica(s) online and fresh, {} needed",
-                self.limits.min_replicas
-            )));
-        }
-        Ok(())
     }
 
     pub(super) fn stop(&mut self, why: &str) -> String {

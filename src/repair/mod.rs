@@ -2,6 +2,8 @@
 
 mod apply;
 mod document;
+mod ground;
+mod lookout;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;

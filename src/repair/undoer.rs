@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::apply::StepOutcome;
+use super::lookout::Lookout;
 use super::undo::{Present, has_expired, is_as_before, undo_write};
 use crate::failover::{Drift, drift};
 use crate::job::RedisSpec;
 use crate::model::check::Layout;
 use crate::model::finding::{OutcomeKind, Remedy};
-use crate::model::identity::NodeIdentity;
+use crate::model::identity::Pinned;
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Cached, CachedState, Subject};
 use crate::model::time::Micros;
@@ -21,7 +22,7 @@ use crate::report::{
 use crate::rules::fingerprint;
 use crate::scan::{ScanError, subject_of};
 use crate::store::mysql::{Lease, Mysql};
-use crate::store::redis::{Fence, Redis, RedisError, Write, WriteReply, Writer};
+use crate::store::redis::{Fence, PerNode, Redis, RedisError, Write, WriteReply, Writer};
 
 /// A script that arrives later than this was stalled.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -31,11 +32,12 @@ const WAIT_TIME: Duration = Duration::from_secs(2);
 pub struct Undoer {
     source: Mysql,
     cache: Redis,
-    pinned: NodeIdentity,
+    pinned: Pinned,
     writer: Writer,
     journal: Journal,
     lease: Lease,
-    min_replicas: u32,
+    min_replicas: PerNode<u32>,
+    lookout: Lookout,
 }
 
 impl Undoer {
@@ -43,10 +45,10 @@ impl Undoer {
         source: Mysql,
         cache: Redis,
         spec: &RedisSpec,
-        pinned: NodeIdentity,
+        pinned: Pinned,
         journal: Journal,
         lease: Lease,
-        min_replicas: u32,
+        min_replicas: PerNode<u32>,
     ) -> Result<Self, RedisError> {
         let writer = Writer::connect(spec, &pinned).await?;
         Ok(Self {
@@ -57,6 +59,7 @@ impl Undoer {
             journal,
             lease,
             min_replicas,
+            lookout: Lookout::new(spec.clone()),
         })
     }
 
@@ -86,14 +89,27 @@ impl Undoer {
         if !self.lease.is_held().await.unwrap_or(false) {
             return Err("the advisory lock was lost".to_owned());
         }
-        let facts = self.cache.facts().await.map_err(|e| e.to_string())?;
-        match drift(&self.pinned, &facts) {
+        let nodes = self.cache.facts_of_all().await.map_err(|e| e.to_string())?;
+        match drift(&self.pinned, &nodes) {
             Drift::Same => {}
-            Drift::Renewed(identity) => self.pinned = identity,
+            Drift::Renewed(pinned) => {
+                self.writer.repin(&pinned);
+                self.pinned = pinned;
+            }
             Drift::Changed(why) => return Err(why),
         }
+        // The furthest clock: what has expired by it is left alone, whichever node it lies on.
+        let now = nodes
+            .iter()
+            .map(|node| node.time)
+            .max()
+            .unwrap_or_else(Micros::now);
+        let pinned = &self.pinned;
+        self.lookout
+            .clear(|other| pinned.has_process(other))
+            .await?;
         let writes = self
-            .plan(mapping, entries, facts.time)
+            .plan(mapping, entries, now)
             .await
             .map_err(|fault| format!("it could not be looked at: {fault}"))?;
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; entries.len()];
@@ -126,9 +142,8 @@ impl Undoer {
             .map_err(|e| e.to_string())?;
         let now = self.writer.time().await.map_err(|e| e.to_string())?;
         let fence = Fence {
-            replication_id: self.pinned.replication_id.clone(),
-            min_replicas: self.min_replicas,
-            deadline: now.plus(DEADLINE),
+            min_replicas: self.min_replicas.clone(),
+            deadline: now.map(|now| now.plus(DEADLINE)),
         };
         let writes: Vec<Write> = ready.iter().map(|(_, write, _)| write.clone()).collect();
         let replies = self.writer.apply(&fence, &writes).await;
@@ -146,9 +161,12 @@ impl Undoer {
         self.journal
             .append_outcomes(&lines)
             .map_err(|e| e.to_string())?;
-        if self.min_replicas > 0 {
-            let acknowledged = self.writer.wait(self.min_replicas, WAIT_TIME).await;
-            if !acknowledged.is_ok_and(|count| count >= self.min_replicas) {
+        if self.min_replicas.iter().any(|needed| *needed > 0) {
+            let counts = self.writer.wait(&self.min_replicas, WAIT_TIME).await;
+            let is_enough = |(at, count): (usize, Option<u32>)| {
+                count.is_none_or(|count| count >= *self.min_replicas.of(at))
+            };
+            if !counts.is_ok_and(|counts| counts.into_iter().enumerate().all(is_enough)) {
                 tracing::warn!("the replicas did not acknowledge the undo; it may be lost again");
             }
         }

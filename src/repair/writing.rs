@@ -20,7 +20,7 @@ const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
 const WAIT_TIME: Duration = Duration::from_secs(2);
 
 impl Applier {
-    /// A fence whose deadline, by the server's clock, lies no later than `deadline` by ours; `None` when
+    /// A fence whose deadline, by each server's clock, lies no later than `deadline` by ours; `None` when
     /// the server did not give its time before `patience`, and when the connection is gone (then stopped).
     /// The server read its clock before we had the answer, so what is left until `deadline` is counted from
     /// the answer: a server that took its time to answer gets a shorter one, never a later one.
@@ -34,11 +34,10 @@ impl Applier {
             Err(_) => return None,
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let deadline = now.plus(left);
-        self.last_deadline = self.last_deadline.max(deadline);
+        let deadline = now.map(|now| now.plus(left));
+        self.last_deadline = deadline.zip(&self.last_deadline, |new, last| *new.max(last));
         Some(Fence {
-            replication_id: self.pinned.replication_id.clone(),
-            min_replicas: self.limits.min_replicas,
+            min_replicas: self.limits.min_replicas.clone(),
             deadline,
         })
     }
@@ -81,46 +80,55 @@ impl Applier {
         }
     }
 
-    /// Waits until the server's clock is past every deadline that was given; false if it cannot be read, or
+    /// Waits until the clock of every server is past every deadline that was given; false if one cannot be read, or
     /// was put back.
     pub(super) async fn outlast_deadlines(&mut self) -> bool {
         for _ in 0..CLOCK_TRIES {
-            match self.writer.time().await {
-                Ok(now) if now > self.last_deadline => return true,
-                Ok(now) => {
-                    let left = u64::try_from(self.last_deadline.0 - now.0).unwrap_or(0);
-                    let left = Duration::from_micros(left).min(CAS_DEADLINE);
-                    tokio::time::sleep(left + DEADLINE_GRAIN).await;
-                }
-                Err(_) => return false,
+            let Ok(now) = self.writer.time().await else {
+                return false;
+            };
+            let left = now.zip(&self.last_deadline, |now, last| last.0 - now.0);
+            let left = left.iter().copied().max().unwrap_or_default();
+            if left < 0 {
+                return true;
             }
+            let left = Duration::from_micros(u64::try_from(left).unwrap_or(0)).min(CAS_DEADLINE);
+            tokio::time::sleep(left + DEADLINE_GRAIN).await;
         }
         false
     }
 
-    /// One WAIT for the batch, on the connection that wrote it.
+    /// One WAIT for the batch, on each connection that wrote some of it.
     pub(super) async fn await_replicas(&mut self, outcomes: &[Option<StepOutcome>]) {
         let wrote = outcomes
             .iter()
             .flatten()
             .any(|o| o.kind == OutcomeKind::Applied);
-        if !wrote || self.limits.min_replicas == 0 || self.stopped().is_some() {
+        let needed = self.limits.min_replicas.clone();
+        if !wrote || needed.iter().all(|needed| *needed == 0) || self.stopped().is_some() {
             return;
         }
-        let needed = self.limits.min_replicas;
         if self.lost_connection {
             self.stop(
                 "the connection to Redis was lost with a batch on it, so no replica could be asked for it",
             );
             return;
         }
-        match self.writer.wait(needed, WAIT_TIME).await {
-            Ok(acknowledged) if acknowledged >= needed => {}
-            Ok(acknowledged) => {
-                self.stop(&format!(
-                    "{acknowledged} of {needed} replica(s) acknowledged the last batch within {} s",
-                    WAIT_TIME.as_secs()
-                ));
+        match self.writer.wait(&needed, WAIT_TIME).await {
+            Ok(counts) => {
+                let too_few = counts.into_iter().enumerate().find_map(|(at, count)| {
+                    count
+                        .filter(|count| count < needed.of(at))
+                        .map(|count| (at, count))
+                });
+                if let Some((at, acknowledged)) = too_few {
+                    self.stop(&format!(
+                        "{acknowledged} of {} replica(s){} acknowledged the last batch within {} s",
+                        needed.of(at),
+                        self.named(at),
+                        WAIT_TIME.as_secs()
+                    ));
+                }
             }
             Err(fault) => {
                 self.stop(&fault.to_string());

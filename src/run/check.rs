@@ -36,7 +36,7 @@ impl CheckRun {
 /// The workers' things for every check of a run.
 pub(super) fn check_runs(shared: &Shared<'_>, mappings: &[Arc<Mapping>]) -> Vec<CheckRun> {
     let (job, opened) = (shared.job, shared.opened);
-    let context = judge_context(&opened.node);
+    let context = judge_context(&opened.nodes);
     let margin = job.limits.commit_margin + opened.skew;
     mappings
         .iter()
@@ -62,10 +62,11 @@ fn siblings(job: &Job, mapping: &Mapping) -> Arc<[Template]> {
         .collect()
 }
 
-/// What judging depends on of the node. A policy that the ACL hides may evict anything.
-pub(super) fn judge_context(node: &NodeFacts) -> JudgeContext {
-    let policy = node.eviction_policy.as_deref();
+/// What judging depends on of the nodes. A policy that the ACL hides may evict anything.
+pub(super) fn judge_context(nodes: &[NodeFacts]) -> JudgeContext {
+    let mut policies = nodes.iter().map(|node| node.eviction_policy.as_deref());
     JudgeContext {
-        evicts_unexpiring: policy.is_none_or(|p| p.starts_with("allkeys")),
+        evicts_unexpiring: policies
+            .any(|policy| policy.is_none_or(|policy| policy.starts_with("allkeys"))),
     }
 }

@@ -83,7 +83,7 @@ pub(super) async fn control_sample(
             next = sample.draw(check, selection, range, wanted).await?;
         }
     }
-    check.ground.still_the_same_node().await?;
+    check.ground.still_the_same_nodes().await?;
     let pairs = sample.drawn.len() as u64;
     let settled = settle(check, sample.suspects).await?;
     let is_wrong = |v: Verdict| matches!(v, Verdict::Confirmed | Verdict::Hot);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::checkpoint::checkpoint;
 use super::execute::{repair, scan};
 use super::report::merge_report;
 use super::request::{Console, Ending, Request};
@@ -15,6 +16,7 @@ pub async fn execute(request: Request, mut console: Console) -> Ending {
         Request::Scan(request) => scan(&request, &mut console).await,
         Request::Repair(request) => repair(&request, &mut console).await,
         Request::Undo(request) => undo(&request, &mut console).await,
+        Request::Checkpoint(request) => checkpoint(&request, &mut console).await,
         Request::Report(request) => merge_report(&request, &mut console),
         Request::Explain { rule } => explain(&rule, &mut console),
         Request::Schema => print(&mut console, &pretty_schema()),

@@ -23,6 +23,11 @@ pub(super) trait Placed: Clone + Send + Sync + 'static {
 
     fn position(&self) -> Position;
     fn name(&self) -> Self::Name;
+
+    /// What a look at it weighs besides a kilobyte or two, as far as it is known.
+    fn weight(&self) -> usize {
+        0
+    }
 }
 
 /// One kind of subject of one check.

@@ -12,7 +12,7 @@ use super::request::Console;
 use super::stop::Stop;
 use crate::failover::{Drift, drift};
 use crate::job::Job;
-use crate::model::identity::{NodeIdentity, SourceIdentity};
+use crate::model::identity::{Pinned, SourceIdentity};
 use crate::model::progress::ProgressSink;
 use crate::model::shard::Shard;
 use crate::model::time::{Micros, TimeWindow};
@@ -33,8 +33,8 @@ pub(super) struct Stores {
     pub source: Mysql,
     pub source_identity: SourceIdentity,
     pub cache: Redis,
-    pub pinned: NodeIdentity,
-    /// When, by this host's clock, the node is known to have served as a master.
+    pub pinned: Pinned,
+    /// When, by this host's clock, every node is known to have served as a master.
     pub serving_since: Micros,
 }
 
@@ -117,10 +117,11 @@ impl<'a> Shared<'a> {
 }
 
 impl Ground {
-    /// What was read counts only if it came from the pinned process and history.
-    pub(super) async fn still_the_same_node(&self) -> Result<(), RunError> {
-        let facts = self.stores.cache.facts().await.map_err(ScanError::from)?;
-        match drift(&self.stores.pinned, &facts) {
+    /// What was read counts only if it came from the pinned processes and histories.
+    pub(super) async fn still_the_same_nodes(&self) -> Result<(), RunError> {
+        let cache = &self.stores.cache;
+        let nodes = cache.facts_of_all().await.map_err(ScanError::from)?;
+        match drift(&self.stores.pinned, &nodes) {
             Drift::Same | Drift::Renewed(_) => Ok(()),
             Drift::Changed(why) => Err(RunError::TopologyChanged(why)),
         }

@@ -66,7 +66,7 @@ async fn reconcile(
         let Some(found) =
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
             return Ok(Some(cursor.walked()));
         };
         check
@@ -76,7 +76,7 @@ async fn reconcile(
             .await;
         pages += 1;
         if pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
         }
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
@@ -102,7 +102,7 @@ async fn look_up(
         let Some(found) =
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
             batch.slices_done.push((slice, cursor.walked()));
             break;
         };
@@ -121,7 +121,7 @@ async fn look_up(
             .collect();
         pages += 1;
         if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_node().await?;
+            check.ground.still_the_same_nodes().await?;
         }
         let unexplained = unexplained(check, wanted).await?;
         batch.targets.extend(unexplained.targets);

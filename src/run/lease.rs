@@ -72,5 +72,10 @@ fn place(redis: &RedisSpec) -> String {
         Endpoint::Tcp { host, port } => format!("{host}:{port}"),
         Endpoint::Unix(path) => path.display().to_string(),
         Endpoint::Sentinel { master, .. } => format!("sentinel/{master}"),
+        Endpoint::Cluster { nodes } => {
+            let mut nodes: Vec<String> = nodes.iter().map(|(h, p)| format!("{h}:{p}")).collect();
+            nodes.sort();
+            format!("cluster/{}", nodes.join(","))
+        }
     }
 }

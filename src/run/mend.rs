@@ -232,7 +232,7 @@ async fn verify<E: Examined>(
         let refs: Vec<&E::Target> = open.iter().map(|&i| &items[i].target).collect();
         let looks = check.look(&refs).await?;
         // A master that was demoted since still shows what was written to it.
-        ground.still_the_same_node().await?;
+        ground.still_the_same_nodes().await?;
         for (&at, look) in open.iter().zip(looks) {
             let is_ours = check.counts(&look) && *E::source(&look) == ground.stores.source_identity;
             if is_ours && check.is_right(items[at], &look) {

@@ -2,6 +2,8 @@
 
 mod audit;
 mod check;
+mod checkpoint;
+mod checkpoint_said;
 mod compensations;
 mod control;
 #[cfg(feature = "lab")]
@@ -35,6 +37,8 @@ mod streams;
 mod sweep;
 mod targets;
 mod task;
+mod topology;
+mod topology_record;
 mod undo;
 
 pub use dispatch::execute;

@@ -9,6 +9,7 @@ use super::RunError;
 use super::ground::Stores;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Named, Source};
+use crate::model::identity::Pinned;
 use crate::model::mapping::Mapping;
 use crate::model::node::NodeFacts;
 use crate::model::stream::{StreamCheck, StreamMapping};
@@ -29,11 +30,12 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Opened {
     pub stores: Stores,
     pub source: ServerFacts,
-    pub node: NodeFacts,
+    /// One outside of a Cluster, else its masters.
+    pub nodes: Vec<NodeFacts>,
     /// How far this host's clock and MySQL's are apart: times on the command line are by the one, rows are
     /// stamped by the other.
     pub skew: Duration,
-    /// The same of Redis, whose clock gives entries their ids.
+    /// The same of Redis (the furthest of its nodes), whose clock gives entries their ids.
     pub cache_skew: Duration,
 }
 
@@ -57,42 +59,46 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
                 .to_owned(),
         ));
     }
-    let (cache, node) = open_cache(job).await?;
+    let (cache, nodes) = open_cache(job).await?;
+    let now = Micros::now();
+    let apart = nodes.iter().map(|node| now.0.abs_diff(node.time.0));
+    let cache_skew = Duration::from_micros(apart.max().unwrap_or_default());
     let stores = Stores {
         source,
         source_identity: facts.identity.clone(),
         cache,
-        pinned: node.identity.clone(),
-        serving_since: serving_since(&node),
+        pinned: Pinned::of(&nodes),
+        serving_since: serving_since(&nodes),
     };
     Ok(Opened {
         stores,
         source: facts,
-        cache_skew: Duration::from_micros(Micros::now().0.abs_diff(node.time.0)),
-        node,
+        cache_skew,
+        nodes,
         skew,
     })
 }
 
 /// Connects to Redis alone: at the start, and again after the topology changed.
-pub(super) async fn open_cache(job: &Job) -> Result<(Redis, NodeFacts), RunError> {
+pub(super) async fn open_cache(job: &Job) -> Result<(Redis, Vec<NodeFacts>), RunError> {
     let open = || async {
         let cache = Redis::connect(&job.redis, RESPONSE_TIMEOUT).await?;
-        let node = cache.facts().await?;
-        Ok((cache, node))
+        let nodes = cache.facts_of_all().await?;
+        Ok((cache, nodes))
     };
-    let (cache, node) = retrying(open, is_unreachable_cache)
+    let (cache, nodes) = retrying(open, is_unreachable_cache)
         .await
         .map_err(|e: RedisError| RunError::NothingJudged(e.to_string()))?;
-    if node.is_cluster {
+    let is_cluster = matches!(job.redis.endpoint, Endpoint::Cluster { .. });
+    if let Some(node) = nodes.iter().find(|node| node.is_cluster && !is_cluster) {
         return Err(RunError::BadRequest(format!(
-            "{} is a node of a Redis Cluster, which is not supported yet; name a standalone server or a \
-             Sentinel",
+            "{0} is a node of a Redis Cluster, and holds only a part of the keys; write redis-cluster://{0} as [redis].url",
             node.address
         )));
     }
-    if !node.identity.is_master {
+    if let Some(node) = nodes.iter().find(|node| !node.identity.is_master) {
         let advice = match job.redis.endpoint {
+            Endpoint::Cluster { .. } => "the Cluster has not finished its failover; run again",
             Endpoint::Sentinel { .. } => "Sentinel has not finished its failover; run again",
             _ => "name the master in [redis].url, or reach it through Sentinel",
         };
@@ -101,17 +107,29 @@ pub(super) async fn open_cache(job: &Job) -> Result<(Redis, NodeFacts), RunError
             node.address
         )));
     }
-    Ok((cache, node))
+    Ok((cache, nodes))
 }
 
-/// Since when clients can have reached this node as a master, by this host's clock: since it started, or, where it
+/// `master host:port`, or the masters of a Cluster.
+pub(super) fn named(nodes: &[NodeFacts]) -> String {
+    let addresses: Vec<&str> = nodes.iter().map(|node| node.address.as_str()).collect();
+    let word = if nodes.len() == 1 {
+        "master"
+    } else {
+        "masters"
+    };
+    format!("{word} {}", addresses.join(", "))
+}
+
+/// Since when clients can have reached every node as a master, by this host's clock: since it started, or, where it
 /// ever was a replica (no server says when it was promoted), since now.
-pub(super) fn serving_since(node: &NodeFacts) -> Micros {
+pub(super) fn serving_since(nodes: &[NodeFacts]) -> Micros {
     let now = Micros::now();
-    if node.second_offset >= 0 {
-        return now;
-    }
-    now.minus(Duration::from_secs(node.uptime_seconds))
+    let each = nodes.iter().map(|node| match node.second_offset {
+        0.. => now,
+        _ => now.minus(Duration::from_secs(node.uptime_seconds)),
+    });
+    each.max().unwrap_or(now)
 }
 
 fn is_unreachable_source(fault: &MysqlError) -> bool {

@@ -6,7 +6,7 @@ use crate::job::Job;
 use crate::repair::{Applier, ApplyLimits};
 use crate::report::RunFolder;
 use crate::store::mysql::Lease;
-use crate::store::redis::Writer;
+use crate::store::redis::{PerNode, Writer};
 
 /// Opens the writing connection and hands everything that may write to the one who may.
 pub(super) async fn start_applier(
@@ -35,8 +35,11 @@ pub(super) async fn start_applier(
     ))
 }
 
-/// Replicas a write needs: as the job says, else those online at the run's start, at most one.
-pub(super) fn fence_replicas(job: &Job, opened: &Opened) -> u32 {
-    let online = u32::try_from(opened.node.replicas_online.len()).unwrap_or(u32::MAX);
-    job.limits.min_replicas.unwrap_or(online.min(1))
+/// Replicas a write on each node needs: as the job says, else those online at the run's start, at most one.
+pub(super) fn fence_replicas(job: &Job, opened: &Opened) -> PerNode<u32> {
+    let needed = opened.nodes.iter().map(|node| {
+        let online = u32::try_from(node.replicas_online.len()).unwrap_or(u32::MAX);
+        job.limits.min_replicas.unwrap_or(online.min(1))
+    });
+    PerNode::each(needed.collect())
 }

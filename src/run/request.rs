@@ -21,6 +21,7 @@ pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
     Undo(UndoRequest),
+    Checkpoint(CheckpointRequest),
     Report(ReportRequest),
     /// Prints a rule's documentation.
     Explain {
@@ -68,6 +69,15 @@ pub struct UndoRequest {
     pub output: PathBuf,
     pub format: Format,
     pub arguments: Vec<String>,
+}
+
+/// A heartbeat through each master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRequest {
+    pub job_path: PathBuf,
+    /// `None`: once.
+    pub every: Option<Duration>,
+    pub format: Format,
 }
 
 /// Which runs are put together.
@@ -245,7 +255,7 @@ fn names(job: &Job) -> impl Iterator<Item = &str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::job::{Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
+    use crate::job::{CheckpointSpec, Endpoint, Limits, MysqlSpec, RedisSpec, TlsFiles};
     use crate::model::check::{
         Deletes, Expiry, Guard, Layout, Named, RepairMode, RepairOrphans, Source, ValueKind, Writes,
     };
@@ -333,6 +343,7 @@ mod tests {
             time_zone: None,
             state_dir: "state".into(),
             full_repair: false,
+            checkpoint: CheckpointSpec::of_job("auction"),
             mysql: MysqlSpec {
                 url: Secret::new(""),
                 tls: TlsFiles::default(),

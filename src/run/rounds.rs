@@ -21,6 +21,7 @@ use super::stop::Stop;
 use super::streams;
 use crate::failover::{Drift, drift};
 use crate::job::Job;
+use crate::model::identity::Pinned;
 use crate::model::outcome::Coverage;
 use crate::rules::JudgeContext;
 use crate::scan::ScanError;
@@ -37,7 +38,7 @@ pub(super) struct Rounds<'a> {
     pub sink: &'a Arc<Mutex<Sink>>,
     pub stop: &'a Stop,
     pub ledger: &'a mut Ledger,
-    /// Of the present node.
+    /// Of the present nodes.
     pub context: JudgeContext,
 }
 
@@ -56,7 +57,7 @@ enum After {
 }
 
 impl Rounds<'_> {
-    /// Runs every plan to its end or its last attempt; gives the stores as they were in the end. When the
+    /// Runs every plan to its end or its last attempt; gives the stores as they were in the end. When a
     /// node turned out to be another one, what was finished before begins again too: it was seen on a
     /// history that is no more.
     pub(super) async fn run(mut self, plans: Vec<Plan>, stores: Stores) -> Stores {
@@ -112,14 +113,14 @@ impl Rounds<'_> {
 
     /// Connects again; true if it is another process or history than before.
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
-        let (cache, node) = open_cache(self.job).await?;
-        let is_another = matches!(drift(&stores.pinned, &node), Drift::Changed(_));
+        let (cache, nodes) = open_cache(self.job).await?;
+        let is_another = matches!(drift(&stores.pinned, &nodes), Drift::Changed(_));
         if is_another {
-            stores.serving_since = serving_since(&node);
+            stores.serving_since = serving_since(&nodes);
         }
-        self.context = judge_context(&node);
+        self.context = judge_context(&nodes);
         stores.cache = cache;
-        stores.pinned = node.identity;
+        stores.pinned = Pinned::of(&nodes);
         Ok(is_another)
     }
 
@@ -131,10 +132,10 @@ impl Rounds<'_> {
     }
 }
 
-/// Why the node is no longer the pinned one, if it is not.
+/// Why the nodes are no longer the pinned ones, if they are not.
 async fn has_moved(stores: &Stores) -> Option<String> {
-    match stores.cache.facts().await {
-        Ok(facts) => match drift(&stores.pinned, &facts) {
+    match stores.cache.facts_of_all().await {
+        Ok(nodes) => match drift(&stores.pinned, &nodes) {
             Drift::Same | Drift::Renewed(_) => None,
             Drift::Changed(why) => Some(why),
         },

@@ -137,7 +137,7 @@ async fn look_again<E: Examined>(
         }
         Err(fault) => return Err(fault.into()),
     };
-    ground.still_the_same_node().await?;
+    ground.still_the_same_nodes().await?;
     Ok(ready
         .into_iter()
         .zip(looks)

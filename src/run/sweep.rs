@@ -32,6 +32,8 @@ const PAGES_SIDE_BY_SIDE: usize = 4;
 const CLEAN_SAMPLE: usize = 200;
 /// Suspects handed on together. Each batch waits for its second look once, whatever its size.
 pub(super) const BATCH_TARGETS: usize = 1_000;
+/// What looks at them may weigh together, about; each is looked at up to five times, and several batches wait at once.
+const BATCH_BYTES: usize = 2 << 20;
 
 /// Suspects in sweep order, and the lengths of the slices that ended among them.
 #[derive(Debug)]
@@ -178,7 +180,7 @@ async fn one_page(
     check.page_rows.store(next_rows, Ordering::Relaxed);
     // Keys are paid for once it is known how many they were; the next page waits for it.
     check.ground.pacer.take(paired.keyed.len()).await;
-    check.ground.still_the_same_node().await?;
+    check.ground.still_the_same_nodes().await?;
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
@@ -302,8 +304,8 @@ pub(super) async fn send_full<T: Placed>(
     batch: &mut Batch<T>,
     batches: &mpsc::Sender<Batch<T>>,
 ) -> bool {
-    while batch.targets.len() >= BATCH_TARGETS {
-        let rest = batch.targets.split_off(BATCH_TARGETS);
+    while let Some(full) = full_batch(&batch.targets) {
+        let rest = batch.targets.split_off(full);
         // A slice's end goes with its last suspect: whatever is left belongs to this slice or a later one.
         let begun = rest
             .first()
@@ -323,6 +325,29 @@ pub(super) async fn send_full<T: Placed>(
     true
 }
 
+/// How many of `targets` make a batch; `None`: they are too few and too light.
+fn full_batch<T: Placed>(targets: &[T]) -> Option<usize> {
+    let mut weight = 0_usize;
+    for (before, target) in targets.iter().enumerate() {
+        weight = weight.saturating_add(target.weight());
+        if weight >= BATCH_BYTES || before + 1 >= BATCH_TARGETS {
+            return Some(before + 1);
+        }
+    }
+    None
+}
+
+/// Cuts `targets` into batches, the last of them not full.
+pub(super) fn batches_of<T: Placed>(mut targets: Vec<T>) -> Vec<Vec<T>> {
+    let mut batches = Vec::new();
+    while let Some(full) = full_batch(&targets) {
+        let rest = targets.split_off(full);
+        batches.push(std::mem::replace(&mut targets, rest));
+    }
+    batches.extend((!targets.is_empty()).then_some(targets));
+    batches
+}
+
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.observed += more.observed;
     total.matched += more.matched;
@@ -337,4 +362,53 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
 /// How many rows the first pages of a check have.
 pub(super) fn first_page_rows() -> usize {
     PAGE_ROWS_FIRST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone)]
+    struct Weighing(usize);
+
+    impl Placed for Weighing {
+        type Name = usize;
+
+        fn position(&self) -> Position {
+            Position::default()
+        }
+
+        fn name(&self) -> usize {
+            self.0
+        }
+
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn batches_are_bounded_by_how_many_they_are_and_by_what_they_weigh() {
+        let light = std::iter::repeat_n(200, 2_300);
+        let heavy = [300 << 10; 20];
+        let targets: Vec<Weighing> = light.chain(heavy).map(Weighing).collect();
+        let expected = [1_000, 1_000, 307, 7, 6];
+        let cut: Vec<usize> = batches_of(targets.clone()).iter().map(Vec::len).collect();
+        assert_eq!(cut, expected);
+
+        let (sender, mut inbox) = mpsc::channel(9);
+        let mut batch = Batch {
+            targets,
+            slices_done: Vec::new(),
+        };
+        assert!(send_full(&mut batch, &sender).await);
+        drop(sender);
+        let mut sent = Vec::new();
+        while let Some(full) = inbox.recv().await {
+            sent.push(full.targets.len());
+        }
+        assert_eq!(sent, expected[..sent.len()]);
+        assert_eq!(batch.targets.len(), 2_320 - sent.iter().sum::<usize>());
+        assert!(batch.targets.len() < 7);
+    }
 }

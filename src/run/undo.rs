@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::RunError;
 use super::execute::{ask_for, ending};
 use super::lease::take_lease;
-use super::open::{bind_all, open_stores};
+use super::open::{bind_all, named, open_stores};
 use super::repairing::fence_replicas;
 use super::request::{Console, Ending, UndoRequest};
 use super::sink::report;
@@ -56,10 +56,10 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
     ask_for(
         request.consent,
         &format!(
-            "Take back {} write(s) of run {} on the Redis master {}?",
+            "Take back {} write(s) of run {} on the Redis {}?",
             journal.len(),
             journal.run_id,
-            opened.node.address
+            named(&opened.nodes)
         ),
         console,
     )?;

@@ -9,17 +9,17 @@ use crate::model::check::{Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
 use crate::model::shard::Shard;
-use crate::store::redis::Redis;
+use crate::store::redis::{KeyWalk, Redis};
 
 /// Where a walk through the keyspace stands. It belongs to one process of one node: after a restart or a
 /// failover it must begin anew.
 #[derive(Debug, Default)]
 pub struct KeyspaceCursor {
-    keys: Option<u64>,
+    keys: Option<KeyWalk>,
     /// Keys whose members are still to be walked, the first one at this cursor.
     members: VecDeque<Vec<u8>>,
     member_cursor: u64,
-    started: bool,
+    is_at_end: bool,
     shard: Shard,
     /// Places brought up so far, those of other shards included.
     walked: u64,
@@ -103,24 +103,22 @@ pub async fn next_keyspace_page(
         }
         return Ok(Some(found));
     }
-    if cursor.started && cursor.keys.is_none() {
+    if cursor.is_at_end {
         return Ok(None);
     }
     let page = match fixed_key(mapping) {
         // One key of many rows: no need to walk the keyspace for it.
         Some(key) => {
-            cursor.keys = None;
+            cursor.is_at_end = true;
             vec![key]
         }
         None => {
-            let page = cache
-                .scan_keys(cursor.keys.unwrap_or(0), &mapping.check.key.glob())
-                .await?;
-            cursor.keys = (page.next != 0).then_some(page.next);
-            page.items
+            let walk = cursor.keys.get_or_insert_with(|| cache.walk_keys());
+            let page = cache.scan_keys(walk, &mapping.check.key.glob()).await?;
+            cursor.is_at_end = walk.is_done();
+            page
         }
     };
-    cursor.started = true;
     let mut found = KeyspacePage::default();
     match mapping.check.layout {
         Layout::KeyPerRow => {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use auditor::job::{Rate, RedisSpec};
 use auditor::lab::wait;
 use auditor::model::finding::OutcomeKind;
+use auditor::model::identity::Pinned;
 use auditor::model::stream::{StreamCheck, StreamMapping};
 use auditor::repair::{Applier, ApplyLimits, SettleItem, StepOutcome, StreamGround};
 use auditor::report::RunFolder;
 use auditor::rules::StreamJudge;
 use auditor::scan::streams::{DeadLetters, look_at_entries};
-use auditor::store::redis::Writer;
+use auditor::store::redis::{PerNode, Writer};
 
 use crate::stream_scan::{Bids, id, redis_spec};
 
@@ -69,11 +70,11 @@ impl Scene {
     /// Writes through `spec`, reads past it.
     async fn applier_through(&self, spec: RedisSpec, max_repairs: u64) -> Applier {
         let (source, cache) = (self.bids.source.clone(), self.bids.cache.clone());
-        let pinned = cache.facts().await.unwrap().identity;
+        let pinned = Pinned::of(&cache.facts_of_all().await.unwrap());
         let writer = Writer::connect(&spec, &pinned).await.unwrap();
         let lease = source.take_lease("settling").await.unwrap().unwrap();
         let limits = ApplyLimits {
-            min_replicas: 0,
+            min_replicas: PerNode::all(0),
             max_repairs,
             is_multi_primary: false,
             max_invalidations_per_second: Rate::Unlimited,

@@ -7,6 +7,7 @@ mod inserts;
 mod keys;
 mod locks;
 mod refusals;
+mod replicas;
 mod schemas;
 mod sql_sources;
 mod streams;

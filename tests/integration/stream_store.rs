@@ -6,10 +6,11 @@ use std::time::Duration;
 use auditor::job::{Endpoint, RedisSpec, TlsFiles};
 use auditor::lab::servers::{RedisFlavor, RedisOptions, RedisProgram, RedisServer};
 use auditor::lab::wait;
+use auditor::model::identity::Pinned;
 use auditor::model::secret::Secret;
 use auditor::model::stream::{ConsumerFacts, Entry, IdRange, PendingRow, StreamFacts, StreamId};
 use auditor::model::time::Micros;
-use auditor::store::redis::{Fence, Held, Redis, Settlement, WriteReply, Writer};
+use auditor::store::redis::{Fence, Held, PerNode, Redis, Settlement, WriteReply, Writer};
 use bytes::Bytes;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
@@ -59,20 +60,23 @@ impl Stand {
 
     async fn on(flavor: RedisFlavor, server: RedisServer) -> Self {
         let redis = Redis::connect(&spec(server.port()), LIMIT).await.unwrap();
-        let identity = redis.facts().await.unwrap().identity;
-        let writer = Writer::connect(&spec(server.port()), &identity).await;
+        let pinned = Pinned::of(&redis.facts_of_all().await.unwrap());
+        let writer = Writer::connect(&spec(server.port()), &pinned).await;
         Self {
             flavor,
             own: server.connect().await.unwrap(),
             writer: writer.unwrap(),
             fence: Fence {
-                replication_id: identity.replication_id,
-                min_replicas: 0,
-                deadline: Micros::now().plus(Duration::from_secs(300)),
+                min_replicas: PerNode::all(0),
+                deadline: PerNode::all(Micros::now().plus(Duration::from_secs(300))),
             },
             server,
             redis,
         }
+    }
+
+    async fn pinned(&self) -> Pinned {
+        Pinned::of(&self.redis.facts_of_all().await.unwrap())
     }
 
     /// One command, its words parted by spaces; an error is a failure of the test.

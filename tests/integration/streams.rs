@@ -7,6 +7,7 @@ mod groups;
 mod killed;
 mod races;
 mod read_only;
+mod reported;
 mod scopes;
 mod truth;
 mod under_load;

@@ -9,7 +9,7 @@ use crate::job::fault::Fault;
 use crate::job::mask::masked;
 use crate::job::raw::{RawFile, RawLimits};
 use crate::job::reader::{At, Reader, Setting};
-use crate::job::spec::{Job, Limits};
+use crate::job::spec::{CheckpointSpec, Job, Limits};
 use crate::model::check::Named;
 
 /// Where reports and state go unless the job says otherwise.
@@ -69,8 +69,10 @@ pub(in crate::job) fn build(
     if !faults.is_empty() {
         return None;
     }
+    let name = raw.name.value()?.text;
     Some(Job {
-        name: raw.name.value()?.text,
+        checkpoint: checkpoint(raw, &name),
+        name,
         path,
         text: masked(text).into(),
         config_hash,
@@ -83,6 +85,17 @@ pub(in crate::job) fn build(
         caches: caches.into_iter().collect::<Option<_>>()?,
         streams: streams.into_iter().collect::<Option<_>>()?,
     })
+}
+
+fn checkpoint(raw: &RawFile, name: &str) -> CheckpointSpec {
+    let default = CheckpointSpec::of_job(name);
+    let Some(raw) = raw.checkpoint.given() else {
+        return default;
+    };
+    CheckpointSpec {
+        prefix: raw.prefix.or(default.prefix),
+        evidence_max: unsigned(raw.evidence_max.value()).unwrap_or(default.evidence_max),
+    }
 }
 
 fn limits(raw: &RawLimits) -> Limits {
@@ -111,6 +124,9 @@ fn unsigned<T: TryFrom<i64>>(number: Option<i64>) -> Option<T> {
     number.and_then(|number| T::try_from(number).ok())
 }
 
+/// The check under which reports have what is about the nodes themselves.
+const TOPOLOGY: &str = "topology";
+
 fn refuse_duplicate_names<'n>(
     names: impl Iterator<Item = &'n Setting<At<Named>>>,
     faults: &mut Vec<Fault>,
@@ -119,6 +135,15 @@ fn refuse_duplicate_names<'n>(
     names.sort_by_key(|name| name.span.start);
     let mut seen = HashSet::new();
     for name in names {
+        if name.value.text == TOPOLOGY {
+            faults.push(
+                Fault::new(
+                    name.span.clone(),
+                    format!("no check can be named `{TOPOLOGY}`"),
+                )
+                .hint("findings about the nodes themselves stand under this name"),
+            );
+        }
         if !seen.insert(name.value.text.as_str()) {
             faults.push(
                 Fault::new(

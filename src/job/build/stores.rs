@@ -32,7 +32,7 @@ pub(super) fn redis(raw: &RawRedis, faults: &mut Vec<Fault>) -> Option<RedisSpec
         if let Some(text) = setting.given().filter(|_| !url.value.tls) {
             faults.push(
                 text.fault("TLS files are given, but the URL does not ask for TLS")
-                    .hint("write rediss:// or rediss-sentinel://"),
+                    .hint("write rediss://, rediss-sentinel:// or rediss-cluster://"),
             );
         }
     }
@@ -49,6 +49,15 @@ pub(super) fn redis(raw: &RawRedis, faults: &mut Vec<Fault>) -> Option<RedisSpec
         faults.push(
             Fault::new(db.span.clone(), "`db` and the URL name different databases")
                 .hint("say it once"),
+        );
+    }
+    if let Some(db) = raw.db.given()
+        && db.value != 0
+        && matches!(url.value.endpoint, Endpoint::Cluster { .. })
+    {
+        faults.push(
+            Fault::new(db.span.clone(), "a Redis Cluster has no database but 0")
+                .hint("take `db` out"),
         );
     }
     Some(RedisSpec {

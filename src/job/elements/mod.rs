@@ -7,6 +7,7 @@ pub(super) mod locator;
 pub(super) mod mysql_url;
 pub(super) mod name;
 pub(super) mod plain;
+pub(super) mod prefix;
 pub(super) mod rate;
 pub(super) mod redis_url;
 pub(super) mod source_name;

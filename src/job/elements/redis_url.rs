@@ -1,4 +1,4 @@
-//! Where Redis is: alone, behind a socket, or by a name that Sentinel knows.
+//! Where Redis is: alone, behind a socket, by a name that Sentinel knows, or spread over a Cluster.
 
 use std::path::PathBuf;
 
@@ -28,16 +28,15 @@ pub(in crate::job) fn parse(text: &Text) -> Result<RedisUrl, Fault> {
         "redis" | "rediss" => tcp(text, parts),
         "redis+unix" | "unix" => unix(text, parts),
         "redis-sentinel" | "rediss-sentinel" => sentinel(text, parts),
-        "redis-cluster" | "rediss-cluster" => Err(text
-            .fault("Redis Cluster (`redis-cluster://`) is not supported yet")
-            .hint("a standalone master or one found by Sentinel is")),
+        "redis-cluster" | "rediss-cluster" => cluster(text, parts),
         scheme => Err(text
             .fault(format!(
                 "[redis] url begins with `{}://`",
                 scheme_shown(scheme)
             ))
             .hint(
-                "write redis://, rediss://, redis+unix://, redis-sentinel:// or rediss-sentinel://",
+                "write redis://, rediss://, redis+unix://, redis-sentinel://, rediss-sentinel://, redis-cluster:// \
+                 or rediss-cluster://",
             )),
     }
 }
@@ -46,7 +45,10 @@ fn tcp(text: &Text, parts: Url<'_>) -> Result<RedisUrl, Fault> {
     if parts.authority.contains(',') {
         return Err(text
             .fault("[redis] url names several hosts")
-            .hint("several Sentinels stand in redis-sentinel://s1:26379,s2:26379/master"));
+            .hint(
+                "several Sentinels stand in redis-sentinel://s1:26379,s2:26379/master, several nodes of a Cluster in \
+                 redis-cluster://h1:6379,h2:6379",
+            ));
     }
     refuse_query(text, parts.query)?;
     let (host, port) = url::host_and_port(text, parts.authority, REDIS_PORT)?;
@@ -103,6 +105,28 @@ fn sentinel(text: &Text, parts: Url<'_>) -> Result<RedisUrl, Fault> {
         user: None,
         password: None,
         database: database(text, number)?,
+    })
+}
+
+fn cluster(text: &Text, parts: Url<'_>) -> Result<RedisUrl, Fault> {
+    refuse_query(text, parts.query)?;
+    let nodes = parts
+        .authority
+        .split(',')
+        .map(|node| url::host_and_port(text, node.trim(), REDIS_PORT))
+        .collect::<Result<Vec<_>, _>>()?;
+    let database = database(text, parts.path.trim_start_matches('/'))?;
+    if database.is_some_and(|number| number != 0) {
+        return Err(text
+            .fault("a Redis Cluster has no database but 0")
+            .hint("write redis-cluster://h1:6379,h2:6379"));
+    }
+    Ok(RedisUrl {
+        endpoint: Endpoint::Cluster { nodes },
+        tls: parts.scheme == "rediss-cluster",
+        user: parts.user,
+        password: parts.password,
+        database,
     })
 }
 
@@ -168,6 +192,11 @@ mod tests {
         assert_eq!((sentinel.tls, sentinel.database), (false, Some(2)));
         assert!(parse("rediss-sentinel://s1/m").unwrap().tls);
         assert_eq!(parse("redis://:p@h").unwrap().user, None);
+        let cluster = parse("rediss-cluster://app:pw@h1,[::1]:7000/0").unwrap();
+        let nodes = vec![("h1".to_owned(), 6379), ("::1".to_owned(), 7000)];
+        assert_eq!(cluster.endpoint, Endpoint::Cluster { nodes });
+        assert_eq!((cluster.tls, cluster.user.as_deref()), (true, Some("app")));
+        assert!(!parse("redis-cluster://h").unwrap().tls);
     }
 
     #[test]
@@ -182,17 +211,12 @@ mod tests {
             "redis+unix://hunter2",
             "redis-sentinel://u:hunter2@s1/m",
             "redis-sentinel://hunter2",
-            "redis-cluster://hunter2",
+            "redis-cluster://hunter2:x",
+            "redis-cluster://u:hunter2@h/3",
         ] {
             let fault = parse(wrong).unwrap_err();
             assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
             assert!(fault.hint.is_some());
         }
-        assert!(
-            parse("redis-cluster://h")
-                .unwrap_err()
-                .message
-                .contains("not supported yet")
-        );
     }
 }

@@ -19,11 +19,11 @@ pub(in crate::job) static FILE: Table = Table {
     keys: &[
         Key::new("name", Kind::Text, "the job's name, which is also the folder of its reports: a-z, 0-9, _ and -").required(),
         Key::new("time_zone", Kind::Text, "the IANA zone of bare times on the command line, such as \"Asia/Seoul\"; required for them off a terminal"),
-        Key::new("state_dir", Kind::Text, "the folder of what outlives a run: heartbeat samples, handled failovers, \"audited until\"").or("\"state\""),
+        Key::new("state_dir", Kind::Text, "the folder of what outlives a run (heartbeat samples, handled failovers, \"audited until\"), from the job file's folder on").or("\"state\""),
         Key::new("full_repair", Kind::Boolean, "whether `run` sweeps and repairs everything after a server came back empty or from an old snapshot").or("false"),
         Key::new("mysql", Kind::Table(&MYSQL), "the source of truth").required(),
         Key::new("redis", Kind::Table(&REDIS), "the cache").required(),
-        Key::new("checkpoint", Kind::Table(&CHECKPOINT), "where the heartbeat lives in Redis; checked, and without effect until there is a heartbeat"),
+        Key::new("checkpoint", Kind::Table(&CHECKPOINT), "where heartbeat, evidence and state copy lie in Redis"),
         Key::new("limits", Kind::Table(&LIMITS), "the waits, the load and the blast radius"),
         Key::new("cache", Kind::Tables(&CACHE), "a check: which keys stand for which rows"),
         Key::new("stream", Kind::Tables(&STREAM), "a check: a stream, the group that reads it, and the table its entries end in"),
@@ -64,7 +64,7 @@ pub(in crate::job) static CHECKPOINT: Table = Table {
         Key::new(
             "prefix",
             Kind::Text,
-            "the beginning of the keys of heartbeat, evidence and state copy",
+            "the beginning of the keys of heartbeat, evidence and state copy, which no other key may have; without it \"auditor:\" and the job's name",
         ),
         Key::new(
             "evidence_max",

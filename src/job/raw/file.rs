@@ -1,6 +1,5 @@
 //! Top level, stores and limits.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -9,8 +8,7 @@ use toml::de::DeTable;
 
 use super::cache::RawCache;
 use super::stream::RawStream;
-use crate::job::elements::{duration, mysql_url, name, rate, redis_url, zone};
-use crate::job::fault::Fault;
+use crate::job::elements::{duration, mysql_url, name, prefix, rate, redis_url, zone};
 use crate::job::keys;
 use crate::job::reader::{At, Reader, Section, Setting, Text};
 use crate::job::spec::Rate;
@@ -22,6 +20,7 @@ pub(in crate::job) struct RawFile {
     pub(in crate::job) time_zone: Setting<At<Tz>>,
     pub(in crate::job) state_dir: Setting<Text>,
     pub(in crate::job) full_repair: Setting<At<bool>>,
+    pub(in crate::job) checkpoint: Setting<RawCheckpoint>,
     pub(in crate::job) mysql: Setting<RawMysql>,
     pub(in crate::job) redis: Setting<RawRedis>,
     pub(in crate::job) limits: Setting<RawLimits>,
@@ -50,6 +49,11 @@ pub(in crate::job) struct RawRedis {
     pub(in crate::job) tls: RawTlsFiles,
 }
 
+pub(in crate::job) struct RawCheckpoint {
+    pub(in crate::job) prefix: Setting<At<String>>,
+    pub(in crate::job) evidence_max: Setting<At<i64>>,
+}
+
 pub(in crate::job) struct RawLimits {
     pub(in crate::job) settle: Setting<At<Duration>>,
     pub(in crate::job) cache_delay: Setting<At<Duration>>,
@@ -72,14 +76,16 @@ impl RawFile {
         let mysql = file.section(reader, "mysql");
         let redis = file.section(reader, "redis");
         let limits = file.section(reader, "limits");
-        if let Setting::Given(checkpoint) = file.section(reader, "checkpoint") {
-            check_checkpoint(reader, &checkpoint);
-        }
+        let checkpoint = file.section(reader, "checkpoint");
         Self {
             name: file.parsed(reader, "name", name::parse),
             time_zone: file.parsed(reader, "time_zone", zone::parse),
             state_dir: file.text(reader, "state_dir"),
             full_repair: file.boolean("full_repair"),
+            checkpoint: map(checkpoint, |section| RawCheckpoint {
+                prefix: section.parsed(reader, "prefix", prefix::parse),
+                evidence_max: section.integer("evidence_max"),
+            }),
             mysql: map(mysql, |section| RawMysql {
                 url: section.parsed(reader, "url", mysql_url::parse),
                 tls: RawTlsFiles::read(reader, section),
@@ -154,19 +160,6 @@ impl RawLimits {
             time_budget: section.parsed(reader, "time_budget", duration::parse_positive),
             keep_runs: section.integer("keep_runs"),
         }
-    }
-}
-
-/// `[checkpoint]` has no effect yet, so only its own two settings are looked at.
-fn check_checkpoint(reader: &mut Reader<'_>, section: &Section<'_>) {
-    if let Setting::Given(prefix) = section.text(reader, "prefix")
-        && prefix.value.is_empty()
-    {
-        let place: Range<usize> = prefix.span;
-        reader.fault(
-            Fault::new(place, "the prefix is empty")
-                .hint("write one that no other keys begin with, such as \"auditor:auction\""),
-        );
     }
 }
 

@@ -20,8 +20,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const PORT_ATTEMPTS: usize = 5;
 
-/// Root without a password from this machine only, whatever the server makes of 127.0.0.1's name.
-const ROOT_BY_ADDRESS: &str = "CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\n\
+/// Root without a password from this machine only, whatever the server makes of 127.0.0.1's name. No replica
+/// shall hear of it, and none shall have a transaction of its own for it.
+const ROOT_BY_ADDRESS: &str = "SET SESSION sql_log_bin = 0;\n\
+     CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\n\
      GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n";
 
 /// Which of the two families of servers.

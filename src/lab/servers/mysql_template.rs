@@ -42,7 +42,15 @@ pub(super) fn fill(program: &MysqlProgram, data: &Path) -> Result<(), LabError> 
             });
         }
     }
-    copy_folder(&template, data).map_err(LabError::io("copy the initialised data folder"))
+    copy_folder(&template, data).map_err(LabError::io("copy the initialised data folder"))?;
+    // It holds MySQL's `server_uuid`: without it every server of the lab gets one of its own.
+    match std::fs::remove_file(data.join("auto.cnf")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::Io {
+            action: "forget the identity of the copied data folder".into(),
+            source: error,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A folder that only we can write; none where somebody else owns that name.

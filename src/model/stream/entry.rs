@@ -71,6 +71,12 @@ impl Entry {
             .find(|(n, _)| n == name)
             .map(|(_, value)| value)
     }
+
+    /// Bytes of all names and values.
+    pub fn weight(&self) -> usize {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| name.len() + value.len()).sum()
+    }
 }
 
 impl StreamFacts {

@@ -74,6 +74,13 @@ pub struct GroupLook {
 }
 
 impl EntryLook {
+    /// Bytes of the entry and of its rows: what makes looks differ in size.
+    pub fn weight(&self) -> usize {
+        let entry = self.entry.as_ref().map_or(0, Entry::weight);
+        let rows: usize = self.evidence.rows.iter().map(Row::weight).sum();
+        entry + rows
+    }
+
     /// A look counts only if nobody touched the message meanwhile: the same owner, the same number of
     /// deliveries, and no delivery in between.
     pub fn counts(&self) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::batch::{BATCH_ENTRIES, batch_of};
 use super::plan::{PlannedSettlement, SettlementStep};
 use super::prepare::prepare_entry;
 use super::record::entry_record;
@@ -23,8 +24,6 @@ use crate::scan::streams::{Claimant, DeadLetters, Pace, look_at_entries};
 use crate::store::mysql::Inserted;
 use crate::store::redis::Settlement;
 
-/// Entries of one batch: one look, one fsync, one pipeline, one WAIT.
-const BATCH_ENTRIES: usize = 500;
 /// Rows are inserted one after the other, and each may wait for a lock, so a batch has few.
 const BATCH_INSERTS: usize = 50;
 /// Consumers that the scripts of one pipeline read in all: some hundred milliseconds of the server's time.
@@ -89,7 +88,7 @@ impl Applier {
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
         let mut open: Vec<usize> = (0..items.len()).collect();
         while !open.is_empty() {
-            let places: Vec<usize> = open.drain(..open.len().min(BATCH_ENTRIES)).collect();
+            let places: Vec<usize> = open.drain(..batch_of(items, &open)).collect();
             let batch: Vec<&SettleItem> = places.iter().map(|&at| &items[at]).collect();
             let done = match self.settle_batch(ground, &batch).await {
                 Ok(done) => done,
@@ -120,7 +119,8 @@ impl Applier {
         if let Some(why) = self.stopped() {
             return Err(format!("repairing had stopped: {why}"));
         }
-        self.check_ground().await?;
+        self.check_ground(std::iter::once(ground.judge.mapping().check.key.as_slice()))
+            .await?;
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; items.len()];
         let ids: Vec<StreamId> = items.iter().map(|item| item.look.id).collect();
         let looks = self

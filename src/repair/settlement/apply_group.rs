@@ -36,7 +36,8 @@ impl Applier {
         if let Some(why) = self.stopped() {
             return Err(format!("repairing had stopped: {why}"));
         }
-        self.check_ground().await?;
+        let key = &ground.claimants[0].judge.mapping().check.key;
+        self.check_ground(std::iter::once(key.as_slice())).await?;
         let look = self
             .look_at_group(ground)
             .await

@@ -5,6 +5,7 @@ pub mod plan;
 
 mod apply;
 mod apply_group;
+mod batch;
 mod entry;
 mod group;
 mod inserting;

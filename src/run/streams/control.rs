@@ -16,6 +16,7 @@ use crate::rules::stream::acked_unpersisted;
 use crate::run::RunError;
 use crate::run::control::Control;
 use crate::run::settle::{Settled, settle};
+use crate::run::sweep::batches_of;
 use crate::scan::streams::entry_page;
 
 /// Places of the stream the sample is drawn from; each gives an equal share of neighbours.
@@ -71,9 +72,12 @@ pub(in crate::run) async fn control_sample(
             next = sample.draw(run, range, wanted).await?;
         }
     }
-    run.ground.still_the_same_node().await?;
+    run.ground.still_the_same_nodes().await?;
     let pairs = sample.drawn.len() as u64;
-    let settled = settle(run, sample.suspects).await?;
+    let mut settled = Vec::new();
+    for batch in batches_of(sample.suspects) {
+        settled.extend(settle(run, batch).await?.into_iter().map(without_look));
+    }
     let is_wrong = |v: Verdict| matches!(v, Verdict::Confirmed | Verdict::Hot);
     let wrong: Vec<_> = settled.iter().filter(|s| is_wrong(s.verdict)).collect();
     let is_missing = |s: &&&Settled<StreamRun>| {
@@ -125,10 +129,19 @@ impl Sample {
                 self.suspects.push(EntryTarget {
                     id: look.id,
                     position: Position::default(),
+                    weight: look.weight(),
                 });
             }
         }
         Ok(page.next.map(|first| IdRange { first, ..range }))
+    }
+}
+
+/// Only the verdicts are counted.
+fn without_look(settled: Settled<StreamRun>) -> Settled<StreamRun> {
+    Settled {
+        look: None,
+        ..settled
     }
 }
 

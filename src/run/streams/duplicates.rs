@@ -24,12 +24,14 @@ use crate::run::RunError;
 use crate::run::sink::{Reported, Sink};
 use crate::scan::ScanError;
 use crate::scan::streams::{
-    DuplicateGroup, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch,
+    DuplicateGroup, DuplicateGroups, DuplicateLook, DuplicatePair, Duplicated, LostRow, LostSearch,
     look_at_duplicates, look_at_lost,
 };
 
-/// Groups, or rows, that are looked at together. Each batch waits for its second look once.
+/// Rows that are looked at together. Each batch waits for its second look once.
 const BATCH: usize = 1_000;
+/// Places of groups that are looked at together; one group has ten thousand at most.
+const BATCH_PLACES: usize = 4_000;
 
 /// Where the findings about what occurs twice, or is lost, are written.
 pub(super) struct Aftermath<'a> {
@@ -86,8 +88,7 @@ impl<'a> Aftermath<'a> {
         if let Some(duplicates) = wanted.duplicates {
             let mut groups = off_the_runtime(move || duplicates.finish()).await?;
             loop {
-                let batch: Vec<DuplicateGroup> =
-                    groups.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+                let batch = next_batch(&mut groups)?;
                 if batch.is_empty() || self.run.ground.stop.is_requested() {
                     break;
                 }
@@ -141,7 +142,7 @@ impl<'a> Aftermath<'a> {
         for _ in 0..LOOKS_MAX {
             ground.pacer.take(places(groups)).await;
             let look = look_at_duplicates(&stores.source, &stores.cache, judge, groups).await?;
-            ground.still_the_same_node().await?;
+            ground.still_the_same_nodes().await?;
             let pinned = &stores.source_identity;
             if look.source.as_ref().is_none_or(|source| source == pinned) {
                 return Ok(Some(look));
@@ -181,7 +182,7 @@ impl<'a> Aftermath<'a> {
                 searched => searched?,
             }
         }
-        run.ground.still_the_same_node().await?;
+        run.ground.still_the_same_nodes().await?;
         for rows in candidates.into_rows().chunks(BATCH) {
             self.lost_rows(rows).await?;
         }
@@ -199,7 +200,7 @@ impl<'a> Aftermath<'a> {
             }
             ground.pacer.take(open.len()).await;
             let seen = look_at_lost(&stores.source, &stores.cache, &run.judge, &open).await?;
-            ground.still_the_same_node().await?;
+            ground.still_the_same_nodes().await?;
             if seen.source != stores.source_identity {
                 self.answered_elsewhere("lost entries");
                 return Ok(());
@@ -252,6 +253,18 @@ impl<'a> Aftermath<'a> {
         };
         self.sink.lock().await.write(&reported, &[finding])
     }
+}
+
+/// The next groups, of some thousand places together or one of more; none where no more come.
+fn next_batch(groups: &mut DuplicateGroups) -> Result<Vec<DuplicateGroup>, ScanError> {
+    let (mut batch, mut places) = (Vec::new(), 0);
+    while places < BATCH_PLACES
+        && let Some(group) = groups.next().transpose()?
+    {
+        places += group.places.len();
+        batch.push(group);
+    }
+    Ok(batch)
 }
 
 /// How many entries and rows a look at `groups` reads.

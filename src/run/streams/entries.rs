@@ -25,6 +25,8 @@ use crate::scan::streams::look_at_entries;
 pub(in crate::run) struct EntryTarget {
     pub id: StreamId,
     pub position: Position,
+    /// What its entry and rows weighed when it was met, in bytes; 0: it was not looked at yet.
+    pub weight: usize,
 }
 
 impl Placed for EntryTarget {
@@ -36,6 +38,10 @@ impl Placed for EntryTarget {
 
     fn name(&self) -> StreamId {
         self.id
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
     }
 }
 

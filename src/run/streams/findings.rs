@@ -23,7 +23,7 @@ pub(super) fn entry_findings(
     settled: &Settled<StreamRun>,
     mended: &Mended,
 ) -> Vec<Finding> {
-    let EntryTarget { id, position } = settled.target;
+    let EntryTarget { id, position, .. } = settled.target;
     let finding = |suspect: &Suspect| {
         let look = settled.look.as_ref();
         let entry = look.and_then(|look| look.entry.as_ref());

@@ -111,7 +111,8 @@ impl Wanted {
         let Some(selection) = self.rows else {
             return Ok(());
         };
-        let now = run.ground.stores.cache.time().await?;
+        let key = &run.judge.mapping().check.key;
+        let now = run.ground.stores.cache.time_of(key).await?;
         let (sender, mut pages) = mpsc::channel(1);
         // MySQL reads the next page while this one is digested.
         let _reading = Task::spawn(read_pages(Arc::clone(run), selection, sender));

@@ -193,7 +193,7 @@ async fn weigh_page(run: &StreamRun, pass: Pass, page: PageRead) -> Result<PageD
     let page = reads
         .weigh(&stores.source, &stores.cache, &run.judge, &run.dead)
         .await?;
-    ground.still_the_same_node().await?;
+    ground.still_the_same_nodes().await?;
     ground
         .observed
         .fetch_add(page.looks.len() as u64, Ordering::Relaxed);
@@ -239,6 +239,7 @@ fn judge_page(run: &StreamRun, first: Position, page: &EntryPage) -> (Coverage, 
         targets.push(EntryTarget {
             id: look.id,
             position: Position { ordinal, ..first },
+            weight: look.weight(),
         });
     }
     if let Some(id) = clean {

@@ -34,7 +34,7 @@ pub(super) async fn delivery(
     range: IdRange,
     limit: impl FnOnce(&StreamFacts, u64) -> usize,
 ) -> Result<Delivery, ScanError> {
-    let cache_time = cache.time().await?;
+    let cache_time = cache.time_of(&check.key).await?;
     let nothing = Delivery {
         cache_time,
         cursor: None,
@@ -77,7 +77,7 @@ pub(super) async fn delivery_of_ids(
     check: &StreamCheck,
     ids: &[StreamId],
 ) -> Result<DeliveryOfIds, ScanError> {
-    let cache_time = cache.time().await?;
+    let cache_time = cache.time_of(&check.key).await?;
     let cursor = cursor(cache, check).await?;
     let pending = match cursor {
         Some(_) => pending_of_ids(cache, check, ids).await?,

@@ -12,6 +12,9 @@ use crate::scan::ScanError;
 use crate::store::mysql::{Mysql, SweepKey};
 use crate::store::redis::Redis;
 
+/// Entries that are asked for together.
+const IDS_AT_ONCE: usize = 100;
+
 /// An entry or a row that carries what another carries, too.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Duplicated {
@@ -107,13 +110,14 @@ async fn entries(
 ) -> Result<HashMap<StreamId, Entry>, ScanError> {
     ids.sort_unstable();
     ids.dedup();
-    let found = cache.entries_by_id(&judge.mapping().check.key, ids).await?;
-    Ok(found
-        .into_iter()
-        .flatten()
-        .filter(|entry| judge.belongs(entry))
-        .map(|entry| (entry.id, entry))
-        .collect())
+    let mut entries = HashMap::with_capacity(ids.len());
+    // Whole entries come along; of each only what is compared and shown is held.
+    for ids in ids.chunks(IDS_AT_ONCE) {
+        let found = cache.entries_by_id(&judge.mapping().check.key, ids).await?;
+        let own = found.into_iter().flatten().filter(|e| judge.belongs(e));
+        entries.extend(own.map(|entry| (entry.id, judge.essence(entry))));
+    }
+    Ok(entries)
 }
 
 async fn rows(

@@ -72,7 +72,7 @@ pub async fn look_at_group(
     let own = claimants.first().expect("a group is looked at for a check");
     let stores = Stores { source, cache };
     let check = &own.judge.mapping().check;
-    let cache_time = cache.time().await?;
+    let cache_time = cache.time_of(&check.key).await?;
     let stream = cache.stream_state(&check.key).await?;
     let cursor_before = stream
         .facts()

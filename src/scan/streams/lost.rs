@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::bounded::bounded_entries;
+use super::bounded::{are_there, bounded_entries};
 use super::evidence::{Read, identities, weigh};
 use super::owner::has_identity;
 use super::pace::Pace;
@@ -230,8 +230,8 @@ impl LostCandidates {
                 return Err(ScanError::Stopped);
             }
             pace.take(ids.len()).await;
-            let entries = cache.entries_by_id(&judge.mapping().check.key, ids).await?;
-            for (id, _) in ids.iter().zip(entries).filter(|(_, entry)| entry.is_some()) {
+            let there = are_there(cache, &judge.mapping().check.key, ids).await?;
+            for (id, _) in ids.iter().zip(there).filter(|(_, is_there)| *is_there) {
                 self.rows.remove(id.to_string().as_bytes());
             }
         }
@@ -299,9 +299,9 @@ pub async fn look_at_lost(
             .iter()
             .filter_map(|(row, _)| StreamId::parse(&row.identity))
             .collect();
-        let entries = cache.entries_by_id(&mapping.check.key, &ids).await?;
-        let mut entries = entries.into_iter();
-        still.retain(|_| entries.next().flatten().is_none());
+        let there = are_there(cache, &mapping.check.key, &ids).await?;
+        let mut there = there.into_iter();
+        still.retain(|_| !there.next().unwrap_or(false));
     }
     Ok(LostLook {
         rows: still,

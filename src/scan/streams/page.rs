@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::bounded::bounded_entries;
+use super::bounded::{PAGE_BYTES, bounded_by_id, bounded_entries, weight};
 use super::dead_letters::DeadLetters;
 use super::delivery::{Delivery, delivery};
 use super::evidence::{Read, dead_lettered, identities, weigh};
@@ -128,10 +128,10 @@ pub async fn read_pending(
 ) -> Result<PageReads, ScanError> {
     let check = &judge.mapping().check;
     let delivery = delivery(cache, check, range, |_, _| limit).await?;
-    let end = delivery.whole_to;
     let ids: Vec<StreamId> = delivery.pending.iter().map(|p| p.row.id).collect();
-    let (entries, entries_read) = entries_of(cache, &check.key, &ids).await?;
-    let reads = reads_of(judge, delivery, entries, range, end, entries_read);
+    let found = entries_of(cache, &check.key, &ids).await?;
+    let end = found.known_to.unwrap_or(delivery.whole_to);
+    let reads = reads_of(judge, delivery, found.entries, range, end, found.sent);
     Ok(reads.part_of(shard, judge))
 }
 
@@ -232,31 +232,49 @@ fn pending_limit(facts: &StreamFacts, pending: u64, limit: usize) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-/// The entries of `ids` (in order; those that are there), and how many Redis sent for it.
-async fn entries_of(
-    cache: &Redis,
-    key: &[u8],
-    ids: &[StreamId],
-) -> Result<(Vec<Entry>, u64), ScanError> {
+/// Entries of pending ids.
+#[derive(Default)]
+struct EntriesOf {
+    /// In order; those that are there.
+    entries: Vec<Entry>,
+    /// How many Redis sent for it.
+    sent: u64,
+    /// The last id that was asked for; `None`: all were, and the page holds them.
+    known_to: Option<StreamId>,
+}
+
+async fn entries_of(cache: &Redis, key: &[u8], ids: &[StreamId]) -> Result<EntriesOf, ScanError> {
     let (Some(&first), Some(&last)) = (ids.first(), ids.last()) else {
-        return Ok((Vec::new(), 0));
+        return Ok(EntriesOf::default());
     };
     let limit = ids.len() * ENTRIES_PER_PENDING;
-    let mut entries = cache.entries(key, IdRange { first, last }, limit).await?;
+    let (mut entries, is_whole) =
+        bounded_entries(cache, key, IdRange { first, last }, limit).await?;
     let mut sent = entries.len() as u64;
-    // What lies after a full answer is asked for by its ids.
-    let end = entries
-        .last()
-        .map(|e| e.id)
-        .filter(|_| entries.len() >= limit);
+    let end = entries.last().map(|e| e.id).filter(|_| !is_whole);
     entries.retain(|entry| ids.binary_search(&entry.id).is_ok());
-    if let Some(end) = end {
-        let rest = &ids[ids.partition_point(|&id| id <= end)..];
-        let found = cache.entries_by_id(key, rest).await?;
-        sent += found.iter().flatten().count() as u64;
-        entries.extend(found.into_iter().flatten());
-    }
-    Ok((entries, sent))
+    let Some(end) = end else {
+        return Ok(EntriesOf {
+            entries,
+            sent,
+            known_to: None,
+        });
+    };
+    // What lies after a full answer is asked for by its ids, as far as memory allows.
+    let rest = &ids[ids.partition_point(|&id| id <= end)..];
+    let bytes_left = PAGE_BYTES.saturating_sub(weight(&entries));
+    let (found, asked) = bounded_by_id(cache, key, rest, bytes_left).await?;
+    sent += found.len() as u64;
+    entries.extend(found);
+    Ok(EntriesOf {
+        entries,
+        sent,
+        known_to: match asked {
+            0 => Some(end),
+            asked => (asked < rest.len()).then(|| rest[asked - 1]),
+        }
+        .filter(|known| *known < last),
+    })
 }
 
 /// Merges both sides up to `end`; what lies behind it is the next page's.

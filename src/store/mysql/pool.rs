@@ -1,6 +1,6 @@
 //! A bounded set of sessions, and the one way a statement is run on them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -10,6 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::connect::{Connector, Session};
 use super::error::MysqlError;
 use super::pages::WindowPlans;
+use super::replica::Pin;
+use super::server::WITNESS_WIDTH;
 use crate::job::MysqlSpec;
 use crate::model::rows::Rows;
 
@@ -55,6 +57,8 @@ struct Shared {
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
     plans: WindowPlans,
+    /// Of a replica: who alone may answer.
+    pin: OnceLock<Pin>,
 }
 
 /// A session taken from the pool. Dropped without [`Lent::give_back`] it is closed: whatever
@@ -88,6 +92,7 @@ impl Mysql {
             idle: Mutex::new(vec![first]),
             permits: Arc::new(Semaphore::new(connections_max.max(1))),
             plans: WindowPlans::default(),
+            pin: OnceLock::new(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -96,6 +101,11 @@ impl Mysql {
 
     pub(super) fn plans(&self) -> &WindowPlans {
         &self.shared.plans
+    }
+
+    /// A server is pinned once, before it is shared.
+    pub(super) fn keep_pin(&self, pin: Pin) {
+        let _ = self.shared.pin.set(pin);
     }
 
     /// Whether the server is a MariaDB; decides about dialect only.
@@ -140,12 +150,16 @@ impl Mysql {
             Some(session) => session,
             None => shared.connector.open().await?,
         };
-        Ok(Lent {
+        let mut lent = Lent {
             session,
             is_reused,
             shared,
             _permit: permit,
-        })
+        };
+        if !is_reused {
+            lent.prove_at_opening().await?;
+        }
+        Ok(lent)
     }
 
     /// Runs one SELECT and gives its rows, `width` cells each.
@@ -156,13 +170,13 @@ impl Mysql {
     ) -> Result<Rows, MysqlError> {
         let width = width.into();
         let mut lent = self.lend().await?;
-        let mut outcome = lent.fetch(sql, width).await;
+        let mut outcome = lent.fetch_proven(sql, width).await;
         // A session that lay idle may have been closed by the server meanwhile. Reading once more on a
         // fresh one is safe, because nothing here writes.
         if lent.is_reused && matches!(outcome, Err(MysqlError::Unreachable(_))) {
             drop(lent);
             lent = self.lend_from(false).await?;
-            outcome = lent.fetch(sql, width).await;
+            outcome = lent.fetch_proven(sql, width).await;
         }
         // After any error the session is closed rather than understood: rows may still be on their way,
         // and MariaDB hands the error of a killed statement to the next one.
@@ -207,6 +221,27 @@ impl Lent {
     ) -> Result<Rows, MysqlError> {
         let limit = self.shared.limit;
         self.fetch_within(sql, width, limit + GRACE).await
+    }
+
+    /// The same, and that it was the pinned server who answered, where one is pinned. A proxy that hands out
+    /// statement by statement is not followed any closer than this.
+    async fn fetch_proven(&mut self, sql: &str, width: Width) -> Result<Rows, MysqlError> {
+        let rows = self.fetch(sql, width).await?;
+        let shared = Arc::clone(&self.shared);
+        if let Some(pin) = shared.pin.get() {
+            let question = Pin::witness(shared.is_mariadb);
+            pin.accept(&self.fetch(&question, WITNESS_WIDTH).await?)?;
+        }
+        Ok(rows)
+    }
+
+    async fn prove_at_opening(&mut self) -> Result<(), MysqlError> {
+        let shared = Arc::clone(&self.shared);
+        if let Some(pin) = shared.pin.get() {
+            let question = pin.opening(shared.is_mariadb);
+            pin.accept(&self.fetch(&question, WITNESS_WIDTH + 1).await?)?;
+        }
+        Ok(())
     }
 
     /// The same, given up (and killed) after `patience`.

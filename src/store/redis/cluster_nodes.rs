@@ -36,10 +36,10 @@ pub(super) async fn ask(link: &Link) -> Option<ClusterView> {
     let mut both = ::redis::pipe();
     both.cmd("CLUSTER").arg("NODES").cmd("CLUSTER").arg("INFO");
     let mut answers = reply::many(link, &both).await.ok()?.into_iter();
-    let nodes = reply::text(reply::accepted(link, answers.next()?).ok()?)?;
+    let nodes = reply::text(reply::accepted(&link.address, answers.next()?).ok()?)?;
     let info = answers
         .next()
-        .and_then(|answer| reply::text(reply::accepted(link, answer).ok()?));
+        .and_then(|answer| reply::text(reply::accepted(&link.address, answer).ok()?));
     let epoch = info.and_then(|info| epoch(&info));
     // A node that was never told its own address leaves it out.
     let host = link.address.rsplit_once(':').map_or("", |(host, _)| host);

@@ -51,6 +51,9 @@ pub(super) async fn open(spec: &RedisSpec, response_limit: Duration) -> Result<L
         Endpoint::Sentinel { nodes, master } => {
             sentinel::open_master(spec, nodes, master, response_limit).await
         }
+        Endpoint::Cluster { .. } => Err(RedisError::Refused(
+            "a Cluster has no one node; its masters are opened one by one".to_owned(),
+        )),
     }
 }
 
@@ -62,6 +65,22 @@ pub(super) async fn open_node(
     response_limit: Duration,
 ) -> Result<Link, RedisError> {
     open_tcp(spec, login(spec), host, port, CONNECT_LIMIT, response_limit).await
+}
+
+/// Opens a data node by its address as [`shown`] spells it.
+pub(super) async fn open_address(
+    spec: &RedisSpec,
+    address: &str,
+    response_limit: Duration,
+) -> Result<Link, RedisError> {
+    let place = address.rsplit_once(':');
+    let place = place.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = place else {
+        return Err(RedisError::Protocol(format!(
+            "{address} is no host and port"
+        )));
+    };
+    open_node(spec, host.trim_matches(['[', ']']), port, response_limit).await
 }
 
 /// Opens any node of the job over TCP, with TLS where the job says so.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::redis::{Pipeline, Value};
 
-use super::connect::Link;
 use super::error::RedisError;
+use super::nodes::Nodes;
 use super::{info, reply};
 use crate::model::observation::KeyExpiry;
 
@@ -42,7 +42,7 @@ impl ExpiryReader {
     /// Reads what `ask` got for `keys`, or asks again in the old way.
     pub(super) async fn finish(
         &self,
-        link: &Link,
+        nodes: &Nodes,
         keys: &[&[u8]],
         answers: Vec<Value>,
     ) -> Result<Vec<Found>, RedisError> {
@@ -51,14 +51,14 @@ impl ExpiryReader {
             self.is_old.store(true, Ordering::Relaxed);
         }
         if is_unknown || answers.len() != keys.len() {
-            return ask_old(link, keys).await;
+            return ask_old(nodes, keys).await;
         }
         answers
             .into_iter()
             .map(|answer| {
-                let answer = reply::accepted(link, answer)?;
+                let answer = reply::accepted(nodes.address(), answer)?;
                 found(reply::integer(&answer), 0)
-                    .ok_or_else(|| RedisError::unexpected(&link.address, "PEXPIRETIME"))
+                    .ok_or_else(|| RedisError::unexpected(nodes.address(), "PEXPIRETIME"))
             })
             .collect()
     }
@@ -66,8 +66,9 @@ impl ExpiryReader {
 
 /// PTTL counts from now, so the instant is known exactly only if the clock read the same millisecond
 /// before and after; otherwise the same key would seem to expire at two instants in two looks.
-async fn ask_old(link: &Link, keys: &[&[u8]]) -> Result<Vec<Found>, RedisError> {
-    let unexpected = || RedisError::unexpected(&link.address, "PTTL");
+async fn ask_old(nodes: &Nodes, keys: &[&[u8]]) -> Result<Vec<Found>, RedisError> {
+    let unexpected = || RedisError::unexpected(nodes.address(), "PTTL");
+    let address = nodes.address();
     let mut results: Vec<Option<Found>> = vec![None; keys.len()];
     for attempt in 1..=OLD_ATTEMPTS {
         let open: Vec<usize> = (0..keys.len()).filter(|&i| results[i].is_none()).collect();
@@ -79,14 +80,15 @@ async fn ask_old(link: &Link, keys: &[&[u8]]) -> Result<Vec<Found>, RedisError> 
                 .arg(keys[index])
                 .cmd("TIME");
         }
-        let mut answers = reply::many(link, &pipeline).await?.into_iter();
+        let asked = open.iter().flat_map(|&index| [keys[index]; OLD_COMMANDS]);
+        let mut answers = nodes.many_at(&pipeline, asked).await?.into_iter();
         for index in open {
             let triple: Vec<Value> = answers.by_ref().take(OLD_COMMANDS).collect();
             let [before, left, after] =
                 <[Value; OLD_COMMANDS]>::try_from(triple).map_err(|_| unexpected())?;
-            let before = info::instant(link, reply::accepted(link, before)?)?.0 / 1_000;
-            let after = info::instant(link, reply::accepted(link, after)?)?.0 / 1_000;
-            let left = reply::integer(&reply::accepted(link, left)?);
+            let clock = |answer| info::instant(address, reply::accepted(address, answer)?);
+            let (before, after) = (clock(before)?.0 / 1_000, clock(after)?.0 / 1_000);
+            let left = reply::integer(&reply::accepted(address, left)?);
             let answer = found(left, before).ok_or_else(unexpected)?;
             let is_exact = before == after || left.is_some_and(i64::is_negative);
             if is_exact || attempt == OLD_ATTEMPTS {

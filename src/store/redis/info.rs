@@ -22,10 +22,10 @@ pub(super) async fn facts(link: &Link) -> Result<NodeFacts, RedisError> {
     pipeline.cmd("TIME");
     let mut values = reply::many(link, &pipeline).await?;
     let time = values.pop().unwrap_or_default();
-    let time = instant(link, reply::accepted(link, time)?)?;
+    let time = instant(&link.address, reply::accepted(&link.address, time)?)?;
     let mut text = String::new();
     for value in values {
-        let section = reply::text(reply::accepted(link, value)?)
+        let section = reply::text(reply::accepted(&link.address, value)?)
             .ok_or_else(|| RedisError::unexpected(&link.address, "INFO"))?;
         text.push_str(&section);
         text.push('\n');
@@ -37,12 +37,12 @@ pub(super) async fn facts(link: &Link) -> Result<NodeFacts, RedisError> {
 /// The server's clock.
 pub(super) async fn time(link: &Link) -> Result<Micros, RedisError> {
     let value = reply::one(link, &::redis::cmd("TIME")).await?;
-    instant(link, value)
+    instant(&link.address, value)
 }
 
 /// An answer to TIME.
-pub(super) fn instant(link: &Link, value: Value) -> Result<Micros, RedisError> {
-    let unexpected = || RedisError::unexpected(&link.address, "TIME");
+pub(super) fn instant(address: &str, value: Value) -> Result<Micros, RedisError> {
+    let unexpected = || RedisError::unexpected(address, "TIME");
     let parts = reply::optional_array(value).ok_or_else(unexpected)?;
     let [seconds, micros] = parts.as_slice() else {
         return Err(unexpected());

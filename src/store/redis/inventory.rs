@@ -5,17 +5,19 @@
 //! reading commands are sent: INFO, TIME, CONFIG GET, CLUSTER NODES, CLUSTER INFO, SENTINEL MASTER and SENTINEL REPLICAS.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{join, join_all};
+use futures_util::future::{BoxFuture, FutureExt, join};
 use futures_util::stream;
+use tokio::time::Instant;
 
 use super::cluster_nodes::{self, ClusterView};
-use super::connect::{self, Link, shown};
+use super::connect::Link;
 use super::error::RedisError;
 use super::info;
+use super::place::{Asked, Place};
 use super::reply;
 use super::witness::{self, Testimony};
 use crate::job::{Endpoint, RedisSpec};
@@ -28,6 +30,9 @@ const NODES_MAX: usize = 512;
 
 /// Connections opened at the same time.
 const NODES_AT_ONCE: usize = 64;
+
+/// Who did not answer is asked again after this long: each try may last as long as the limit.
+const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// What decides how much a failover may lose; asked one by one, because several at once are understood only from
 /// Redis 7.0 on. A server that does not know one of them answers nothing for it.
@@ -43,48 +48,192 @@ const SETTINGS: [&str; 9] = [
     "save",
 ];
 
-/// Asks everyone. `limit` bounds each connection and each answer: whoever takes longer counts as unreachable. A node that
-/// is named by several addresses stands there once, under the one by which the job or a Sentinel names it.
+/// Asks everyone once, settings included. `limit` bounds each connection and each answer: whoever takes longer counts as
+/// unreachable. A node that is named by several addresses stands there once, under the one by which the job or a Sentinel
+/// names it.
 pub async fn read_topology(spec: &RedisSpec, limit: Duration) -> Topology {
-    let mut seeds = Vec::new();
-    let mut sentinels = Vec::new();
-    let mut testimonies: Vec<Testimony> = Vec::new();
-    match &spec.endpoint {
-        Endpoint::Tcp { host, port } => seeds.push(Place::Tcp(host.clone(), *port)),
-        Endpoint::Unix(path) => seeds.push(Place::Socket(path.clone())),
-        Endpoint::Sentinel { nodes, master } => {
-            let asked = nodes
-                .iter()
-                .map(|(host, port)| witness::ask(spec, host, *port, master, limit));
-            for (view, testimony) in join_all(asked).await {
-                sentinels.push(view);
-                testimonies.extend(testimony);
-            }
-            seeds.extend(testimonies.iter().filter_map(|t| Place::of(&t.address)));
-        }
-    }
-    let mut asked = ask_all(spec, seeds, limit).await;
-    merge_aliases(&mut asked);
-    let epoch = epoch(&sentinels, &asked);
-    let kind = kind(spec, &asked);
-    for known in &asked {
-        testimonies.extend(known.answer.iter().flat_map(Answer::testimonies));
-    }
-    let nodes = asked.into_iter().map(|known| known.view(&testimonies));
-    Topology {
-        kind,
-        nodes: nodes.collect(),
-        sentinels,
-        epoch,
-        seen_at: Micros::now(),
-    }
+    Inventory::new(spec.clone(), limit)
+        .read(Depth::WithSettings)
+        .await
 }
 
-/// Where a node is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Place {
-    Tcp(String, u16),
-    Socket(PathBuf),
+/// Asks everyone again and again over connections that are kept. Sends no write, and whoever did not answer is left alone
+/// for a while.
+pub struct Inventory {
+    spec: Arc<RedisSpec>,
+    limit: Duration,
+    links: HashMap<Asked, Link>,
+    /// Who did not answer, why, and until when nobody asks again.
+    silent: HashMap<Asked, (Instant, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    WithSettings,
+    FactsOnly,
+}
+
+impl Inventory {
+    /// Asks nobody yet. `limit` bounds each connection and each answer.
+    pub fn new(spec: RedisSpec, limit: Duration) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            limit,
+            links: HashMap::new(),
+            silent: HashMap::new(),
+        }
+    }
+
+    /// As [`read_topology`], without the settings.
+    pub async fn glance(&mut self) -> Topology {
+        self.read(Depth::FactsOnly).await
+    }
+
+    async fn read(&mut self, depth: Depth) -> Topology {
+        let mut seeds = Vec::new();
+        let mut sentinels = Vec::new();
+        let mut testimonies: Vec<Testimony> = Vec::new();
+        match self.spec.endpoint.clone() {
+            Endpoint::Tcp { host, port } => seeds.push(Place::Tcp(host, port)),
+            Endpoint::Unix(path) => seeds.push(Place::Socket(path)),
+            Endpoint::Cluster { nodes } => {
+                seeds.extend(nodes.into_iter().map(|(host, port)| Place::Tcp(host, port)));
+            }
+            Endpoint::Sentinel { nodes, master } => {
+                (sentinels, testimonies) = self.ask_sentinels(&nodes, &master).await;
+                seeds.extend(testimonies.iter().filter_map(|t| Place::of(&t.address)));
+            }
+        }
+        let mut asked = self.ask_all(seeds, depth).await;
+        merge_aliases(&mut asked);
+        rename(&mut sentinels, &asked);
+        let epoch = epoch(&sentinels, &asked);
+        let kind = kind(&self.spec, &asked);
+        for known in &asked {
+            testimonies.extend(known.answer.iter().flat_map(Answer::testimonies));
+        }
+        let nodes = asked.into_iter().map(|known| known.view(&testimonies));
+        Topology {
+            kind,
+            nodes: nodes.collect(),
+            sentinels,
+            epoch,
+            seen_at: Micros::now(),
+        }
+    }
+
+    async fn ask_sentinels(
+        &mut self,
+        nodes: &[(String, u16)],
+        master: &str,
+    ) -> (Vec<SentinelView>, Vec<Testimony>) {
+        let places = nodes.iter();
+        let places = places.map(|(host, port)| Asked::Sentinel(Place::Tcp(host.clone(), *port)));
+        let answers = self
+            .ask_each(places.collect(), |link| {
+                let master = master.to_owned();
+                async move { witness::ask(&link, &master).await }.boxed()
+            })
+            .await;
+        let mut views = Vec::new();
+        let mut all = Vec::new();
+        for (asked, answer) in answers {
+            let said = answer.map(|(belief, testimonies)| {
+                all.extend(testimonies);
+                belief
+            });
+            let address = asked.place().address();
+            views.push(SentinelView { address, said });
+        }
+        (views, all)
+    }
+
+    /// Asks `seeds`, then whom they name, until nobody names anyone new.
+    async fn ask_all(&mut self, seeds: Vec<Place>, depth: Depth) -> Vec<Known> {
+        let mut met: HashSet<Place> = HashSet::new();
+        let mut next = seeds;
+        let mut all: Vec<Known> = Vec::new();
+        loop {
+            next.retain(|place| met.len() < NODES_MAX && met.insert(place.clone()));
+            if next.is_empty() {
+                return all;
+            }
+            let places = next.drain(..).map(Asked::Node).collect();
+            let answers = self
+                .ask_each(places, move |link| {
+                    async move { ask(&link, depth).await }.boxed()
+                })
+                .await;
+            for (asked, answer) in answers {
+                next.extend(answer.iter().flat_map(Answer::names));
+                all.push(Known {
+                    addresses: vec![asked.place().address()],
+                    answer,
+                });
+            }
+        }
+    }
+
+    /// Puts one question to each of `places`, side by side; the answers come in their order, so that the job's own names
+    /// stay first.
+    async fn ask_each<T: Send + 'static>(
+        &mut self,
+        places: Vec<Asked>,
+        question: impl Fn(Link) -> BoxFuture<'static, Result<T, RedisError>>,
+    ) -> Vec<(Asked, Result<T, String>)> {
+        let now = Instant::now();
+        let mut asking = Vec::with_capacity(places.len());
+        for asked in places {
+            let silent = self.silent.get(&asked).filter(|(until, _)| *until > now);
+            let silent = silent.map(|(_, why)| why.clone());
+            // A connection that was closed meanwhile says nothing of the node.
+            let kept = self.links.get(&asked).cloned();
+            let kept = kept.map(|link| (question(link.clone()), link));
+            let (spec, limit, question) = (Arc::clone(&self.spec), self.limit, &question);
+            asking.push(async move {
+                if let Some(why) = silent {
+                    return (asked, None, Err(why));
+                }
+                if let Some((asking, link)) = kept
+                    && let Ok(answer) = asking.await
+                {
+                    return (asked, Some(link), Ok(answer));
+                }
+                let opened = asked.open(&spec, limit).await;
+                let answer = match &opened {
+                    Ok(link) => question(link.clone()).await.map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                (asked, opened.ok(), answer)
+            });
+        }
+        let answers: Vec<_> = stream::iter(asking).buffered(NODES_AT_ONCE).collect().await;
+        let mut all = Vec::with_capacity(answers.len());
+        for (asked, link, answer) in answers {
+            match (&answer, link) {
+                (Ok(_), Some(link)) => {
+                    self.silent.remove(&asked);
+                    self.links.insert(asked.clone(), link);
+                }
+                (Err(why), _) => {
+                    self.links.remove(&asked);
+                    let silence = (Instant::now() + SILENT_FOR, why.clone());
+                    // Who was not asked stays silent as long as it was.
+                    self.silent
+                        .entry(asked.clone())
+                        .and_modify(|kept| {
+                            if kept.0 <= now {
+                                kept.clone_from(&silence);
+                            }
+                        })
+                        .or_insert(silence);
+                }
+                (Ok(_), None) => {}
+            }
+            all.push((asked, answer));
+        }
+        all
+    }
 }
 
 /// A node that somebody named, and what came of asking it.
@@ -100,34 +249,6 @@ struct Answer {
     cluster: Option<ClusterView>,
     /// This host's clock when it had answered.
     heard_at: Micros,
-}
-
-impl Place {
-    /// Of `host:port`, an IPv6 address in brackets.
-    fn of(address: &str) -> Option<Self> {
-        let (host, port) = address.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        // A replica that never told its port is listed with port 0, and one without an address with none.
-        let port = port.parse().ok().filter(|port| *port != 0)?;
-        (!host.is_empty()).then(|| Self::Tcp(host.to_owned(), port))
-    }
-
-    fn address(&self) -> String {
-        match self {
-            Place::Tcp(host, port) => shown(host, *port),
-            Place::Socket(path) => path.display().to_string(),
-        }
-    }
-
-    async fn open(&self, spec: &RedisSpec, limit: Duration) -> Result<Link, RedisError> {
-        match self {
-            Place::Tcp(host, port) => {
-                let login = connect::login(spec);
-                connect::open_tcp(spec, login, host, *port, limit, limit).await
-            }
-            Place::Socket(_) => connect::open(spec, limit).await,
-        }
-    }
 }
 
 impl Known {
@@ -182,42 +303,16 @@ impl Answer {
     }
 }
 
-/// Asks `seeds`, then whom they name, until nobody names anyone new.
-async fn ask_all(spec: &RedisSpec, seeds: Vec<Place>, limit: Duration) -> Vec<Known> {
-    let mut met: HashSet<Place> = HashSet::new();
-    let mut next = seeds;
-    let mut all: Vec<Known> = Vec::new();
-    loop {
-        next.retain(|place| met.len() < NODES_MAX && met.insert(place.clone()));
-        if next.is_empty() {
-            return all;
-        }
-        let asked = stream::iter(std::mem::take(&mut next)).map(|place| async move {
-            let answer = ask(spec, &place, limit).await;
-            Known {
-                addresses: vec![place.address()],
-                answer: answer.map_err(|error| error.to_string()),
-            }
-        });
-        // In the order of asking, so that the job's own names come first.
-        let known: Vec<Known> = asked.buffered(NODES_AT_ONCE).collect().await;
-        next.extend(
-            known
-                .iter()
-                .flat_map(|k| k.answer.iter().flat_map(Answer::names)),
-        );
-        all.extend(known);
-    }
-}
-
-async fn ask(spec: &RedisSpec, place: &Place, limit: Duration) -> Result<Answer, RedisError> {
-    let link = place.open(spec, limit).await?;
-    let (facts, settings) = join(info::facts(&link), settings(&link)).await;
+async fn ask(link: &Link, depth: Depth) -> Result<Answer, RedisError> {
+    let (facts, settings) = match depth {
+        Depth::WithSettings => join(info::facts(link), settings(link)).await,
+        Depth::FactsOnly => (info::facts(link).await, None),
+    };
     let mut facts = facts?;
     let heard_at = Micros::now();
     let mut cluster = None;
     if facts.is_cluster {
-        cluster = cluster_nodes::ask(&link).await;
+        cluster = cluster_nodes::ask(link).await;
         if let Some(view) = &cluster {
             facts.slots = view.own_slots();
         }
@@ -238,7 +333,7 @@ async fn settings(link: &Link) -> Option<Vec<(String, String)>> {
     }
     let mut found = Vec::new();
     for answer in reply::many(link, &pipeline).await.ok()? {
-        let pair = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+        let pair = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
         let mut pair = pair.into_iter().filter_map(reply::text);
         if let (Some(name), Some(value)) = (pair.next(), pair.next()) {
             found.push((name, value));
@@ -266,6 +361,17 @@ fn merge_aliases(all: &mut Vec<Known>) {
     *all = kept;
 }
 
+/// Sentinels may spell one node in several ways (a name, an address); they are made to agree.
+fn rename(sentinels: &mut [SentinelView], asked: &[Known]) {
+    for view in sentinels {
+        let Ok(belief) = &mut view.said else { continue };
+        let mut known = asked.iter();
+        if let Some(known) = known.find(|known| known.addresses.contains(&belief.master)) {
+            belief.master.clone_from(&known.addresses[0]);
+        }
+    }
+}
+
 fn epoch(sentinels: &[SentinelView], asked: &[Known]) -> Option<u64> {
     let believed = sentinels.iter().filter_map(|view| view.said.as_ref().ok());
     let of_cluster = asked.iter().filter_map(|known| known.answer.as_ref().ok());
@@ -279,6 +385,7 @@ fn kind(spec: &RedisSpec, asked: &[Known]) -> TopologyKind {
     let mut answers = asked.iter().filter_map(|known| known.answer.as_ref().ok());
     match &spec.endpoint {
         Endpoint::Sentinel { .. } => TopologyKind::Sentinel,
+        Endpoint::Cluster { .. } => TopologyKind::Cluster,
         _ if answers.any(|answer| answer.facts.is_cluster) => TopologyKind::Cluster,
         _ => TopologyKind::Standalone,
     }
@@ -286,19 +393,7 @@ fn kind(spec: &RedisSpec, asked: &[Known]) -> TopologyKind {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-
-    #[test]
-    fn an_address_names_a_place_or_none() {
-        let tcp = |host: &str, port| Some(Place::Tcp(host.to_owned(), port));
-        assert_eq!(Place::of("cache:6379"), tcp("cache", 6379));
-        assert_eq!(Place::of("[::1]:7001"), tcp("::1", 7001));
-        assert_eq!(Place::of("[::1]:7001").unwrap().address(), "[::1]:7001");
-        for nowhere in ["", ":6379", "cache", "cache:0", "cache:x"] {
-            assert_eq!(Place::of(nowhere), None, "{nowhere:?}");
-        }
-    }
 
     #[test]
     fn a_node_is_down_when_every_witness_says_so_and_the_last_sign_of_life_counts() {

@@ -3,17 +3,24 @@
 //! the judged bytes themselves.
 
 mod batch;
+mod checkpoint;
 mod cluster_nodes;
 mod connect;
+mod discovery;
 mod entries;
 mod error;
 mod expiry;
 mod info;
 mod inventory;
+mod nodes;
+mod own_line;
 mod pending;
+mod per_node;
+mod place;
 mod read;
 mod reader;
 mod reply;
+mod routed;
 mod scan;
 mod scripts;
 mod sentinel;
@@ -25,11 +32,14 @@ mod tls;
 mod witness;
 mod write;
 mod writer;
+mod writer_node;
 
+pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, Standing};
 pub use self::error::RedisError;
-pub use self::inventory::read_topology;
+pub use self::inventory::{Inventory, read_topology};
+pub use self::per_node::PerNode;
 pub use self::reader::Redis;
-pub use self::scan::ScanPage;
+pub use self::scan::{KeyWalk, ScanPage};
 pub use self::settlement::{Delivery, Held, Settlement};
 pub use self::write::{Fence, LAG_SECONDS_MAX, Write, WriteReply};
 pub use self::writer::Writer;

@@ -32,7 +32,7 @@ impl Redis {
             pipeline.cmd("XPENDING").arg(key).arg(group);
             pipeline.arg(span.0.to_string()).arg(span.1.to_string());
             pipeline.arg(span.2);
-            let answer = reply::many(&self.link, &pipeline).await?.pop();
+            let answer = self.nodes.many(&pipeline).await?.pop();
             let Some(found) = self.pending_rows(answer.unwrap_or_default())? else {
                 return Ok(None);
             };
@@ -61,7 +61,7 @@ impl Redis {
                 pipeline.cmd("XPENDING").arg(key).arg(group);
                 pipeline.arg(&id).arg(&id).arg(1);
             }
-            let answers = reply::many(&self.link, &pipeline).await?;
+            let answers = self.nodes.many(&pipeline).await?;
             if answers.len() != batch.len() {
                 return Err(self.strange("XPENDING"));
             }

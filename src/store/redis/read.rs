@@ -87,16 +87,41 @@ impl Redis {
     }
 
     async fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, RedisError> {
+        let values = if self.nodes.takes_many_keys() {
+            self.get_at_once(keys).await?
+        } else {
+            self.get_each(keys).await?
+        };
+        self.pace
+            .learn(keys.len(), values.iter().flatten().map(Bytes::len).sum());
+        Ok(values)
+    }
+
+    async fn get_at_once(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, RedisError> {
         let mut command = ::redis::cmd("MGET");
         keys.iter().for_each(|key| {
             command.arg(key.as_slice());
         });
-        let values = reply::optional_strings(reply::one(&self.link, &command).await?)
+        reply::optional_strings(self.nodes.one_of(&command).await?)
             .filter(|values| values.len() == keys.len())
-            .ok_or_else(|| RedisError::unexpected(&self.link.address, "MGET"))?;
-        self.pace
-            .learn(keys.len(), values.iter().flatten().map(Bytes::len).sum());
-        Ok(values)
+            .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "MGET"))
+    }
+
+    /// GET of each; a key of another type is `None`, as MGET has it.
+    async fn get_each(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, RedisError> {
+        let mut pipeline = ::redis::Pipeline::with_capacity(keys.len());
+        for key in keys {
+            pipeline.cmd("GET").arg(key.as_slice());
+        }
+        let answers = self.nodes.many(&pipeline).await?;
+        let values = answers.into_iter().map(|answer| match answer {
+            Value::ServerError(error) if reply::is_wrong_type(&error) => Ok(None),
+            Value::Nil => Ok(None),
+            answer => reply::bytes(reply::accepted(self.nodes.address(), answer)?)
+                .map(|bytes| Some(Bytes::from(bytes)))
+                .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "GET")),
+        });
+        values.collect()
     }
 
     async fn types_of(&self, keys: &[Vec<u8>]) -> Result<Vec<String>, RedisError> {
@@ -104,12 +129,12 @@ impl Redis {
         for key in keys {
             pipeline.cmd("TYPE").arg(key.as_slice());
         }
-        let answers = reply::many(&self.link, &pipeline).await?;
+        let answers = self.nodes.many(&pipeline).await?;
         answers
             .into_iter()
             .map(|answer| {
-                reply::text(reply::accepted(&self.link, answer)?)
-                    .ok_or_else(|| RedisError::unexpected(&self.link.address, "TYPE"))
+                reply::text(reply::accepted(self.nodes.address(), answer)?)
+                    .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "TYPE"))
             })
             .collect()
     }
@@ -124,13 +149,13 @@ impl Redis {
         }
         let mut weight = 0;
         let mut hashes = Vec::with_capacity(keys.len());
-        for answer in reply::many(&self.link, &pipeline).await? {
+        for answer in self.nodes.many(&pipeline).await? {
             if matches!(&answer, Value::ServerError(error) if reply::is_wrong_type(error)) {
                 hashes.push(Vec::new());
                 continue;
             }
-            let flat = reply::optional_array(reply::accepted(&self.link, answer)?)
-                .ok_or_else(|| RedisError::unexpected(&self.link.address, "HGETALL"))?;
+            let flat = reply::optional_array(reply::accepted(self.nodes.address(), answer)?)
+                .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "HGETALL"))?;
             let mut flat = flat.into_iter().filter_map(reply::bytes).map(Bytes::from);
             let mut fields = Vec::new();
             while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
@@ -150,22 +175,22 @@ impl Redis {
         with_expiry: bool,
     ) -> Result<Vec<CachedState>, RedisError> {
         let keys = Keys::of(subjects);
-        let plan = shape.plan(subjects, &keys)?;
+        let plan = shape.plan(subjects, &keys, self.nodes.takes_many_keys())?;
         let mut pipeline = plan.pipeline(shape, subjects, &keys);
         let value_commands = pipeline.len();
         if with_expiry {
             self.expiries
                 .ask(&mut pipeline, keys.distinct.iter().copied());
         }
-        let mut answers = reply::many(&self.link, &pipeline).await?;
+        let mut answers = self.nodes.many(&pipeline).await?;
         let expiries = answers.split_off(value_commands.min(answers.len()));
-        let mut reads = plan.take_apart(shape, subjects, &self.link, answers)?;
+        let mut reads = plan.take_apart(shape, subjects, self.nodes.address(), answers)?;
         self.pace
             .learn(subjects.len(), reads.iter().map(Read::weight).sum());
 
         let found = if with_expiry {
             self.expiries
-                .finish(&self.link, &keys.distinct, expiries)
+                .finish(&self.nodes, &keys.distinct, expiries)
                 .await?
         } else {
             Vec::new()
@@ -196,12 +221,12 @@ impl Redis {
             }
         }
         empty.dedup();
-        if !empty.is_empty() {
+        if !empty.is_empty() && self.nodes.takes_many_keys() {
             let mut exists = ::redis::cmd("EXISTS");
             empty.iter().for_each(|&key| {
                 exists.arg(keys.distinct[key]);
             });
-            if reply::integer(&reply::one(&self.link, &exists).await?) == Some(0) {
+            if reply::integer(&self.nodes.one_of(&exists).await?) == Some(0) {
                 empty.clear();
             }
         }
@@ -248,13 +273,13 @@ impl Redis {
                 .arg(subjects[index].key.as_slice())
                 .arg(fields);
         }
-        let answers = reply::many(&self.link, &pipeline).await?;
+        let answers = self.nodes.many(&pipeline).await?;
         for (index, answer) in bare.into_iter().zip(answers) {
             if matches!(&answer, Value::ServerError(error) if reply::is_wrong_type(error)) {
                 continue;
             }
-            let values = reply::optional_strings(reply::accepted(&self.link, answer)?)
-                .ok_or_else(|| RedisError::unexpected(&self.link.address, "HMGET"))?;
+            let values = reply::optional_strings(reply::accepted(self.nodes.address(), answer)?)
+                .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "HMGET"))?;
             reads[index] = Read::Found(Cached::Fields(values));
         }
         Ok(())

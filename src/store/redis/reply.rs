@@ -15,7 +15,7 @@ pub(super) async fn one(link: &Link, command: &Cmd) -> Result<Value, RedisError>
         .send_packed_command(command)
         .await
         .map_err(|error| RedisError::from_client(&link.address, &error))?;
-    accepted(link, value)
+    accepted(&link.address, value)
 }
 
 /// A pipeline; one answer for every command, error replies among them.
@@ -31,9 +31,9 @@ pub(super) async fn many(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>,
 }
 
 /// An error reply turned into an error.
-pub(super) fn accepted(link: &Link, value: Value) -> Result<Value, RedisError> {
+pub(super) fn accepted(address: &str, value: Value) -> Result<Value, RedisError> {
     match value {
-        Value::ServerError(error) => Err(RedisError::from_server(&link.address, &error)),
+        Value::ServerError(error) => Err(RedisError::from_server(address, &error)),
         value => Ok(value),
     }
 }
@@ -83,4 +83,25 @@ pub(super) fn integer(value: &Value) -> Option<i64> {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
         _ => None,
     }
+}
+
+/// Names and values in turn, or a map. Servers add names with every release, so that whoever asks takes what he knows.
+pub(super) fn named_values(value: Value) -> Option<impl Iterator<Item = (Vec<u8>, Value)>> {
+    let pairs = match value {
+        Value::Map(pairs) => pairs,
+        Value::Array(flat) => {
+            let mut flat = flat.into_iter();
+            let mut pairs = Vec::with_capacity(flat.len() / 2);
+            while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
+                pairs.push((name, value));
+            }
+            pairs
+        }
+        _ => return None,
+    };
+    Some(
+        pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((bytes(name)?, value))),
+    )
 }

@@ -4,7 +4,8 @@
 //! may not come, and an element may come twice. A cursor means something only to the process that
 //! gave it: after another run id the walk begins at 0 again.
 
-use ::redis::{Cmd, Value};
+use ::redis::Value;
+use futures_util::future::try_join_all;
 
 use super::error::RedisError;
 use super::reader::Redis;
@@ -16,7 +17,26 @@ use crate::model::mapping::Mapping;
 /// clients wait 1 to 2 ms.
 const SCAN_COUNT: usize = 1_000;
 
-/// One page of a keyspace or member scan. Empty pages are normal.
+/// Where a walk through all keys stands: a cursor for each node that is not done. It means something only to the
+/// connections that began it.
+#[derive(Debug, Clone)]
+pub struct KeyWalk {
+    /// The node's place among the reader's, and its cursor.
+    open: Vec<(usize, u64)>,
+}
+
+impl KeyWalk {
+    pub fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// How many nodes give the next page, and so how often [`SCAN_COUNT`] keys are walked over for it.
+    pub fn nodes_open(&self) -> usize {
+        self.open.len()
+    }
+}
+
+/// One page of a member scan. Empty pages are normal.
 #[derive(Debug, Clone)]
 pub struct ScanPage<T> {
     /// 0: the walk is done.
@@ -25,20 +45,36 @@ pub struct ScanPage<T> {
 }
 
 impl Redis {
-    /// One page of SCAN with `MATCH glob COUNT 1000`.
+    /// The beginning of a walk through the keys of every node.
+    pub fn walk_keys(&self) -> KeyWalk {
+        KeyWalk {
+            open: (0..self.nodes.links().len())
+                .map(|node| (node, 0))
+                .collect(),
+        }
+    }
+
+    /// One page of SCAN with `MATCH glob COUNT 1000` from each node that `walk` is not done with, all asked at once.
     pub async fn scan_keys(
         &self,
-        cursor: u64,
+        walk: &mut KeyWalk,
         glob: &[u8],
-    ) -> Result<ScanPage<Vec<u8>>, RedisError> {
-        let mut command = ::redis::cmd("SCAN");
-        command
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(glob)
-            .arg("COUNT")
-            .arg(SCAN_COUNT);
-        self.page(&command, "SCAN").await
+    ) -> Result<Vec<Vec<u8>>, RedisError> {
+        let asked = walk.open.iter().map(|&(node, cursor)| async move {
+            let mut command = ::redis::cmd("SCAN");
+            command.arg(cursor).arg("MATCH").arg(glob);
+            command.arg("COUNT").arg(SCAN_COUNT);
+            let link = &self.nodes.links()[node];
+            let answer = reply::one(link, &command).await?;
+            Ok((node, taken_apart(&link.address, answer, "SCAN")?))
+        });
+        let pages = try_join_all(asked).await?;
+        walk.open = pages
+            .iter()
+            .filter(|(_, page)| page.next != 0)
+            .map(|(node, page)| (*node, page.next))
+            .collect();
+        Ok(pages.into_iter().flat_map(|(_, page)| page.items).collect())
     }
 
     /// One page of ZSCAN, HSCAN or SSCAN of `key`: the members' names. A key of another type has no
@@ -62,7 +98,10 @@ impl Redis {
         };
         let mut command = ::redis::cmd(name);
         command.arg(key).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
-        let answer = reply::many(&self.link, ::redis::pipe().add_command(command)).await?;
+        let answer = self
+            .nodes
+            .many(::redis::pipe().add_command(command))
+            .await?;
         let answer = answer.into_iter().next().unwrap_or_default();
         if matches!(&answer, Value::ServerError(error) if reply::is_wrong_type(error)) {
             return Ok(ScanPage {
@@ -70,29 +109,26 @@ impl Redis {
                 items: Vec::new(),
             });
         }
-        let page = self.taken_apart(reply::accepted(&self.link, answer)?, name)?;
+        let address = self.nodes.address();
+        let page = taken_apart(address, reply::accepted(address, answer)?, name)?;
         Ok(ScanPage {
             next: page.next,
             items: page.items.into_iter().step_by(strings_per_member).collect(),
         })
     }
+}
 
-    async fn page(&self, command: &Cmd, name: &str) -> Result<ScanPage<Vec<u8>>, RedisError> {
-        self.taken_apart(reply::one(&self.link, command).await?, name)
-    }
-
-    fn taken_apart(&self, answer: Value, name: &str) -> Result<ScanPage<Vec<u8>>, RedisError> {
-        let unexpected = || RedisError::unexpected(&self.link.address, name);
-        let parts = reply::optional_array(answer).ok_or_else(unexpected)?;
-        let [cursor, items] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected())?;
-        // Cursors use all 64 bits, so they do not pass through a signed number.
-        let next = reply::text(cursor)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(unexpected)?;
-        let items = reply::optional_array(items).ok_or_else(unexpected)?;
-        Ok(ScanPage {
-            next,
-            items: items.into_iter().filter_map(reply::bytes).collect(),
-        })
-    }
+fn taken_apart(address: &str, answer: Value, name: &str) -> Result<ScanPage<Vec<u8>>, RedisError> {
+    let unexpected = || RedisError::unexpected(address, name);
+    let parts = reply::optional_array(answer).ok_or_else(unexpected)?;
+    let [cursor, items] = <[Value; 2]>::try_from(parts).map_err(|_| unexpected())?;
+    // Cursors use all 64 bits, so they do not pass through a signed number.
+    let next = reply::text(cursor)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(unexpected)?;
+    let items = reply::optional_array(items).ok_or_else(unexpected)?;
+    Ok(ScanPage {
+        next,
+        items: items.into_iter().filter_map(reply::bytes).collect(),
+    })
 }

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use ::redis::{Cmd, Script};
 use bytes::Bytes;
 
-use super::write::{Fence, LAG_SECONDS_MAX, Write};
+use super::write::{LAG_SECONDS_MAX, Write};
 use crate::model::observation::KeyExpiry;
+use crate::model::time::Micros;
 
 /// A script with the fence before it, by its text and by the digest that names it on the server.
 pub(super) struct Guarded {
@@ -61,7 +62,15 @@ guarded! {
     }
 }
 
-/// One call of one script: the keys and every argument.
+/// The fence of one node, as `lua/fence.lua` reads it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NodeFence<'a> {
+    pub(super) replication_id: &'a str,
+    pub(super) min_replicas: u32,
+    pub(super) deadline: Micros,
+}
+
+/// One call of one script: the keys, and its own arguments; the fence is that of the node it is sent to.
 pub(super) struct Call<'a> {
     script: &'static Guarded,
     keys: Vec<&'a [u8]>,
@@ -80,28 +89,18 @@ pub(super) const NOTHING: Argument<'static> = Argument::Bytes(b"");
 impl<'a> Call<'a> {
     /// The call for `write`; an error says why it must not even be sent: it would be unguarded, or mean
     /// nothing.
-    pub(super) fn of(write: &'a Write, fence: &'a Fence) -> Result<Self, &'static str> {
+    pub(super) fn of(write: &'a Write) -> Result<Self, &'static str> {
         check(write)?;
         let (script, key, own) = parts(write);
-        Ok(Self::new(script, vec![key], fence, own))
+        Ok(Self::new(script, vec![key], own))
     }
 
-    /// A call of `script` on `keys`, the fence before its `own` arguments.
+    /// A call of `script` on `keys` with its own arguments.
     pub(super) fn new(
         script: &'static Guarded,
         keys: Vec<&'a [u8]>,
-        fence: &'a Fence,
-        own: Vec<Argument<'a>>,
+        arguments: Vec<Argument<'a>>,
     ) -> Self {
-        let micros = fence.deadline.0;
-        let mut arguments = vec![
-            Argument::Bytes(fence.replication_id.as_bytes()),
-            Argument::Text(fence.min_replicas.to_string()),
-            Argument::Text(LAG_SECONDS_MAX.to_string()),
-            Argument::Text(micros.div_euclid(1_000_000).to_string()),
-            Argument::Text(micros.rem_euclid(1_000_000).to_string()),
-        ];
-        arguments.extend(own);
         Self {
             script,
             keys,
@@ -109,19 +108,29 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The key that is written.
+    pub(super) fn key(&self) -> &'a [u8] {
+        self.keys[0]
+    }
+
     /// By digest: the server must know the script.
-    pub(super) fn by_digest(&self) -> Cmd {
-        self.command("EVALSHA", &self.script.digest)
+    pub(super) fn by_digest(&self, fence: NodeFence<'_>) -> Cmd {
+        self.command("EVALSHA", &self.script.digest, fence)
     }
 
     /// With the text along.
-    pub(super) fn by_text(&self) -> Cmd {
-        self.command("EVAL", self.script.text)
+    pub(super) fn by_text(&self, fence: NodeFence<'_>) -> Cmd {
+        self.command("EVAL", self.script.text, fence)
     }
 
-    fn command(&self, name: &str, script: &str) -> Cmd {
+    fn command(&self, name: &str, script: &str, fence: NodeFence<'_>) -> Cmd {
+        let micros = fence.deadline.0;
         let mut command = ::redis::cmd(name);
         command.arg(script).arg(self.keys.len()).arg(&self.keys);
+        command.arg(fence.replication_id).arg(fence.min_replicas);
+        command.arg(LAG_SECONDS_MAX);
+        command.arg(micros.div_euclid(1_000_000));
+        command.arg(micros.rem_euclid(1_000_000));
         for argument in &self.arguments {
             match argument {
                 Argument::Bytes(bytes) => command.arg(*bytes),
@@ -308,15 +317,9 @@ fn spelled(expiry: KeyExpiry, unread: &'static str) -> Argument<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Micros;
 
     fn refusal(write: &Write) -> Option<&'static str> {
-        let fence = Fence {
-            replication_id: "r".into(),
-            min_replicas: 0,
-            deadline: Micros(1),
-        };
-        Call::of(write, &fence).err()
+        Call::of(write).err()
     }
 
     #[test]

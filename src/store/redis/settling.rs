@@ -7,20 +7,16 @@ use super::scripts::{
     RECREATE_GROUP, REQUEUE, STILL_HELD, YES,
 };
 use super::settlement::{Delivery, Held, Settlement};
-use super::write::Fence;
 
 /// Lua hands a command at most some 8000 arguments; an entry has two for each field, and one field is added.
 const FIELDS_MAX: usize = 3_500;
 
 impl<'a> Call<'a> {
     /// The call for `settlement`; an error says why it must not even be sent.
-    pub(super) fn settling(
-        settlement: &'a Settlement,
-        fence: &'a Fence,
-    ) -> Result<Self, &'static str> {
+    pub(super) fn settling(settlement: &'a Settlement) -> Result<Self, &'static str> {
         check(settlement)?;
         let (script, keys, own) = parts(settlement);
-        Ok(Self::new(script, keys, fence, own))
+        Ok(Self::new(script, keys, own))
     }
 }
 
@@ -184,15 +180,9 @@ fn flat(fields: &[(Bytes, Bytes)]) -> impl Iterator<Item = Argument<'_>> {
 mod tests {
     use super::*;
     use crate::model::stream::StreamId;
-    use crate::model::time::Micros;
 
     fn refusal(settlement: &Settlement) -> Option<&'static str> {
-        let fence = Fence {
-            replication_id: "r".into(),
-            min_replicas: 0,
-            deadline: Micros(1),
-        };
-        Call::settling(settlement, &fence).err()
+        Call::settling(settlement).err()
     }
 
     fn held(id: StreamId) -> Held {

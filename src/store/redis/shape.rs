@@ -3,7 +3,6 @@
 use ::redis::{Pipeline, Value};
 use bytes::Bytes;
 
-use super::connect::Link;
 use super::error::RedisError;
 use super::read::Keys;
 use super::reply;
@@ -82,9 +81,14 @@ impl Shape {
     }
 
     /// Groups the subjects of a batch into commands.
-    pub(super) fn plan(&self, subjects: &[Subject], keys: &Keys<'_>) -> Result<Plan, RedisError> {
+    pub(super) fn plan(
+        &self,
+        subjects: &[Subject],
+        keys: &Keys<'_>,
+        takes_many_keys: bool,
+    ) -> Result<Plan, RedisError> {
         if !self.has_members() {
-            let whole = matches!(self, Shape::Text);
+            let whole = matches!(self, Shape::Text) && takes_many_keys;
             let commands = if whole {
                 vec![(0..subjects.len()).collect()]
             } else {
@@ -162,10 +166,10 @@ impl Plan {
         &self,
         shape: &Shape,
         subjects: &[Subject],
-        link: &Link,
+        address: &str,
         answers: Vec<Value>,
     ) -> Result<Vec<Read>, RedisError> {
-        let unexpected = || RedisError::unexpected(&link.address, "a read");
+        let unexpected = || RedisError::unexpected(address, "a read");
         let mut reads: Vec<Option<Read>> = Vec::new();
         reads.resize_with(subjects.len(), || None);
         let asked = self.commands.iter().filter(|indices| !indices.is_empty());
@@ -176,7 +180,7 @@ impl Plan {
                     .for_each(|&index| reads[index] = Some(Read::WrongType));
                 continue;
             }
-            let answer = reply::accepted(link, answer)?;
+            let answer = reply::accepted(address, answer)?;
             if let Shape::Document(fields) = shape {
                 let values = reply::optional_strings(answer)
                     .filter(|values| values.len() == fields.len())

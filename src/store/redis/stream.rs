@@ -24,7 +24,7 @@ impl Redis {
         }
         Err(RedisError::Protocol(format!(
             "{}: the key {} changed its type between each two commands",
-            self.link.address,
+            self.nodes.address(),
             key.escape_ascii()
         )))
     }
@@ -37,7 +37,7 @@ impl Redis {
     ) -> Result<Option<Vec<ConsumerFacts>>, RedisError> {
         let mut pipeline = ::redis::pipe();
         pipeline.cmd("XINFO").arg("CONSUMERS").arg(key).arg(group);
-        let answer = reply::many(&self.link, &pipeline).await?.pop();
+        let answer = self.nodes.many(&pipeline).await?.pop();
         let answer = answer.unwrap_or_default();
         if is_no_group(&answer) || is_no_key(&answer) {
             return Ok(None);
@@ -55,7 +55,7 @@ impl Redis {
         pipeline.cmd("TYPE").arg(key);
         pipeline.cmd("XINFO").arg("STREAM").arg(key);
         pipeline.cmd("XINFO").arg("GROUPS").arg(key);
-        let answers = reply::many(&self.link, &pipeline).await?;
+        let answers = self.nodes.many(&pipeline).await?;
         let Ok([kind, stream, groups]) = <[Value; 3]>::try_from(answers) else {
             return Err(self.strange("XINFO"));
         };
@@ -77,14 +77,14 @@ impl Redis {
 
     /// An error reply turned into an error; one about rights says which are needed.
     pub(super) fn granted(&self, answer: Value) -> Result<Value, RedisError> {
-        reply::accepted(&self.link, answer).map_err(|error| match error {
+        reply::accepted(self.nodes.address(), answer).map_err(|error| match error {
             RedisError::Refused(said) => RedisError::Refused(format!("{said} ({GRANTS})")),
             error => error,
         })
     }
 
     pub(super) fn strange(&self, command: &str) -> RedisError {
-        RedisError::unexpected(&self.link.address, command)
+        RedisError::unexpected(self.nodes.address(), command)
     }
 }
 
@@ -117,31 +117,10 @@ fn is_wrong_type(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if reply::is_wrong_type(error))
 }
 
-/// Names and values in turn, or a map. Servers add names with every release, so that whoever asks takes what he knows.
-fn named_values(value: Value) -> Option<impl Iterator<Item = (Vec<u8>, Value)>> {
-    let pairs = match value {
-        Value::Map(pairs) => pairs,
-        Value::Array(flat) => {
-            let mut flat = flat.into_iter();
-            let mut pairs = Vec::with_capacity(flat.len() / 2);
-            while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
-                pairs.push((name, value));
-            }
-            pairs
-        }
-        _ => return None,
-    };
-    Some(
-        pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((reply::bytes(name)?, value))),
-    )
-}
-
 /// The stream's facts, its groups still left out.
 fn stream_facts(value: Value) -> Option<StreamFacts> {
     let (mut length, mut last_generated, mut first, mut last) = (None, None, None, None);
-    for (name, value) in named_values(value)? {
+    for (name, value) in reply::named_values(value)? {
         match name.as_slice() {
             b"length" => length = count(&value),
             b"last-generated-id" => last_generated = id(value),
@@ -162,7 +141,7 @@ fn stream_facts(value: Value) -> Option<StreamFacts> {
 fn group(value: Value) -> Option<GroupFacts> {
     let (mut group, mut last_delivered, mut pending) = (None, None, None);
     let (mut consumers, mut entries_read) = (0, None);
-    for (name, value) in named_values(value)? {
+    for (name, value) in reply::named_values(value)? {
         match name.as_slice() {
             b"name" => group = reply::bytes(value),
             b"last-delivered-id" => last_delivered = id(value),
@@ -183,7 +162,7 @@ fn group(value: Value) -> Option<GroupFacts> {
 
 fn consumer(value: Value) -> Option<ConsumerFacts> {
     let (mut consumer, mut pending, mut idle, mut inactive) = (None, None, None, None);
-    for (name, value) in named_values(value)? {
+    for (name, value) in reply::named_values(value)? {
         match name.as_slice() {
             b"name" => consumer = reply::bytes(value),
             b"pending" => pending = count(&value),

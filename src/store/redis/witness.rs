@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use super::connect::{Link, Login, open_tcp, shown};
+use super::connect::{Link, shown};
 use super::error::RedisError;
 use super::reply;
-use crate::job::RedisSpec;
+use super::sentinel::named_master;
 use crate::model::time::Micros;
-use crate::model::topology::{SentinelBelief, SentinelView};
+use crate::model::topology::SentinelBelief;
 
 /// What one witness says of one node. Instants are by this host's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,59 +25,36 @@ pub(super) struct Testimony {
     pub(super) role_since: Option<Micros>,
 }
 
-/// Asks one Sentinel of the job what it believes of `name`, and what it knows of every node it lists: the master it names
-/// first, then the replicas, former masters among them.
-pub(super) async fn ask(
-    spec: &RedisSpec,
-    host: &str,
-    port: u16,
-    name: &str,
-    limit: Duration,
-) -> (SentinelView, Vec<Testimony>) {
-    let address = shown(host, port);
-    match ask_sentinel(spec, host, port, name, limit).await {
-        Ok((belief, testimonies)) => {
-            let said = Ok(belief);
-            (SentinelView { address, said }, testimonies)
-        }
-        Err(error) => {
-            let said = Err(error.to_string());
-            (SentinelView { address, said }, Vec::new())
-        }
-    }
-}
-
 /// A row of SENTINEL MASTER or REPLICAS.
-type Row = HashMap<String, String>;
+pub(super) type Row = HashMap<String, String>;
 
-async fn ask_sentinel(
-    spec: &RedisSpec,
-    host: &str,
-    port: u16,
+/// Asks one Sentinel what it believes of `name`, and what it knows of every node it lists: the master it names first,
+/// then the replicas, former masters among them.
+pub(super) async fn ask(
+    link: &Link,
     name: &str,
-    limit: Duration,
 ) -> Result<(SentinelBelief, Vec<Testimony>), RedisError> {
-    let login = Login {
-        user: spec.sentinel_user.as_deref(),
-        password: spec.sentinel_password.as_ref(),
-        database: 0,
-    };
-    let link = open_tcp(spec, login, host, port, limit, limit).await?;
-    let mut both = ::redis::pipe();
-    both.cmd("SENTINEL").arg("MASTER").arg(name);
-    both.cmd("SENTINEL").arg("REPLICAS").arg(name);
-    let mut answers = reply::many(&link, &both).await?.into_iter();
+    let mut all = ::redis::pipe();
+    for question in ["MASTER", "REPLICAS", "GET-MASTER-ADDR-BY-NAME"] {
+        all.cmd("SENTINEL").arg(question).arg(name);
+    }
+    let mut answers = reply::many(link, &all).await?.into_iter();
     let now = Micros::now();
-    let master = row(reply::accepted(&link, answers.next().unwrap_or_default())?);
+    let master = row(reply::accepted(
+        &link.address,
+        answers.next().unwrap_or_default(),
+    )?);
     let unexpected = || RedisError::unexpected(&link.address, "SENTINEL MASTER");
     let master = master.ok_or_else(unexpected)?;
     // Who may not list the replicas still learns of the living ones from their master.
-    let replicas = listed(&link, answers.next().unwrap_or_default()).unwrap_or_default();
+    let replicas = listed(link, answers.next().unwrap_or_default()).unwrap_or_default();
     let named = testimony(&master, now).ok_or_else(unexpected)?;
+    let address = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
+    let (host, port) = named_master(link, address)?.ok_or_else(unexpected)?;
     let others: Vec<Testimony> = replicas.iter().filter_map(|r| testimony(r, now)).collect();
     let number = |name: &str| master.get(name).and_then(|value| value.parse::<u64>().ok());
     let belief = SentinelBelief {
-        master: named.address.clone(),
+        master: shown(&host, port),
         config_epoch: number("config-epoch").unwrap_or_default(),
         role_since: named
             .role_since
@@ -90,12 +67,12 @@ async fn ask_sentinel(
 }
 
 fn listed(link: &Link, answer: Value) -> Option<Vec<Row>> {
-    let rows = reply::optional_array(reply::accepted(link, answer).ok()?)?;
+    let rows = reply::optional_array(reply::accepted(&link.address, answer).ok()?)?;
     Some(rows.into_iter().filter_map(row).collect())
 }
 
 /// Names and values by turns, as RESP2 has them.
-fn row(value: Value) -> Option<Row> {
+pub(super) fn row(value: Value) -> Option<Row> {
     let mut flat = reply::optional_array(value)?
         .into_iter()
         .filter_map(reply::text);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::per_node::PerNode;
 use crate::model::observation::KeyExpiry;
 use crate::model::time::Micros;
 
@@ -9,14 +10,14 @@ use crate::model::time::Micros;
 /// and a master whose replicas are all like that may be the wrong half of a split brain.
 pub const LAG_SECONDS_MAX: u64 = 10;
 
-/// What a write must find before it happens; checked by the script itself, beside the judged bytes.
+/// What a write must find before it happens, beside the node's pinned history; checked by the script itself, together
+/// with the judged bytes.
 #[derive(Debug, Clone)]
 pub struct Fence {
-    pub replication_id: String,
     /// Replicas online with lag at most `LAG_SECONDS_MAX`.
-    pub min_replicas: u32,
-    /// By the server's TIME; past it the script refuses.
-    pub deadline: Micros,
+    pub min_replicas: PerNode<u32>,
+    /// By the node's own TIME; past it the script refuses.
+    pub deadline: PerNode<Micros>,
 }
 
 /// One guarded write. Byte strings are compared and stored as they are; expiries are kept unless said.

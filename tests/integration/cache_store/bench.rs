@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use auditor::lab::servers::RedisServer;
-use auditor::model::identity::NodeIdentity;
+use auditor::model::identity::Pinned;
 use auditor::model::time::Micros;
-use auditor::store::redis::{Fence, Write, WriteReply, Writer};
+use auditor::store::redis::{Fence, PerNode, Write, WriteReply, Writer};
 use bytes::Bytes;
 use redis::Value;
 
@@ -26,20 +26,26 @@ impl Bench {
     }
 
     pub(super) async fn on(server: RedisServer) -> Self {
-        let identity = identity(&server).await;
-        let writer = Writer::connect(&spec(server.port()), &identity)
+        let pinned = pinned(&server).await;
+        let writer = Writer::connect(&spec(server.port()), &pinned)
             .await
             .unwrap();
         let fence = Fence {
-            replication_id: identity.replication_id,
-            min_replicas: 0,
-            deadline: Micros::now().plus(Duration::from_secs(60)),
+            min_replicas: PerNode::all(0),
+            deadline: PerNode::all(Micros::now().plus(Duration::from_secs(60))),
         };
         Self {
             server,
             writer,
             fence,
         }
+    }
+
+    /// From now on the writer takes `history` for the pinned one.
+    pub(super) async fn pin(&mut self, history: &str) {
+        let mut pinned = pinned(&self.server).await;
+        pinned.nodes[0].identity.replication_id = history.to_owned();
+        self.writer.repin(&pinned);
     }
 
     pub(super) async fn apply(&mut self, write: Write) -> WriteReply {
@@ -68,8 +74,8 @@ impl Bench {
     }
 }
 
-pub(super) async fn identity(server: &RedisServer) -> NodeIdentity {
-    reader(server).await.facts().await.unwrap().identity
+pub(super) async fn pinned(server: &RedisServer) -> Pinned {
+    Pinned::of(&reader(server).await.facts_of_all().await.unwrap())
 }
 
 pub(super) fn b(bytes: &'static [u8]) -> Bytes {

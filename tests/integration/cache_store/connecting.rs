@@ -4,10 +4,11 @@ use auditor::job::{Endpoint, RedisSpec, TlsFiles};
 use auditor::lab::servers::{RedisOptions, RedisServer};
 use auditor::lab::wait;
 use auditor::model::check::{Locator, ValueKind};
+use auditor::model::identity::Pinned;
 use auditor::model::secret::Secret;
 use auditor::store::redis::{Redis, RedisError, Write, WriteReply, Writer};
 
-use super::bench::{Bench, b, identity};
+use super::bench::{Bench, b, pinned};
 use super::{
     LIMIT, hash_field, key, mapping, member, plain_server, reader, run, server_with, spec,
     spec_of_user,
@@ -72,7 +73,7 @@ async fn facts_tell_who_it_is() {
     };
     assert_eq!(known.address, format!("127.0.0.1:{}", replica.port()));
     assert!(known.lag_seconds <= 10);
-    assert!((redis.time().await.unwrap().0 - facts.time.0).abs() < 10_000_000);
+    assert!((redis.time_of(b"k").await.unwrap().0 - facts.time.0).abs() < 10_000_000);
 
     let follower = reader(&replica).await;
     // Valkey counts a replica as online a moment before it has taken over the history.
@@ -84,7 +85,7 @@ async fn facts_tell_who_it_is() {
     .unwrap();
     let other = follower.facts().await.unwrap();
     assert!(!other.identity.is_master);
-    let error = Writer::connect(&spec(replica.port()), &other.identity)
+    let error = Writer::connect(&spec(replica.port()), &Pinned::of(&[other]))
         .await
         .err()
         .unwrap();
@@ -134,8 +135,8 @@ async fn a_user_who_may_only_read_can_read_everything() {
         }
     }
     redis.facts().await.unwrap();
-    redis.time().await.unwrap();
-    redis.scan_keys(0, b"*").await.unwrap();
+    redis.time_of(b"k").await.unwrap();
+    redis.scan_keys(&mut redis.walk_keys(), b"*").await.unwrap();
     redis.types(&[b"s".to_vec()]).await.unwrap();
     redis.whole_hashes(&[b"h".to_vec()]).await.unwrap();
     redis.read_strings(&[b"s".to_vec()]).await.unwrap();
@@ -146,7 +147,7 @@ async fn a_user_who_may_only_read_can_read_everything() {
         "nothing else was even tried"
     );
 
-    let pinned = identity(&server).await;
+    let pinned = pinned(&server).await;
     let mut writer = Writer::connect(&login, &pinned).await.unwrap();
     let bench = Bench::on(server).await;
     let write = Write::DeleteString {
@@ -165,7 +166,7 @@ async fn a_user_who_may_run_scripts_but_not_write_is_refused() {
     let user = format!("{} +eval +evalsha", READ_ONLY.replace("reader", "half"));
     let mut bench = Bench::on(server_with(&[&user]).await).await;
     run(&bench.server, "SET", &[b"s", b"1"]).await;
-    let pinned = identity(&bench.server).await;
+    let pinned = pinned(&bench.server).await;
     let login = spec_of_user(bench.server.port(), "half", "pw");
     bench.writer = Writer::connect(&login, &pinned).await.unwrap();
     let replies = bench

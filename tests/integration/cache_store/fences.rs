@@ -4,25 +4,26 @@ use std::time::Duration;
 
 use auditor::lab::servers::{RedisOptions, RedisServer};
 use auditor::lab::wait;
-use auditor::model::identity::NodeIdentity;
+use auditor::model::identity::{NodeIdentity, Pinned};
 use auditor::model::time::Micros;
-use auditor::store::redis::{RedisError, Write, WriteReply, Writer};
+use auditor::store::redis::{PerNode, RedisError, Write, WriteReply, Writer};
 
-use super::bench::{Bench, b, identity, replace};
+use super::bench::{Bench, b, pinned, replace};
 use super::{LIMIT, plain_server, reader, spec};
 
 #[tokio::test]
 async fn another_history_or_role_is_fenced() {
     let mut bench = Bench::start().await;
     bench.run("SET", &[b"k", b"old"]).await;
-    let right = std::mem::replace(&mut bench.fence.replication_id, "0".repeat(40));
+    let right = pinned(&bench.server).await;
+    bench.pin(&"0".repeat(40)).await;
     let reply = bench.apply(replace(b"k", b"old", b"new")).await;
     assert!(
         matches!(&reply, WriteReply::Fenced(reason) if reason.contains("replication id")),
         "{reply:?}"
     );
 
-    bench.fence.replication_id = right;
+    bench.writer.repin(&right);
     let other = plain_server().await;
     let port = other.port().to_string();
     bench
@@ -41,7 +42,7 @@ async fn another_history_or_role_is_fenced() {
 async fn too_few_fresh_replicas_are_fenced() {
     let mut bench = Bench::start().await;
     bench.run("SET", &[b"k", b"old"]).await;
-    bench.fence.min_replicas = 1;
+    bench.fence.min_replicas = PerNode::all(1);
     let reply = bench.apply(replace(b"k", b"old", b"new")).await;
     assert!(
         matches!(&reply, WriteReply::Fenced(reason) if reason.contains("0 of 1")),
@@ -55,12 +56,18 @@ async fn too_few_fresh_replicas_are_fenced() {
     let replica = RedisServer::start(options).await.unwrap();
     bench.server.wait_for_replicas(1).await.unwrap();
     // The first replica a master ever gets begins a new history.
-    bench.fence.replication_id = identity(&bench.server).await.replication_id;
+    bench.writer.repin(&pinned(&bench.server).await);
     assert_eq!(
         bench.apply(replace(b"k", b"old", b"new")).await,
         WriteReply::Applied
     );
-    assert_eq!(bench.writer.wait(1, LIMIT).await.unwrap(), 1);
+    let one = PerNode::all(1);
+    assert_eq!(bench.writer.wait(&one, LIMIT).await.unwrap(), [Some(1)]);
+    assert_eq!(
+        bench.writer.wait(&one, LIMIT).await.unwrap(),
+        [None],
+        "nothing was written since"
+    );
 
     replica.pause().await.unwrap();
     assert_eq!(
@@ -71,10 +78,10 @@ async fn too_few_fresh_replicas_are_fenced() {
     assert_eq!(
         bench
             .writer
-            .wait(1, Duration::from_millis(50))
+            .wait(&one, Duration::from_millis(50))
             .await
             .unwrap(),
-        0
+        [Some(0)]
     );
     let redis = reader(&bench.server).await;
     wait::until(
@@ -89,7 +96,7 @@ async fn too_few_fresh_replicas_are_fenced() {
     )
     .await
     .unwrap();
-    bench.fence.deadline = Micros::now().plus(Duration::from_secs(60));
+    bench.fence.deadline = PerNode::all(Micros::now().plus(Duration::from_secs(60)));
     let reply = bench.apply(replace(b"k", b"newer", b"newest")).await;
     assert!(
         matches!(&reply, WriteReply::Fenced(reason) if reason.contains("0 of 1")),
@@ -107,7 +114,7 @@ async fn a_script_that_reaches_a_stalled_server_too_late_writes_nothing() {
         .time()
         .await
         .unwrap()
-        .plus(Duration::from_millis(300));
+        .map(|now| now.plus(Duration::from_millis(300)));
     bench.server.pause().await.unwrap();
     let Bench {
         server,
@@ -116,7 +123,7 @@ async fn a_script_that_reaches_a_stalled_server_too_late_writes_nothing() {
     } = &mut bench;
     let write = [replace(b"k", b"old", b"new")];
     let resumed = async {
-        let deadline = fence.deadline;
+        let deadline = *fence.deadline.of(0);
         wait::until("the deadline has passed", LIMIT, async || {
             Micros::now() > deadline
         })
@@ -133,7 +140,7 @@ async fn a_script_that_reaches_a_stalled_server_too_late_writes_nothing() {
         .time()
         .await
         .unwrap()
-        .plus(Duration::from_secs(60));
+        .map(|now| now.plus(Duration::from_secs(60)));
     assert_eq!(
         bench.apply(replace(b"k", b"old", b"new")).await,
         WriteReply::Applied,
@@ -178,9 +185,11 @@ async fn a_full_server_refuses_and_says_so() {
 #[tokio::test]
 async fn a_writer_is_given_only_for_the_pinned_node() {
     let server = plain_server().await;
-    let pinned = identity(&server).await;
-    let connect =
-        async |pinned: &NodeIdentity| Writer::connect(&spec(server.port()), pinned).await.err();
+    let pinned = pinned(&server).await.nodes.remove(0).identity;
+    let connect = async |pinned: &NodeIdentity| {
+        let pinned = Pinned::one("here", pinned.clone());
+        Writer::connect(&spec(server.port()), &pinned).await.err()
+    };
     assert!(connect(&pinned).await.is_none());
     for other in [
         NodeIdentity {

@@ -3,10 +3,10 @@
 use auditor::lab::proxy::{Mode, Proxy};
 use auditor::lab::wait;
 use auditor::model::time::Micros;
-use auditor::store::redis::{Fence, RedisError, Write, WriteReply, Writer};
+use auditor::store::redis::{Fence, PerNode, RedisError, Write, WriteReply, Writer};
 use redis::Value;
 
-use super::bench::{Bench, b, identity};
+use super::bench::{Bench, b, pinned};
 use super::{LIMIT, plain_server, reader, run, spec};
 
 fn add_one(key: &[u8]) -> Write {
@@ -20,13 +20,12 @@ fn add_one(key: &[u8]) -> Write {
 #[tokio::test]
 async fn a_write_whose_reply_was_lost_is_unknown_and_happened_once() {
     let server = plain_server().await;
-    let pinned = identity(&server).await;
+    let pinned = pinned(&server).await;
     let proxy = Proxy::start(server.port()).await.unwrap();
     let mut writer = Writer::connect(&spec(proxy.port()), &pinned).await.unwrap();
     let fence = Fence {
-        replication_id: pinned.replication_id,
-        min_replicas: 0,
-        deadline: Micros::now().plus(LIMIT),
+        min_replicas: PerNode::all(0),
+        deadline: PerNode::all(Micros::now().plus(LIMIT)),
     };
     let keys: Vec<Vec<u8>> = (0..100).map(|i| format!("n:{i}").into_bytes()).collect();
     for key in &keys {
@@ -61,7 +60,7 @@ async fn a_write_whose_reply_was_lost_is_unknown_and_happened_once() {
         "it does not reconnect: {again:?}"
     );
     assert!(matches!(
-        writer.wait(0, LIMIT).await,
+        writer.wait(&PerNode::all(0), LIMIT).await,
         Err(RedisError::Unreachable(_))
     ));
     assert_eq!(proxy.connections(), 1);
@@ -110,7 +109,7 @@ async fn a_killed_server_leaves_writes_unknown_and_reads_unreachable() {
     );
 
     bench.server.restart().await.unwrap();
-    let error = redis.time().await.unwrap_err();
+    let error = redis.time_of(b"n").await.unwrap_err();
     assert!(
         matches!(error, RedisError::Unreachable(_)),
         "it does not reconnect: {error}"
@@ -131,7 +130,7 @@ async fn an_answer_that_takes_too_long_is_unreachable_and_the_connection_stays_i
     assert!(matches!(error, RedisError::Unreachable(_)), "{error}");
     server.resume().unwrap();
     wait::until("the server answers again", LIMIT, async || {
-        redis.time().await.is_ok()
+        redis.time_of(b"n").await.is_ok()
     })
     .await
     .unwrap();

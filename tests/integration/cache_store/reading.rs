@@ -334,14 +334,9 @@ async fn scans_find_all_that_is_there() {
     pipeline.exec_async(&mut connection).await.unwrap();
     let redis = reader(&server).await;
 
-    let (mut cursor, mut keys) = (0, std::collections::BTreeSet::new());
-    loop {
-        let page = redis.scan_keys(cursor, b"k:*").await.unwrap();
-        keys.extend(page.items);
-        cursor = page.next;
-        if cursor == 0 {
-            break;
-        }
+    let (mut walk, mut keys) = (redis.walk_keys(), std::collections::BTreeSet::new());
+    while !walk.is_done() {
+        keys.extend(redis.scan_keys(&mut walk, b"k:*").await.unwrap());
     }
     assert_eq!(keys.len(), 3_001);
     assert!(keys.contains(&b"k:\xff\x00"[..]) && keys.iter().all(|key| key.starts_with(b"k:")));

@@ -5,7 +5,7 @@ use auditor::lab::servers::SentinelGroup;
 use auditor::model::secret::Secret;
 use auditor::store::redis::{Redis, RedisError};
 
-use super::bench::identity;
+use super::bench::pinned;
 use super::connecting::{refusal, replica_of};
 use super::{LIMIT, plain_server, run, spec};
 
@@ -53,7 +53,7 @@ async fn sentinels_are_believed_only_as_far_as_the_node_agrees() {
         let redis = Redis::connect(&by_sentinel(group), LIMIT).await?;
         Ok::<_, RedisError>(redis.facts().await?.identity.run_id)
     };
-    let right = identity(&master).await.run_id;
+    let right = pinned(&master).await.nodes.remove(0).identity.run_id;
     assert_eq!(found(&group).await.unwrap(), right);
 
     let ports = group.ports();

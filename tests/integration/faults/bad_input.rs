@@ -128,7 +128,7 @@ async fn the_environment_and_the_stores_urls_are_checked() {
     let run = Run::of(command.output().unwrap(), world.folder.path());
     refused(&world, run, &["REDIS_URL", "job.toml:"]);
     for (url, says) in [
-        ("redis-cluster://127.0.0.1:7000", "not supported yet"),
+        ("redis-cluster://127.0.0.1:7000/3", "no database but 0"),
         ("http://127.0.0.1", "redis://"),
     ] {
         let mut command = world.command(&SCAN);

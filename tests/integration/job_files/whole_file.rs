@@ -120,16 +120,26 @@ fn later_additions_are_refused_and_never_ignored() {
 }
 
 #[test]
-fn the_checkpoint_is_checked_and_inert() {
-    let valid = format!("{STORES}[checkpoint]\nprefix = \"a:b\"\nevidence_max = 10\n");
-    let shown = load(&valid).unwrap_err().to_string();
-    assert!(
-        shown.contains("no [[cache]] and no [[stream]]")
-            && shown.ends_with("1 fault; nothing was judged or written"),
-        "{shown}"
+fn the_checkpoint_is_read_and_has_its_defaults() {
+    let check = "[[cache]]\nname = \"c\"\nkey = \"k:{id}\"\nvalue = \"string\"\ntable = \"t\"\nchanged_at = \"u\"\n\
+        deletes = \"never\"\nfields = [{ column = \"v\" }]\n";
+    let job = load(&format!("{STORES}{check}")).unwrap();
+    assert_eq!(job.checkpoint.prefix, "auditor:j");
+    assert_eq!(job.checkpoint.evidence_max, 1_000);
+    assert_eq!(
+        job.state_folder(),
+        job.path.parent().unwrap().join("state/j"),
+        "whoever calls from wherever means the same folder"
     );
-    let wrong = format!("{STORES}[checkpoint]\nprefix = \"\"\nevidence_max = 0\nevery = 1\n");
-    assert_eq!(load(&wrong).unwrap_err().faults().len(), 4);
+    let own = format!("{STORES}[checkpoint]\nprefix = \"a:b\"\nevidence_max = 10\n{check}");
+    let job = load(&own).unwrap();
+    assert_eq!(job.checkpoint.prefix, "a:b");
+    assert_eq!(job.checkpoint.evidence_max, 10);
+    for (prefix, faults) in [("", 4), ("{a}", 4), ("a", 3)] {
+        let wrong =
+            format!("{STORES}[checkpoint]\nprefix = \"{prefix}\"\nevidence_max = 0\nevery = 1\n");
+        assert_eq!(load(&wrong).unwrap_err().faults().len(), faults, "{prefix}");
+    }
 }
 
 #[test]

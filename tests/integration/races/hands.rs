@@ -7,7 +7,7 @@ use std::time::Duration;
 use auditor::job::{self, Endpoint, Job, RedisSpec};
 use auditor::lab::wait;
 use auditor::model::finding::OutcomeKind;
-use auditor::model::identity::{NodeIdentity, SourceIdentity};
+use auditor::model::identity::{Pinned, SourceIdentity};
 use auditor::model::mapping::Mapping;
 use auditor::model::observation::{Look, Position};
 use auditor::plan::{SourceSchema, bind, timing_of};
@@ -16,7 +16,7 @@ use auditor::report::RunFolder;
 use auditor::rules::{Decision, Judge, JudgeContext, decide};
 use auditor::scan::{Target, look, page, target_of};
 use auditor::store::mysql::{KeyRange, Mysql, Selection};
-use auditor::store::redis::{Redis, Writer};
+use auditor::store::redis::{PerNode, Redis, Writer};
 use uuid::Uuid;
 
 use crate::support::{DATABASE, World};
@@ -31,7 +31,7 @@ pub(super) struct Hands {
     pub(super) source: Mysql,
     pub(super) source_identity: SourceIdentity,
     pub(super) cache: Redis,
-    pub(super) pinned: NodeIdentity,
+    pub(super) pinned: Pinned,
     output: PathBuf,
 }
 
@@ -59,7 +59,7 @@ impl Hands {
             mapping: Arc::clone(&bound.mapping),
             judge: Judge::new(bound.mapping, JudgeContext::default()),
             source_identity: source.facts().await.unwrap().identity,
-            pinned: cache.facts().await.unwrap().identity,
+            pinned: Pinned::of(&cache.facts_of_all().await.unwrap()),
             source,
             cache,
             job,
@@ -127,7 +127,7 @@ impl Hands {
         let lease = self.source.take_lease("races").await.unwrap().unwrap();
         let limits = ApplyLimits {
             is_multi_primary: false,
-            min_replicas,
+            min_replicas: PerNode::all(min_replicas),
             max_repairs: 1_000,
             max_invalidations_per_second: self.job.limits.max_invalidations_per_second,
         };

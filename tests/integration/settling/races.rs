@@ -75,6 +75,44 @@ async fn a_slow_consumer_that_inserts_something_else_keeps_its_message() {
     assert_eq!(scene.pending().await, ["1-0 c"]);
 }
 
+/// Between the last question to Redis and the row: the application's other transaction makes the insert wait there.
+#[tokio::test]
+async fn a_message_that_is_claimed_just_before_its_row_goes_in_stays_with_its_new_owner() {
+    let mut scene = Scene::start(1, |c| c.on_unpersisted = OnUnpersisted::Insert).await;
+    let items = scene.confirmed(&["1-0"]).await;
+    let mut applier = scene.applier().await;
+    let mut other = scene.bids.world.mysql.connect(DATABASE).await.unwrap();
+    let insert = "BEGIN; INSERT INTO bid (bid_id, bidder_id, amount) VALUES ('1', 1, 1.5)";
+    sqlx::raw_sql(insert).execute(&mut other).await.unwrap();
+    let pinned = scene.bids.source.facts().await.unwrap().identity;
+    let judge = scene.judge.clone();
+    let dead = auditor::scan::streams::DeadLetters::new(&judge);
+    let settling = tokio::spawn(async move {
+        let ground = auditor::repair::StreamGround {
+            judge: &judge,
+            dead: &dead,
+            pinned: &pinned,
+        };
+        applier.settle_entries(&ground, &items).await.remove(0)
+    });
+    until_insert_waits(&mut scene).await;
+    let claim = ["XCLAIM", "bids", "g", "living", "0", "1-0"];
+    scene.bids.world.redis::<redis::Value>(&claim).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    let outcome = settling.await.unwrap();
+    assert!(
+        outcome.reason.contains("was not acknowledged"),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        scene.pending().await,
+        ["1-0 living"],
+        "its owner acknowledges"
+    );
+    // The row went in once; the new owner's own insert meets the unique key.
+    assert_eq!(scene.rows().await.as_deref(), Some("1=1.50"));
+}
+
 #[tokio::test]
 async fn a_row_without_its_second_effect_is_never_acknowledged() {
     let mut scene = Scene::start(2, |c| {

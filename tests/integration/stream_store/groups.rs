@@ -178,7 +178,7 @@ async fn a_last_id_is_raised_never_lowered_and_never_into_the_future() {
         assert_eq!(facts.length, 1);
 
         // By the number, not by the text: 999-… before 1000-….
-        let now = stand.redis.time().await.unwrap();
+        let now = stand.redis.time_of(S).await.unwrap();
         let soon = StreamId::at(now.plus(std::time::Duration::from_secs(600)));
         stand.is_refused(raise(soon, 0), "future").await;
         stand.is_refused(raise(soon, 500_000), "future").await;

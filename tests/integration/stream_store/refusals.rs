@@ -6,7 +6,7 @@ use auditor::lab::proxy::{Mode, Proxy};
 use auditor::lab::wait;
 use auditor::model::stream::StreamId;
 use auditor::model::time::Micros;
-use auditor::store::redis::{Delivery, Held, Settlement, WriteReply, Writer};
+use auditor::store::redis::{Delivery, Held, PerNode, Settlement, WriteReply, Writer};
 
 use super::{G, LIMIT, S, Stand, ack, fields, id, on_each, spec, spec_of_user};
 
@@ -82,15 +82,18 @@ async fn every_step_stands_behind_the_fence() {
     on_each(async |mut stand| {
         let steps = ready(&stand).await;
         let right = stand.fence.clone();
-        stand.fence.replication_id = "0".repeat(40);
+        let pinned = stand.pinned().await;
+        let mut other = pinned.clone();
+        other.nodes[0].identity.replication_id = "0".repeat(40);
+        stand.writer.repin(&other);
         untouched(
             &mut stand,
             &steps,
             |reply| matches!(reply, WriteReply::Fenced(why) if why.contains("replication id")),
         )
         .await;
-        stand.fence = right.clone();
-        stand.fence.min_replicas = 1;
+        stand.writer.repin(&pinned);
+        stand.fence.min_replicas = PerNode::all(1);
         untouched(
             &mut stand,
             &steps,
@@ -98,7 +101,7 @@ async fn every_step_stands_behind_the_fence() {
         )
         .await;
         stand.fence = right.clone();
-        stand.fence.deadline = Micros(stand.redis.time().await.unwrap().0 - 1);
+        stand.fence.deadline = PerNode::all(Micros(stand.redis.time_of(S).await.unwrap().0 - 1));
         untouched(&mut stand, &steps, |reply| *reply == WriteReply::Late).await;
 
         stand.fence = right;
@@ -139,7 +142,7 @@ async fn a_dead_letter_that_cannot_be_written_is_not_acknowledged() {
 async fn a_user_without_one_of_the_commands_writes_nothing() {
     on_each(async |mut stand| {
         let steps = ready(&stand).await;
-        let identity = stand.redis.facts().await.unwrap().identity;
+        let pinned = stand.pinned().await;
         for (lacking, forbidden) in [
             ("xadd", &[2, 3][..]),
             ("xdel", &[2]),
@@ -157,7 +160,7 @@ async fn a_user_without_one_of_the_commands_writes_nothing() {
                 ))
                 .await;
             let spec = spec_of_user(stand.server.port(), "lean");
-            stand.writer = Writer::connect(&spec, &identity).await.unwrap();
+            stand.writer = Writer::connect(&spec, &pinned).await.unwrap();
             for step in forbidden {
                 stand
                     .is_refused(steps[*step].clone(), "grant the repairing user")
@@ -184,11 +187,9 @@ async fn a_user_without_one_of_the_commands_writes_nothing() {
 async fn a_step_whose_reply_was_lost_is_unknown_and_happened_once() {
     on_each(async |stand| {
         let steps = ready(&stand).await;
-        let identity = stand.redis.facts().await.unwrap().identity;
+        let pinned = stand.pinned().await;
         let proxy = Proxy::start(stand.server.port()).await.unwrap();
-        let mut writer = Writer::connect(&spec(proxy.port()), &identity)
-            .await
-            .unwrap();
+        let mut writer = Writer::connect(&spec(proxy.port()), &pinned).await.unwrap();
         proxy.set_mode(Mode::DropReplies);
         let dropped = async {
             wait::until("the entry was moved", LIMIT, async || {
@@ -222,8 +223,8 @@ async fn a_step_whose_reply_was_lost_is_unknown_and_happened_once() {
 async fn a_step_that_reaches_a_stalled_server_too_late_is_not_done() {
     on_each(async |mut stand| {
         let steps = ready(&stand).await;
-        let soon = stand.redis.time().await.unwrap();
-        stand.fence.deadline = soon.plus(Duration::from_millis(300));
+        let soon = stand.redis.time_of(S).await.unwrap();
+        stand.fence.deadline = PerNode::all(soon.plus(Duration::from_millis(300)));
         let before = stand.changes().await;
         stand.server.pause().await.unwrap();
         let Stand {
@@ -233,7 +234,7 @@ async fn a_step_that_reaches_a_stalled_server_too_late_is_not_done() {
             ..
         } = &mut stand;
         let resumed = async {
-            let deadline = fence.deadline;
+            let deadline = *fence.deadline.of(0);
             wait::until("the deadline has passed", LIMIT, async || {
                 Micros::now() > deadline
             })

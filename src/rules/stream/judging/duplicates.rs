@@ -58,6 +58,23 @@ impl StreamJudge {
         }
     }
 
+    /// The entry with those fields alone that this check reads: however large the rest of it is, it says the same of
+    /// duplicates.
+    pub fn essence(&self, mut entry: Entry) -> Entry {
+        let is_read = |name: &[u8]| {
+            let identity = match &self.check().identity {
+                Identity::Field(field) => Some(field.as_slice()),
+                Identity::EntryId => None,
+            };
+            name == REQUEUED_FROM
+                || identity == Some(name)
+                || self.check().matches.iter().any(|(field, _)| field == name)
+                || self.reads_field(name)
+        };
+        entry.fields.retain(|(name, _)| is_read(name));
+        entry
+    }
+
     /// The id the entry had before it was requeued.
     pub fn requeued_from(&self, entry: &Entry) -> Option<StreamId> {
         StreamId::parse(entry.field(REQUEUED_FROM)?)
@@ -66,5 +83,34 @@ impl StreamJudge {
     /// Whether one is the other, requeued: a failover may have brought the original back. They are no duplicates.
     pub fn is_requeue(&self, one: &Entry, other: &Entry) -> bool {
         self.requeued_from(one) == Some(other.id) || self.requeued_from(other) == Some(one.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::stream::testing::*;
+
+    #[test]
+    fn what_is_left_of_an_entry_says_the_same_of_duplicates() {
+        let mut check = bids();
+        check.matches = vec![(b"type".to_vec(), b"BID".to_vec())];
+        let judge = judge_of(check);
+        let mut whole = bid("10.50");
+        for (name, value) in [("type", "BID"), ("requeued_from", "3-0"), ("note", "long")] {
+            let field = (name.as_bytes().into(), value.as_bytes().into());
+            whole.fields.push(field);
+        }
+        let left = judge.essence(whole.clone());
+        assert_eq!(left.field(b"note"), None);
+        assert_eq!(left.fields.len() + 1, whole.fields.len());
+        assert!(judge.belongs(&left));
+        let identity = |entry: &Entry| judge.identity_of(entry.id, Some(entry));
+        assert!(identity(&left).is_some());
+        assert_eq!(identity(&left), identity(&whole));
+        assert_eq!(judge.entry_tuple(&left), judge.entry_tuple(&whole));
+        assert_eq!(judge.requeued_from(&left), Some(StreamId::new(3, 0)));
+        let money = |entry| judge.money_delta(Some(entry), Some(bid_row("12.00").as_ref()));
+        assert_eq!(money(&left), money(&whole));
     }
 }

@@ -133,6 +133,12 @@ impl StreamJudge {
         }
     }
 
+    /// Whether a column is compared with the entry's field of this name.
+    pub(super) fn reads_field(&self, name: &[u8]) -> bool {
+        let mut fields = self.fields.iter();
+        fields.any(|field| matches!(&field.spelling, Spelling::Field(field) if field == name))
+    }
+
     fn judge_state(
         &self,
         look: &EntryLook,

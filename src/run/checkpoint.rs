@@ -1,0 +1,270 @@
+//! `auditor checkpoint`: a heartbeat through each master, and what it found kept in the state folder. Needs no MySQL.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::RunError;
+use super::checkpoint_said::{Said, say};
+use super::execute::ending;
+use super::request::{CheckpointRequest, Console, Ending};
+use super::stop::Stop;
+use crate::failover::sampler::{self, Beaten, SamplerError};
+use crate::failover::state::{StateError, StateFolder};
+use crate::failover::{Change, Known, Remembered};
+use crate::job::{self, Job};
+use crate::model::outcome::RunVerdict;
+use crate::store::redis::{RedisError, Sampler};
+
+/// The copy in Redis is a second chance, not a record: once a minute is enough where nothing changed.
+const COPY_EVERY: Duration = Duration::from_secs(60);
+/// Between attempts to connect again; a Sentinel needs some seconds for a failover, and every attempt asks it anew.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Once, for cron, or again and again until it is told to stop.
+pub(super) async fn checkpoint(request: &CheckpointRequest, console: &mut Console) -> Ending {
+    ending(run(request, console).await)
+}
+
+async fn run(request: &CheckpointRequest, console: &mut Console) -> Result<Ending, RunError> {
+    let job = job::load(&request.job_path, &|name| std::env::var(name).ok())
+        .map_err(|faults| RunError::Job(Box::new(faults)))?;
+    let stop = Stop::watching(console.stop.clone(), None);
+    let mut sidecar = Sidecar {
+        folder: StateFolder::open(&job),
+        job,
+        session: None,
+        state_fault: None,
+    };
+    match request.every {
+        None => once(&mut sidecar, request, console, &stop).await,
+        Some(every) => again_and_again(&mut sidecar, every, request, console, &stop).await,
+    }
+}
+
+async fn once(
+    sidecar: &mut Sidecar,
+    request: &CheckpointRequest,
+    console: &mut Console,
+    stop: &Stop,
+) -> Result<Ending, RunError> {
+    let said = tokio::select! {
+        said = sidecar.beat() => said,
+        () = stop.requested() => return Err(RunError::NothingJudged("stopped before a heartbeat was answered".to_owned())),
+    };
+    let said = said.map_err(|fault| RunError::NothingJudged(fault.to_string()))?;
+    say(console, request.format, &said);
+    if said.beats.is_empty() {
+        return Err(RunError::NothingJudged(said.failures.join("; ")));
+    }
+    let is_whole = said.failures.is_empty() && sidecar.state_fault.is_none();
+    Ok(if is_whole {
+        Ending::Done
+    } else {
+        Ending::Verdict(RunVerdict::Partial)
+    })
+}
+
+async fn again_and_again(
+    sidecar: &mut Sidecar,
+    every: Duration,
+    request: &CheckpointRequest,
+    console: &mut Console,
+    stop: &Stop,
+) -> Result<Ending, RunError> {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut pause = PAUSE_FIRST;
+    // The last thing that was said: only what differs is worth a line.
+    let mut lost: Option<String> = None;
+    let mut has_beaten = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.requested() => return Ok(Ending::Done),
+        }
+        let is_new = sidecar.session.is_none();
+        let outcome = tokio::select! {
+            outcome = sidecar.beat() => outcome,
+            () = stop.requested() => return Ok(Ending::Done),
+        };
+        let said = match outcome {
+            Ok(said) => said,
+            Err(fault @ RedisError::Refused(_)) if !has_beaten => {
+                return Err(RunError::NothingJudged(fault.to_string()));
+            }
+            Err(fault) => Said::failed(fault.to_string()),
+        };
+        let failure = said.failures.first().cloned();
+        // While it is lost the reasons alternate (refused, no majority, a replica): the first one says it.
+        let is_news = failure.is_some() != lost.is_some();
+        let is_back = failure.is_none() && (is_new || lost.is_some());
+        if is_news || is_back || !said.changes.is_empty() || !said.warnings.is_empty() {
+            say(console, request.format, &said);
+        }
+        lost = failure;
+        has_beaten |= !said.beats.is_empty();
+        if lost.is_none() {
+            pause = PAUSE_FIRST;
+            continue;
+        }
+        if !stop.sleep(jittered(pause)).await {
+            return Ok(Ending::Done);
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// What goes on from beat to beat.
+struct Sidecar {
+    job: Job,
+    folder: StateFolder,
+    session: Option<Session>,
+    /// Why the state folder could not be used last time, so that it is said once.
+    state_fault: Option<String>,
+}
+
+/// The connections to all masters, until one of them fails.
+struct Session {
+    masters: Vec<Sampler>,
+    known: Known,
+    copied_at: Option<Instant>,
+}
+
+impl Sidecar {
+    /// One beat through every master. An error: there was not even a connection.
+    async fn beat(&mut self) -> Result<Said, RedisError> {
+        let mut said = Said {
+            state: self.folder.path().to_owned(),
+            ..Said::default()
+        };
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.connect(&mut said).await?,
+        };
+        let mut beaten = Vec::new();
+        for answer in sampler::beat(&session.masters, &self.job, &session.known).await {
+            match answer {
+                Ok(beat) => beaten.push(beat),
+                Err(fault) => said.failures.push(fault.to_string()),
+            }
+        }
+        self.keep(&beaten, &mut session, &mut said);
+        let is_due = session
+            .copied_at
+            .is_none_or(|at| at.elapsed() >= COPY_EVERY);
+        if said.failures.is_empty() && (is_due || !said.changes.is_empty()) {
+            self.copy(&session.masters, &mut said).await;
+            session.copied_at = Some(Instant::now());
+        }
+        // A node that failed is asked for anew, and where the masters are too.
+        if said.failures.is_empty() {
+            self.session = Some(session);
+        }
+        Ok(said)
+    }
+
+    /// Connects, and learns what is known: by the folder, by its copy, and by evidence of beats that nobody got an answer
+    /// to.
+    async fn connect(&mut self, said: &mut Said) -> Result<Session, RedisError> {
+        let masters = sampler::connect(&self.job).await?;
+        let mut elsewhere = match sampler::copies(&masters, &self.job).await {
+            Ok(remembered) => remembered,
+            Err(SamplerError::Redis(fault)) => return Err(fault),
+            Err(SamplerError::State(fault)) => {
+                said.warnings.push(format!("{fault}; it is left as it is"));
+                Remembered::default()
+            }
+        };
+        elsewhere = elsewhere.united(Remembered {
+            changes: sampler::changes_in_evidence(&masters).await?,
+            ..Remembered::default()
+        });
+        let known = match self.learn(elsewhere.clone()) {
+            Ok((remembered, news)) => {
+                said.changes.extend(news);
+                remembered
+            }
+            Err(fault) => {
+                self.state_fault(&fault, said);
+                elsewhere
+            }
+        };
+        Ok(Session {
+            masters,
+            known: Known::of(&known),
+            copied_at: None,
+        })
+    }
+
+    /// Takes into the folder what it does not have; everything it has then, and the changes that were news to it.
+    fn learn(&self, elsewhere: Remembered) -> Result<(Remembered, Vec<Change>), StateError> {
+        let before = self.folder.read()?;
+        self.folder.take_in(elsewhere)?;
+        let after = self.folder.read()?;
+        // A folder that is new learns of what others dealt with long ago: that is no news.
+        let is_first = before == Remembered::default();
+        let is_news = |change: &&Change| {
+            let handled = after.handled.iter();
+            let mut handled = handled.map(|h| (&h.run_id, &h.replication_id));
+            !is_first
+                && !before.changes.iter().any(|known| known.is_same(change))
+                && !handled.any(|history| history == (&change.run_id, &change.replication_id))
+        };
+        let news = after.changes.iter().filter(is_news).cloned().collect();
+        Ok((after, news))
+    }
+
+    /// Keeps what was answered in the folder.
+    fn keep(&mut self, beaten: &[Beaten], session: &mut Session, said: &mut Said) {
+        let samples: Vec<_> = beaten.iter().map(|beat| beat.sample.clone()).collect();
+        let changes = beaten.iter().filter_map(|beat| beat.change.clone());
+        let remembered = Remembered {
+            changes: changes.collect(),
+            ..Remembered::default()
+        };
+        said.changes.extend(remembered.changes.iter().cloned());
+        said.warnings
+            .extend(beaten.iter().filter_map(|beat| beat.warning.clone()));
+        let kept = match remembered.changes.is_empty() {
+            true => Ok(()),
+            // Before the samples: with them the history counts as known.
+            false => self.folder.take_in(remembered),
+        };
+        match kept.and_then(|()| self.folder.add_samples(&samples)) {
+            Ok(()) => self.state_fault = None,
+            Err(fault) => self.state_fault(&fault, said),
+        }
+        samples
+            .iter()
+            .for_each(|sample| session.known.learn(sample));
+        said.beats.extend(samples);
+    }
+
+    async fn copy(&mut self, masters: &[Sampler], said: &mut Said) {
+        let remembered = match self.folder.read() {
+            Ok(remembered) => remembered,
+            Err(fault) => return self.state_fault(&fault, said),
+        };
+        if let Err(fault) = sampler::keep_copies(masters, &self.job, &remembered).await {
+            said.warnings
+                .push(format!("the state was not copied to Redis: {fault}"));
+        }
+    }
+
+    fn state_fault(&mut self, fault: &StateError, said: &mut Said) {
+        let fault = format!(
+            "{fault}; heartbeats go on, but no sample is kept and a failover is dated less exactly"
+        );
+        if self.state_fault.as_deref() != Some(&fault) {
+            said.warnings.push(fault.clone());
+            self.state_fault = Some(fault);
+        }
+    }
+}
+
+/// Up to a quarter more, so that those who lost the same server do not return as one.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + rand::rng().random_range(0.0..0.25))
+}
