@@ -13,6 +13,7 @@ mod lab_servers;
 mod lab_streams;
 mod promises;
 mod races;
+mod schedules;
 mod settling;
 mod shards;
 mod source_store;
