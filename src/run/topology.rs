@@ -205,3 +205,78 @@ fn is_same(one: &TopologyObjection, other: &TopologyObjection) -> bool {
         && one.address == other.address
         && setting(one) == setting(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::{Direction, RuleId, Severity, Suspect};
+    use crate::model::topology::{NodeView, TopologyKind};
+
+    fn objection(rule: &'static str, address: &str) -> TopologyObjection {
+        TopologyObjection {
+            suspect: Suspect {
+                rule: RuleId(rule),
+                severity: Severity::Low,
+                direction: Direction::Undirected,
+                field: None,
+                detail: None,
+            },
+            address: address.to_owned(),
+            setting: None,
+        }
+    }
+
+    /// A reading in which `silent` does not answer.
+    fn looked(at: i64, silent: &[&str], objections: Vec<TopologyObjection>) -> Looked {
+        let nodes = silent.iter().map(|address| NodeView {
+            address: (*address).to_owned(),
+            said: Err("refused".to_owned()),
+            down_since: None,
+            role_since: None,
+            settings: None,
+        });
+        Looked {
+            topology: Topology {
+                kind: TopologyKind::Sentinel,
+                nodes: nodes.collect(),
+                sentinels: Vec::new(),
+                epoch: None,
+                seen_at: Micros(at),
+            },
+            objections,
+        }
+    }
+
+    #[test]
+    fn each_objection_stands_once_with_its_last_sight_and_its_end() {
+        let before = looked(1, &[], vec![objection("unsafe-config", "a")]);
+        let between = [(Micros(2), objection("unsafe-config", "b"))];
+        let after = looked(3, &[], vec![objection("unsafe-config", "a")]);
+        let found = findings_of(&before, &between, &after);
+        let times: Vec<_> = found
+            .iter()
+            .map(|f| (f.observed_at, f.settled_at))
+            .collect();
+        let expected = [(Micros(3), None), (Micros(2), Some(Micros(3)))];
+        assert_eq!(times, expected);
+        assert!(found.iter().all(|f| !f.is_open()), "advice holds nobody up");
+    }
+
+    #[test]
+    fn two_masters_are_over_only_when_both_say_so() {
+        let split = || vec![objection("split-brain", "old")];
+        let open = |after: Looked| {
+            let found = findings_of(&looked(1, &[], split()), &[], &after);
+            found.iter().filter(|f| f.is_open()).count()
+        };
+        assert_eq!(open(looked(2, &[], split())), 1);
+        assert_eq!(
+            open(looked(2, &["old"], Vec::new())),
+            1,
+            "it may be cut off"
+        );
+        let mut answered = looked(2, &["old"], Vec::new());
+        answered.topology.nodes[0].said = Ok(crate::rules::topology::testing::master("old", "h1"));
+        assert_eq!(open(answered), 0);
+    }
+}

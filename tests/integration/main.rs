@@ -15,6 +15,7 @@ mod promises;
 mod races;
 mod schedules;
 mod settling;
+mod shards;
 mod source_store;
 mod stream_scan;
 mod stream_store;

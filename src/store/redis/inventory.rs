@@ -106,6 +106,7 @@ impl Inventory {
         }
         let mut asked = self.ask_all(seeds, depth).await;
         merge_aliases(&mut asked);
+        rename(&mut sentinels, &asked);
         let epoch = epoch(&sentinels, &asked);
         let kind = kind(&self.spec, &asked);
         for known in &asked {
@@ -358,6 +359,17 @@ fn merge_aliases(all: &mut Vec<Known>) {
         }
     }
     *all = kept;
+}
+
+/// Sentinels may spell one node in several ways (a name, an address); they are made to agree.
+fn rename(sentinels: &mut [SentinelView], asked: &[Known]) {
+    for view in sentinels {
+        let Ok(belief) = &mut view.said else { continue };
+        let mut known = asked.iter();
+        if let Some(known) = known.find(|known| known.addresses.contains(&belief.master)) {
+            belief.master.clone_from(&known.addresses[0]);
+        }
+    }
 }
 
 fn epoch(sentinels: &[SentinelView], asked: &[Known]) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auditor::lab::servers::{RedisOptions, RedisServer, SentinelGroup};
+use auditor::lab::servers::{RedisOptions, RedisServer, SentinelGroup, SentinelOptions};
 use auditor::lab::wait;
 
 use super::hook::{Bench, HOOK};
@@ -37,9 +37,16 @@ async fn three_sentinels_start_one_run() {
     let new = RedisServer::start(replica).await.unwrap();
     old.wait_for_replicas(1).await.unwrap();
     let line = format!("sentinel client-reconfig-script mymaster {script}");
-    let sentinels = SentinelGroup::start_with(old.port(), "mymaster", &[line])
-        .await
-        .unwrap();
+    let sentinels = SentinelGroup::start_with(
+        old.port(),
+        "mymaster",
+        SentinelOptions {
+            lines: vec![line],
+            ..SentinelOptions::default()
+        },
+    )
+    .await
+    .unwrap();
     sentinels.wait_until_ready(1).await.unwrap();
     let (from, to) = (old.port(), new.port());
     old.kill().unwrap();
