@@ -9,6 +9,7 @@ mod example_jobs;
 mod faults;
 mod job_files;
 mod keyspace;
+mod lab_accidents;
 mod lab_servers;
 mod lab_streams;
 mod promises;

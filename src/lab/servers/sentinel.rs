@@ -14,9 +14,6 @@ use crate::lab::{LabError, wait};
 
 const SENTINELS: usize = 3;
 const QUORUM: usize = 2;
-/// A Redis that gets no processor for a second on a busy machine is not dead: a failover that nobody asked
-/// for would follow.
-const DOWN_AFTER_MS: u32 = 3_000;
 const FAILOVER_TIMEOUT_MS: u32 = 5_000;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Measured at 2.4 s; an aborted first attempt adds two failover timeouts.
@@ -36,16 +33,29 @@ struct Sentinel {
 }
 
 impl SentinelGroup {
+    /// A Redis that gets no processor for a second on a busy machine is not dead: a failover that nobody asked
+    /// for would follow.
+    pub const DOWN_AFTER: Duration = Duration::from_secs(3);
+
     /// Starts three Sentinels for the master at `master_port` under `name` and waits until they know
     /// each other.
     pub async fn start(master_port: u16, name: &str) -> Result<Self, LabError> {
+        Self::start_with(master_port, name, Self::DOWN_AFTER).await
+    }
+
+    /// The same with another silence after which the master is taken for dead.
+    pub async fn start_with(
+        master_port: u16,
+        name: &str,
+        down_after: Duration,
+    ) -> Result<Self, LabError> {
         let program = find(
             "redis-server",
             "install the Debian packages redis-server and redis-sentinel",
         )?;
         let mut sentinels = Vec::with_capacity(SENTINELS);
         for _ in 0..SENTINELS {
-            sentinels.push(Sentinel::spawn(&program, master_port, name)?);
+            sentinels.push(Sentinel::spawn(&program, master_port, name, down_after)?);
         }
         let group = Self {
             name: name.to_owned(),
@@ -127,6 +137,23 @@ impl SentinelGroup {
         self.master_port().await
     }
 
+    /// `SENTINEL FAILOVER`: what an operator does to move a living master. The old one is demoted some 10 s later, and
+    /// whoever is still connected to it is acknowledged until then.
+    pub async fn ask_for_failover(&self) -> Result<(), LabError> {
+        let action = || "ask a Sentinel for a failover".to_owned();
+        let port = self.sentinels[0].port;
+        let client = Client::open(("127.0.0.1", port)).map_err(LabError::redis(action()))?;
+        let mut connection = connection_of(&client)
+            .await
+            .map_err(LabError::redis(action()))?;
+        redis::cmd("SENTINEL")
+            .arg("FAILOVER")
+            .arg(&self.name)
+            .query_async(&mut connection)
+            .await
+            .map_err(LabError::redis(action()))
+    }
+
     /// SIGKILL of the Sentinel at `index` (0 to 2).
     pub fn kill(&mut self, index: usize) -> Result<(), LabError> {
         let process = self
@@ -180,7 +207,12 @@ impl SentinelGroup {
 }
 
 impl Sentinel {
-    fn spawn(program: &std::path::Path, master_port: u16, name: &str) -> Result<Self, LabError> {
+    fn spawn(
+        program: &std::path::Path,
+        master_port: u16,
+        name: &str,
+        down_after: Duration,
+    ) -> Result<Self, LabError> {
         let port = free_port()?;
         let folder = tempfile::Builder::new()
             .prefix("auditor-sentinel-")
@@ -190,9 +222,10 @@ impl Sentinel {
         let text = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nlogfile \"\"\n\
              sentinel monitor {name} 127.0.0.1 {master_port} {QUORUM}\n\
-             sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\n\
+             sentinel down-after-milliseconds {name} {}\n\
              sentinel failover-timeout {name} {FAILOVER_TIMEOUT_MS}\n",
-            folder.path().display()
+            folder.path().display(),
+            down_after.as_millis()
         );
         std::fs::write(&configuration, text).map_err(LabError::io("write sentinel.conf"))?;
         let log = folder.path().join("log");
