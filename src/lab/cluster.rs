@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::app::MasterName;
 use super::proxy::Proxy;
-use super::servers::{RedisOptions, RedisServer, SentinelGroup};
+use super::servers::{RedisOptions, RedisServer, SentinelGroup, SentinelOptions};
 use super::{LabError, wait};
 
 mod survivors;
@@ -30,7 +30,7 @@ pub struct ClusterOptions {
     pub sentinel_name: Option<String>,
     /// Further configuration lines of every server.
     pub lines: Vec<String>,
-    /// After what silence the Sentinels take the master for dead; `None`: [`SentinelGroup::DOWN_AFTER`].
+    /// After what silence the Sentinels take the master for dead; `None`: 3 s.
     pub down_after: Option<Duration>,
     /// Between the first master and everyone but the application lies a network of its own: Sentinels, replicas and
     /// whoever asks the Sentinels know it by a proxy's port. The application has the server's own port and stays there
@@ -71,9 +71,15 @@ impl Cluster {
         };
         cluster.add_replicas().await?;
         if let Some(name) = &cluster.options.sentinel_name {
-            let down_after = cluster.options.down_after;
-            let down_after = down_after.unwrap_or(SentinelGroup::DOWN_AFTER);
-            let group = SentinelGroup::start_with(cluster.known_port(), name, down_after).await?;
+            let down_after = cluster.options.down_after.map(|silence| {
+                let millis = silence.as_millis();
+                format!("sentinel down-after-milliseconds {name} {millis}")
+            });
+            let options = SentinelOptions {
+                lines: down_after.into_iter().collect(),
+                ..SentinelOptions::default()
+            };
+            let group = SentinelGroup::start_with(cluster.known_port(), name, options).await?;
             group.wait_until_ready(cluster.options.replicas).await?;
             cluster.sentinels = Some(group);
         }

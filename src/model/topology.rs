@@ -65,6 +65,19 @@ pub struct SentinelBelief {
 }
 
 impl Topology {
+    /// Whom the Sentinels take for the master: those that saw the latest failover, and of them the most. `None`: no
+    /// Sentinel answered, or they are of two minds.
+    pub fn believed_master(&self) -> Option<&str> {
+        let said = || self.sentinels.iter().filter_map(|s| s.said.as_ref().ok());
+        let latest = said().map(|belief| belief.config_epoch).max()?;
+        let of_latest = || said().filter(|belief| belief.config_epoch == latest);
+        let votes = |name: &str| of_latest().filter(|b| b.master == name).count();
+        let best = of_latest().max_by_key(|belief| votes(&belief.master))?;
+        let mut others = of_latest().filter(|belief| belief.master != best.master);
+        let is_tied = others.any(|other| votes(&other.master) == votes(&best.master));
+        (!is_tied).then_some(best.master.as_str())
+    }
+
     /// The nodes that say of themselves that they are masters.
     pub fn masters(&self) -> impl Iterator<Item = &NodeFacts> {
         let said = self.nodes.iter().filter_map(|node| node.said.as_ref().ok());
@@ -77,5 +90,49 @@ impl NodeView {
     pub fn setting(&self, name: &str) -> Option<&str> {
         let mut settings = self.settings.iter().flatten();
         settings.find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn believing(named: &[(&str, u64)]) -> Topology {
+        let view = |(master, config_epoch): &(&str, u64)| SentinelView {
+            address: "s:26379".to_owned(),
+            said: Ok(SentinelBelief {
+                master: (*master).to_owned(),
+                config_epoch: *config_epoch,
+                role_since: None,
+                down_after_millis: 1_000,
+                sentinels_known: 3,
+                replicas: Vec::new(),
+            }),
+        };
+        let silent = SentinelView {
+            address: "s:26380".to_owned(),
+            said: Err("refused".to_owned()),
+        };
+        Topology {
+            kind: TopologyKind::Sentinel,
+            nodes: Vec::new(),
+            sentinels: named.iter().map(view).chain([silent]).collect(),
+            epoch: None,
+            seen_at: Micros(0),
+        }
+    }
+
+    #[test]
+    fn the_latest_failover_counts_before_the_number_of_sentinels() {
+        for (named, expected) in [
+            (&[][..], None),
+            (&[("a", 0)], Some("a")),
+            (&[("a", 1), ("a", 1), ("b", 2)], Some("b")),
+            (&[("a", 1), ("b", 1), ("b", 1)], Some("b")),
+            (&[("b", 1), ("b", 1), ("a", 1)], Some("b")),
+            (&[("a", 1), ("b", 1)], None),
+        ] {
+            assert_eq!(believing(named).believed_master(), expected, "{named:?}");
+        }
     }
 }

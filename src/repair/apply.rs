@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::lookout::Lookout;
 use super::plan::{GuardKind, PlannedStep};
 use super::prepare::prepare;
 use super::record::record_of;
@@ -22,8 +23,7 @@ use crate::model::mapping::Mapping;
 use crate::model::observation::{CachedState, Look};
 use crate::model::time::Micros;
 use crate::report::Journal;
-use crate::rules::Judge;
-use crate::rules::fingerprint;
+use crate::rules::{Judge, TopologyObjection, fingerprint};
 use crate::scan::{ScanError, Target, lockable_keys, look_once};
 use crate::store::mysql::{Inserter, Lease, Mysql, SweepKey};
 use crate::store::redis::{PerNode, Redis, Writer};
@@ -96,6 +96,7 @@ pub struct Applier {
     /// Journal records of writes that got no answer.
     pub(super) unanswered: HashSet<u64>,
     stopped: Option<String>,
+    pub(super) lookout: Lookout,
 }
 
 /// A step that was planned and is about to be written.
@@ -127,6 +128,7 @@ impl Applier {
         limits: ApplyLimits,
     ) -> Self {
         Self {
+            lookout: Lookout::new(spec.clone()),
             source,
             cache,
             spec,
@@ -148,6 +150,11 @@ impl Applier {
     /// Why repairing stopped for the rest of the run, if it did.
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
+    }
+
+    /// Two masters at once, as they were seen between batches.
+    pub fn split_brains(&self) -> &[(Micros, TopologyObjection)] {
+        self.lookout.seen()
     }
 
     /// Repairs what still is wrong, in order; one outcome for each item.

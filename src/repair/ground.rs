@@ -5,7 +5,7 @@ use crate::failover::{Drift, drift};
 use crate::store::redis::LAG_SECONDS_MAX;
 
 impl Applier {
-    /// The lease is ours, the nodes are the pinned ones, enough replicas of those that answer for `keys` listen; else
+    /// The lease is ours, the nodes are the pinned ones and the only masters, enough replicas of those that answer for `keys` listen; else
     /// repairing stops.
     pub(super) async fn check_ground<'k>(
         &mut self,
@@ -27,6 +27,10 @@ impl Applier {
                 self.pinned = pinned;
             }
             Drift::Changed(why) => return Err(self.stop(&why)),
+        }
+        let pinned = &self.pinned;
+        if let Err(why) = self.lookout.clear(|other| pinned.has_process(other)).await {
+            return Err(self.stop(&why));
         }
         for at in self.writer.nodes_of(keys) {
             let run_id = &self.pinned.nodes[at].identity.run_id;

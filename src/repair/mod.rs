@@ -3,6 +3,7 @@
 mod apply;
 mod document;
 mod ground;
+mod lookout;
 pub mod plan;
 #[cfg(test)]
 mod plan_properties;

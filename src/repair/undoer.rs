@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::apply::StepOutcome;
+use super::lookout::Lookout;
 use super::undo::{Present, has_expired, is_as_before, undo_write};
 use crate::failover::{Drift, drift};
 use crate::job::RedisSpec;
@@ -36,6 +37,7 @@ pub struct Undoer {
     journal: Journal,
     lease: Lease,
     min_replicas: PerNode<u32>,
+    lookout: Lookout,
 }
 
 impl Undoer {
@@ -57,6 +59,7 @@ impl Undoer {
             journal,
             lease,
             min_replicas,
+            lookout: Lookout::new(spec.clone()),
         })
     }
 
@@ -101,6 +104,10 @@ impl Undoer {
             .map(|node| node.time)
             .max()
             .unwrap_or_else(Micros::now);
+        let pinned = &self.pinned;
+        self.lookout
+            .clear(|other| pinned.has_process(other))
+            .await?;
         let writes = self
             .plan(mapping, entries, now)
             .await

@@ -58,8 +58,13 @@ impl FindingsWriter {
         })
     }
 
-    /// Writes one finding of `check`, whose redacted values are digests already.
-    pub fn write(&mut self, finding: &Finding, check: &CacheCheck) -> Result<(), ReportError> {
+    /// Writes one finding of `check`, whose redacted values are digests already; `None` where it is about the nodes
+    /// themselves.
+    pub fn write(
+        &mut self,
+        finding: &Finding,
+        check: Option<&CacheCheck>,
+    ) -> Result<(), ReportError> {
         let time =
             |t: Option<crate::model::time::Micros>| t.map(|t| t.to_rfc3339()).unwrap_or_default();
         let cells = [
@@ -105,14 +110,14 @@ impl FindingsWriter {
 }
 
 /// The member, else the field as the job file spells it; empty where the finding is about the key.
-fn field(finding: &Finding, check: &CacheCheck) -> String {
+fn field(finding: &Finding, check: Option<&CacheCheck>) -> String {
     if let Some(member) = &finding.subject.member {
         return escape(member);
     }
     match finding
         .suspect
         .field
-        .and_then(|index| check.fields.get(index))
+        .and_then(|index| check?.fields.get(index))
         .map(|f| &f.cache)
     {
         None | Some(Locator::Whole) => String::new(),
@@ -260,7 +265,7 @@ pub(super) mod tests {
         let mut writer = FindingsWriter::create(folder.path(), Uuid::nil()).unwrap();
         findings
             .iter()
-            .for_each(|f| writer.write(f, check).unwrap());
+            .for_each(|f| writer.write(f, Some(check)).unwrap());
         assert_eq!(writer.rows(), findings.len() as u64);
         assert!(
             !folder.path().join(FILE_NAME).exists(),
@@ -299,16 +304,19 @@ pub(super) mod tests {
         );
         let mut member = finding(Position::default(), b"queue", &[b"7"]);
         member.subject.member = Some(b"".to_vec());
-        assert_eq!(field(&member, &zset), "\\e");
+        assert_eq!(field(&member, Some(&zset)), "\\e");
         let string = check(ValueKind::String, Layout::KeyPerRow, vec![Locator::Whole]);
-        assert_eq!(field(&finding(Position::default(), b"k", &[]), &string), "");
+        assert_eq!(
+            field(&finding(Position::default(), b"k", &[]), Some(&string)),
+            ""
+        );
         let hash = check(
             ValueKind::Hash,
             Layout::KeyPerRow,
             vec![Locator::HashField(b"\xff".to_vec())],
         );
         assert_eq!(
-            field(&finding(Position::default(), b"k", &[]), &hash),
+            field(&finding(Position::default(), b"k", &[]), Some(&hash)),
             "\\xFF"
         );
     }

@@ -158,7 +158,7 @@ mod tests {
         let mut written = finding(Position::default(), b"", &[]);
         written.subject = subject.clone();
         written.cache_value = Some(subject.key.clone());
-        writer.write(&written, &check).unwrap();
+        writer.write(&written, Some(&check)).unwrap();
         writer.finish().unwrap();
         let mut read = FindingsReader::open(folder.path()).unwrap();
         let first = read.next().unwrap().unwrap();

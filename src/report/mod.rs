@@ -22,6 +22,7 @@ mod ranges;
 mod run_json;
 mod run_read;
 mod summary;
+mod topology_json;
 
 use std::path::PathBuf;
 
@@ -46,6 +47,9 @@ pub use run_json::{
 };
 pub use run_read::{EarlierRun, find_run};
 pub use summary::{write_json, write_text};
+pub use topology_json::{
+    FollowsRecord, InventoryRecord, NodeRecord, SentinelRecord, TopologyFindingRecord,
+};
 
 /// Errors by what the caller can do.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::csv_file::{not_writable, unreadable};
+use super::findings_read::FindingsReader;
 use super::folder::{is_ours, job_folder};
 use super::run_json::FILE_NAME;
 use super::run_read::EarlierRun;
@@ -73,13 +74,22 @@ fn says_nothing(folder: &Path, job_name: &str, id: Uuid) -> bool {
         && run.findings == 0
         && run.undo_records == 0
         && !folder.join(journal::FILE_NAME).exists()
-        && has_no_rows(&folder.join(findings::FILE_NAME))
+        && has_only_advice(folder)
         && has_no_rows(&folder.join(compensation::FILE_NAME))
         && entries.into_iter().all(|entry| {
             entry.is_ok_and(|e| {
                 e.file_type().is_ok_and(|t| t.is_file())
                     && e.file_name().to_str().is_some_and(is_ours)
             })
+        })
+}
+
+/// Whether `findings.csv` is not there, or holds no more than advice about settings, which the next run repeats.
+fn has_only_advice(folder: &Path) -> bool {
+    !folder.join(findings::FILE_NAME).exists()
+        || FindingsReader::open(folder).is_ok_and(|rows| {
+            rows.into_iter()
+                .all(|row| row.is_ok_and(|row| row.rule == "unsafe-config"))
         })
 }
 
@@ -185,7 +195,7 @@ mod tests {
         writer
             .write(
                 &finding(Position::default(), b"k", &[]),
-                &check(ValueKind::String, Layout::KeyPerRow, Vec::new()),
+                Some(&check(ValueKind::String, Layout::KeyPerRow, Vec::new())),
             )
             .unwrap();
         writer.finish().unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::topology_json::{InventoryRecord, TopologyFindingRecord};
 use crate::model::outcome::{Coverage, RunVerdict};
 use crate::model::shard::Shard;
 use crate::model::time::Micros;
@@ -44,6 +45,8 @@ pub struct RunRecord {
     pub window: Option<WindowRecord>,
     pub topology_before: TopologyRecord,
     pub topology_after: TopologyRecord,
+    /// What the nodes themselves showed.
+    pub topology_findings: Vec<TopologyFindingRecord>,
     pub checks: Vec<CheckRecord>,
     pub timings: Vec<Timing>,
     /// Each limit that was reached, as a sentence.
@@ -75,6 +78,8 @@ pub struct WindowRecord {
 pub struct TopologyRecord {
     pub redis: Option<RedisRecord>,
     pub source: Option<SourceRecord>,
+    /// Every node that is known; `None` where only one key was asked for.
+    pub inventory: Option<InventoryRecord>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -256,11 +261,14 @@ fn as_text_or_null<S: Serializer>(id: &Option<Uuid>, serializer: S) -> Result<S:
     id.map(|id| id.to_string()).serialize(serializer)
 }
 
-fn as_time<S: Serializer>(time: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_time<S: Serializer>(time: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339())
 }
 
-fn as_time_or_null<S: Serializer>(time: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_time_or_null<S: Serializer>(
+    time: &Option<Micros>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     time.map(Micros::to_rfc3339).serialize(serializer)
 }
 
@@ -275,6 +283,7 @@ fn as_verdict<S: Serializer>(verdict: &RunVerdict, serializer: S) -> Result<S::O
 #[cfg(test)]
 pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::super::topology_json;
     use super::*;
 
     /// A repair of one check that found ten and repaired nine.
@@ -323,10 +332,12 @@ pub(super) mod tests {
                 time_zone: Some("Asia/Seoul".into()),
             }),
             topology_before: TopologyRecord {
+                inventory: Some(topology_json::tests::inventory(&redis)),
                 redis: Some(redis),
                 source: Some(source),
             },
             topology_after: TopologyRecord::default(),
+            topology_findings: vec![topology_json::tests::finding()],
             checks: vec![CheckRecord {
                 name: "profile".into(),
                 coverage: Coverage {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::run_json::{CheckRecord, RunRecord};
+use super::topology_json::TopologyFindingRecord;
 use crate::model::outcome::RunVerdict;
 
 /// The run in lines for a person; the last one is the verdict and where the report lies.
@@ -20,6 +21,7 @@ pub fn write_text(out: &mut dyn Write, record: &RunRecord, folder: &Path) -> io:
     for check in &record.checks {
         write_check(out, check)?;
     }
+    write_topology(out, &record.topology_findings)?;
     for limit in &record.limits_hit {
         writeln!(out, "limit    {limit}")?;
     }
@@ -58,6 +60,35 @@ pub fn write_json(out: &mut dyn Write, record: &RunRecord, folder: &Path) -> io:
     run["folder"] = folder.to_string_lossy().into();
     serde_json::to_writer(&mut *out, &run)?;
     writeln!(out)
+}
+
+/// What is wrong with the nodes in full; advice about settings by their names.
+fn write_topology(out: &mut dyn Write, findings: &[TopologyFindingRecord]) -> io::Result<()> {
+    let (advice, wrong): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.setting.is_some());
+    for finding in wrong {
+        let over = if finding.settled_at.is_some() {
+            " (over by now)"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "topology {} ({}){over}: {}",
+            finding.rule, finding.severity, finding.reason
+        )?;
+    }
+    let named: Vec<String> = advice
+        .iter()
+        .filter_map(|f| Some(format!("{} = {}", f.setting.as_ref()?, f.value.as_ref()?)))
+        .collect();
+    if !named.is_empty() {
+        writeln!(
+            out,
+            "advice   unsafe-config: {} (see findings.csv)",
+            named.join(", ")
+        )?;
+    }
+    Ok(())
 }
 
 fn write_check(out: &mut dyn Write, check: &CheckRecord) -> io::Result<()> {

@@ -26,6 +26,8 @@ use super::sink::{Sink, report};
 use super::stop::Stop;
 use super::streams::{StreamRun, stream_runs, with_siblings};
 use super::targets::earlier_run;
+use super::task::Task;
+use super::topology::{self, Nodes, unseen};
 use crate::job::{self, Job};
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
@@ -127,6 +129,9 @@ async fn run_with(
         .collect();
     let (window, zone) = window_of(request, &job, console)?;
     let opened = open_stores(&job).await?;
+    // Asked beside everything else: a node that is gone must not hold up the rest.
+    let is_one = matches!(request.scope, super::request::Scope::One(..));
+    let nodes = (!is_one).then(|| Task::spawn(topology::look(job.redis.clone())));
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
     let lease = match mode {
@@ -196,13 +201,14 @@ async fn run_with(
         started,
         mappings: &mappings,
         from_run: earlier.and_then(|e| Uuid::parse_str(&e.run_id).ok()),
+        nodes,
     };
     close(closing, ledger, mending, sink, &folder, &stop, console).await
 }
 
 /// Writes everything out, run.json last, and says the verdict.
 async fn close(
-    closing: Closing<'_>,
+    mut closing: Closing<'_>,
     mut ledger: Ledger,
     mending: Mending,
     sink: Arc<Mutex<Sink>>,
@@ -214,6 +220,7 @@ async fn close(
         ledger.partial.push(format!("stopped early: {reason}"));
     }
     let mut undo_records = 0;
+    let mut split_brains = Vec::new();
     if let Mending::Apply(applier) = mending {
         let applier = Arc::into_inner(applier)
             .expect("all stages have ended")
@@ -221,12 +228,33 @@ async fn close(
         if let Some(why) = applier.stopped() {
             ledger.limits_hit.push(why.to_owned());
         }
+        split_brains = applier.split_brains().to_vec();
         undo_records = applier.finish().map_err(report)?;
     }
-    let sink = Arc::into_inner(sink)
+    let mut sink = Arc::into_inner(sink)
         .expect("all stages have ended")
         .into_inner();
-    let record = record_of(&closing, &ledger, &sink, folder.run_id(), undo_records).await;
+    let nodes = match closing.nodes.take() {
+        Some(before) => {
+            let before = before.await;
+            Some(Nodes::at_the_end(&closing.job.redis, before, &split_brains).await)
+        }
+        None => None,
+    };
+    if let Some(nodes) = &nodes {
+        sink.write_topology(&nodes.findings)?;
+        ledger.remarks.extend(unseen(&nodes.after.topology));
+    }
+    let run_id = folder.run_id();
+    let record = record_of(
+        &closing,
+        &ledger,
+        &sink,
+        run_id,
+        undo_records,
+        nodes.as_ref(),
+    )
+    .await;
     let shown = spelled(sink.shown(), closing.request.format);
     sink.finish()?;
     let verdict = record.verdict;

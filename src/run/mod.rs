@@ -37,6 +37,8 @@ mod streams;
 mod sweep;
 mod targets;
 mod task;
+mod topology;
+mod topology_record;
 mod undo;
 
 pub use dispatch::execute;

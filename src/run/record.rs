@@ -11,6 +11,9 @@ use super::ledger::{CheckLedger, Ledger};
 use super::open::Opened;
 use super::request::ScanRequest;
 use super::sink::Sink;
+use super::task::Task;
+use super::topology::{Looked, Nodes};
+use super::topology_record::{finding_record, inventory_record};
 use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::node::NodeFacts;
@@ -35,6 +38,8 @@ pub(super) struct Closing<'a> {
     pub mappings: &'a [Arc<Mapping>],
     /// The run whose findings were judged again.
     pub from_run: Option<Uuid>,
+    /// What the nodes showed at the start; `None` where one key was asked for.
+    pub nodes: Option<Task<Looked>>,
 }
 
 pub(super) async fn record_of(
@@ -43,6 +48,7 @@ pub(super) async fn record_of(
     sink: &Sink,
     run_id: Uuid,
     undo_records: u64,
+    nodes: Option<&Nodes>,
 ) -> RunRecord {
     let verdict = ledger.verdict(sink.unresolved());
     let after = TopologyRecord {
@@ -53,7 +59,7 @@ pub(super) async fn record_of(
             .await
             .ok()
             .as_ref()
-            .map(redis_record),
+            .map(|node| redis_record(node, Micros::now())),
         source: closing
             .stores
             .source
@@ -61,7 +67,8 @@ pub(super) async fn record_of(
             .await
             .ok()
             .as_ref()
-            .map(source_record),
+            .map(|facts| source_record(facts, Micros::now())),
+        inventory: nodes.map(|nodes| inventory_record(&nodes.after.topology)),
     };
     let checks = closing
         .mappings
@@ -71,6 +78,7 @@ pub(super) async fn record_of(
             Some(check_record(closing.job, m, entry, sink))
         })
         .collect();
+    let findings = nodes.iter().flat_map(|nodes| &nodes.findings);
     RunRecord {
         auditor_run: RunRecord::FORMAT,
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -94,10 +102,12 @@ pub(super) async fn record_of(
             time_zone: Some(zone.name()),
         }),
         topology_before: TopologyRecord {
-            redis: closing.opened.nodes.first().map(redis_record),
-            source: Some(source_record(&closing.opened.source)),
+            redis: closing.opened.nodes.first().map(|node| redis_record(node, Micros::now())),
+            source: Some(source_record(&closing.opened.source, Micros::now())),
+            inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
         },
         topology_after: after,
+        topology_findings: findings.map(finding_record).collect(),
         checks,
         timings: vec![Timing {
             stage: "run".to_owned(),
@@ -153,7 +163,8 @@ fn check_record(job: &Job, mapping: &Mapping, entry: &CheckLedger, sink: &Sink) 
     }
 }
 
-fn redis_record(node: &NodeFacts) -> RedisRecord {
+/// `seen_at`: this host's clock when the node said so.
+pub(super) fn redis_record(node: &NodeFacts, seen_at: Micros) -> RedisRecord {
     RedisRecord {
         address: node.address.clone(),
         server: node.server.clone(),
@@ -171,16 +182,16 @@ fn redis_record(node: &NodeFacts) -> RedisRecord {
         second_offset: node.second_offset,
         replicas_online: node.replicas_online.len() as u64,
         eviction_policy: node.eviction_policy.clone(),
-        clock_ahead_us: Some(node.time.0 - Micros::now().0),
+        clock_ahead_us: Some(node.time.0 - seen_at.0),
     }
 }
 
-fn source_record(facts: &ServerFacts) -> SourceRecord {
+fn source_record(facts: &ServerFacts, seen_at: Micros) -> SourceRecord {
     SourceRecord {
         identity: facts.identity.name.clone(),
         version: facts.version.clone(),
         is_mariadb: facts.is_mariadb,
         is_read_only: facts.identity.read_only,
-        clock_ahead_us: Some(facts.now.0 - Micros::now().0),
+        clock_ahead_us: Some(facts.now.0 - seen_at.0),
     }
 }

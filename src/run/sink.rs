@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::RunError;
 use super::show::Shown;
+use super::topology::TopologyFinding;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
 use crate::model::observation::Subject;
@@ -179,12 +180,21 @@ impl Sink {
                 total.repaired += u64::from(finding.settled_at.is_some());
                 self.ranges.write(finding).map_err(report)?;
             }
-            self.findings.write(finding, check).map_err(report)?;
+            self.findings.write(finding, Some(check)).map_err(report)?;
         }
         let first = self.findings.rows() - findings.len() as u64;
         self.compensation
             .write(subject, findings, first)
             .map_err(report)
+    }
+
+    /// Writes what the nodes themselves show; of no check, no range and no customer.
+    pub(super) fn write_topology(&mut self, found: &[TopologyFinding]) -> Result<(), RunError> {
+        for one in found {
+            self.unresolved += u64::from(one.is_open());
+            self.findings.write(&one.finding(), None).map_err(report)?;
+        }
+        Ok(())
     }
 
     pub(super) fn flush(&mut self) -> Result<(), RunError> {

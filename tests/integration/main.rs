@@ -6,6 +6,7 @@ mod cache_store;
 mod checkpoint;
 mod demo_truth;
 mod example_jobs;
+mod failovers;
 mod faults;
 mod job_files;
 mod keyspace;

@@ -1,6 +1,8 @@
 //! All nodes of a job's Redis: who is found, what they say, and what becomes of a run when they change.
 
+mod findings;
 mod inventory;
+mod sentinels;
 
 use std::time::Duration;
 

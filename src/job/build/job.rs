@@ -124,6 +124,9 @@ fn unsigned<T: TryFrom<i64>>(number: Option<i64>) -> Option<T> {
     number.and_then(|number| T::try_from(number).ok())
 }
 
+/// The check under which reports have what is about the nodes themselves.
+const TOPOLOGY: &str = "topology";
+
 fn refuse_duplicate_names<'n>(
     names: impl Iterator<Item = &'n Setting<At<Named>>>,
     faults: &mut Vec<Fault>,
@@ -132,6 +135,15 @@ fn refuse_duplicate_names<'n>(
     names.sort_by_key(|name| name.span.start);
     let mut seen = HashSet::new();
     for name in names {
+        if name.value.text == TOPOLOGY {
+            faults.push(
+                Fault::new(
+                    name.span.clone(),
+                    format!("no check can be named `{TOPOLOGY}`"),
+                )
+                .hint("findings about the nodes themselves stand under this name"),
+            );
+        }
         if !seen.insert(name.value.text.as_str()) {
             faults.push(
                 Fault::new(

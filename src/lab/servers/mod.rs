@@ -19,4 +19,4 @@ pub use self::mysql_program::MysqlProgram;
 pub use self::ports::free_port;
 pub use self::redis::{RedisOptions, RedisServer};
 pub use self::redis_program::{RedisFlavor, RedisProgram};
-pub use self::sentinel::SentinelGroup;
+pub use self::sentinel::{SentinelGroup, SentinelOptions};

@@ -31,6 +31,8 @@ pub struct RedisOptions {
     pub replica_of: Option<u16>,
     /// TLS only; the certificate is made on the spot, see [`RedisServer::certificates`].
     pub tls: bool,
+    /// With TLS: of another server, which this one and its clients shall trust, in place of one of its own.
+    pub certificates: Option<Certificates>,
     pub password: Option<String>,
     /// Another `redis-server` or `valkey-server` than the one on PATH, see [`super::RedisProgram`].
     pub program: Option<PathBuf>,
@@ -60,10 +62,10 @@ impl RedisServer {
                 .prefix("auditor-redis-")
                 .tempdir()
                 .map_err(LabError::io("make a temporary folder"))?;
-            let certificates = if options.tls {
-                Some(Certificates::create(folder.path())?)
-            } else {
-                None
+            let certificates = match &options.certificates {
+                _ if !options.tls => None,
+                Some(shared) => Some(shared.clone()),
+                None => Some(Certificates::create(folder.path())?),
             };
             let server = Self {
                 port: free_port()?,

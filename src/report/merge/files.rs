@@ -271,7 +271,7 @@ pub(super) mod tests {
         let (mut rows, mut ranges) = (folder.findings().unwrap(), folder.ranges(None).unwrap());
         let mut compensation = folder.compensation().unwrap();
         for (number, finding) in (0u64..).zip(findings) {
-            rows.write(finding, &check).unwrap();
+            rows.write(finding, Some(&check)).unwrap();
             ranges.write(finding).unwrap();
             let mut subject = [0; 16];
             subject[..8].copy_from_slice(&number.to_be_bytes());

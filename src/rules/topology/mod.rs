@@ -7,4 +7,6 @@ pub mod replica_behind;
 pub mod split_brain;
 pub mod unsafe_config;
 
+#[cfg(test)]
+pub(crate) use judging::testing;
 pub use judging::{SettingAdvice, TopologyObjection};

@@ -5,10 +5,11 @@
 //! reading commands are sent: INFO, TIME, CONFIG GET, CLUSTER NODES, CLUSTER INFO, SENTINEL MASTER and SENTINEL REPLICAS.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::join;
+use futures_util::future::{BoxFuture, FutureExt, join};
 use futures_util::stream;
 use tokio::time::Instant;
 
@@ -59,7 +60,7 @@ pub async fn read_topology(spec: &RedisSpec, limit: Duration) -> Topology {
 /// Asks everyone again and again over connections that are kept. Sends no write, and whoever did not answer is left alone
 /// for a while.
 pub struct Inventory {
-    spec: RedisSpec,
+    spec: Arc<RedisSpec>,
     limit: Duration,
     links: HashMap<Asked, Link>,
     /// Who did not answer, why, and until when nobody asks again.
@@ -76,7 +77,7 @@ impl Inventory {
     /// Asks nobody yet. `limit` bounds each connection and each answer.
     pub fn new(spec: RedisSpec, limit: Duration) -> Self {
         Self {
-            spec,
+            spec: Arc::new(spec),
             limit,
             links: HashMap::new(),
             silent: HashMap::new(),
@@ -105,6 +106,7 @@ impl Inventory {
         }
         let mut asked = self.ask_all(seeds, depth).await;
         merge_aliases(&mut asked);
+        rename(&mut sentinels, &asked);
         let epoch = epoch(&sentinels, &asked);
         let kind = kind(&self.spec, &asked);
         for known in &asked {
@@ -128,8 +130,9 @@ impl Inventory {
         let places = nodes.iter();
         let places = places.map(|(host, port)| Asked::Sentinel(Place::Tcp(host.clone(), *port)));
         let answers = self
-            .ask_each(places.collect(), async |link| {
-                witness::ask(&link, master).await
+            .ask_each(places.collect(), |link| {
+                let master = master.to_owned();
+                async move { witness::ask(&link, &master).await }.boxed()
             })
             .await;
         let mut views = Vec::new();
@@ -157,7 +160,9 @@ impl Inventory {
             }
             let places = next.drain(..).map(Asked::Node).collect();
             let answers = self
-                .ask_each(places, async |link| ask(&link, depth).await)
+                .ask_each(places, move |link| {
+                    async move { ask(&link, depth).await }.boxed()
+                })
                 .await;
             for (asked, answer) in answers {
                 next.extend(answer.iter().flat_map(Answer::names));
@@ -171,32 +176,38 @@ impl Inventory {
 
     /// Puts one question to each of `places`, side by side; the answers come in their order, so that the job's own names
     /// stay first.
-    async fn ask_each<T>(
+    async fn ask_each<T: Send + 'static>(
         &mut self,
         places: Vec<Asked>,
-        question: impl AsyncFn(Link) -> Result<T, RedisError>,
+        question: impl Fn(Link) -> BoxFuture<'static, Result<T, RedisError>>,
     ) -> Vec<(Asked, Result<T, String>)> {
-        let (spec, limit, question) = (&self.spec, self.limit, &question);
-        let (links, silent) = (&self.links, &self.silent);
         let now = Instant::now();
-        let asking = stream::iter(places).map(|asked| async move {
-            if let Some((_, why)) = silent.get(&asked).filter(|(until, _)| *until > now) {
-                return (asked, None, Err(why.clone()));
-            }
+        let mut asking = Vec::with_capacity(places.len());
+        for asked in places {
+            let silent = self.silent.get(&asked).filter(|(until, _)| *until > now);
+            let silent = silent.map(|(_, why)| why.clone());
             // A connection that was closed meanwhile says nothing of the node.
-            if let Some(link) = links.get(&asked)
-                && let Ok(answer) = question(link.clone()).await
-            {
-                return (asked, Some(link.clone()), Ok(answer));
-            }
-            let opened = asked.open(spec, limit).await;
-            let answer = match &opened {
-                Ok(link) => question(link.clone()).await.map_err(|e| e.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            (asked, opened.ok(), answer)
-        });
-        let answers: Vec<_> = asking.buffered(NODES_AT_ONCE).collect().await;
+            let kept = self.links.get(&asked).cloned();
+            let kept = kept.map(|link| (question(link.clone()), link));
+            let (spec, limit, question) = (Arc::clone(&self.spec), self.limit, &question);
+            asking.push(async move {
+                if let Some(why) = silent {
+                    return (asked, None, Err(why));
+                }
+                if let Some((asking, link)) = kept
+                    && let Ok(answer) = asking.await
+                {
+                    return (asked, Some(link), Ok(answer));
+                }
+                let opened = asked.open(&spec, limit).await;
+                let answer = match &opened {
+                    Ok(link) => question(link.clone()).await.map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                (asked, opened.ok(), answer)
+            });
+        }
+        let answers: Vec<_> = stream::iter(asking).buffered(NODES_AT_ONCE).collect().await;
         let mut all = Vec::with_capacity(answers.len());
         for (asked, link, answer) in answers {
             match (&answer, link) {
@@ -348,6 +359,17 @@ fn merge_aliases(all: &mut Vec<Known>) {
         }
     }
     *all = kept;
+}
+
+/// Sentinels may spell one node in several ways (a name, an address); they are made to agree.
+fn rename(sentinels: &mut [SentinelView], asked: &[Known]) {
+    for view in sentinels {
+        let Ok(belief) = &mut view.said else { continue };
+        let mut known = asked.iter();
+        if let Some(known) = known.find(|known| known.addresses.contains(&belief.master)) {
+            belief.master.clone_from(&known.addresses[0]);
+        }
+    }
 }
 
 fn epoch(sentinels: &[SentinelView], asked: &[Known]) -> Option<u64> {

@@ -1,7 +1,8 @@
 //! Asking the Sentinels who the master is.
 //!
-//! One Sentinel may be cut off and name yesterday's master, so all are asked at once, and whoever
-//! most of them name must say of itself that it is a master.
+//! One Sentinel may be cut off and name yesterday's master, so all are asked at once. Those that have not heard of the
+//! latest failover (their `config-epoch` is lower) do not count, and whoever most of the others name must say of itself
+//! that it is a master.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::connect::{Link, Login, open_node, open_tcp, shown};
 use super::error::RedisError;
-use super::reply;
+use super::{reply, witness};
 use crate::job::RedisSpec;
 
 /// A dead Sentinel must not hold up an incident.
@@ -17,7 +18,12 @@ const SENTINEL_LIMIT: Duration = Duration::from_secs(2);
 
 /// What one Sentinel said of the name.
 enum Answer {
-    Master(String, u16),
+    Master {
+        host: String,
+        port: u16,
+        /// One more with every failover; `None`: the user may not ask.
+        epoch: Option<u64>,
+    },
     UnknownName,
 }
 
@@ -26,10 +32,13 @@ struct Candidate {
     host: String,
     port: u16,
     votes: usize,
+    /// The latest of those that named it.
+    epoch: Option<u64>,
 }
 
 /// Opens a connection to the node that the Sentinels `nodes` call the master `name`. Where they
-/// disagree, the one that says ROLE master is taken; if several do, the one with more votes.
+/// disagree, those that know the latest failover count; of the nodes these name, the one that says ROLE master is
+/// taken; if several do, the one with more votes.
 pub(super) async fn open_master(
     spec: &RedisSpec,
     nodes: &[(String, u16)],
@@ -42,7 +51,7 @@ pub(super) async fn open_master(
             .map(|(host, port)| ask(spec, host, *port, name)),
     )
     .await;
-    let candidates = count_votes(answers, name)?;
+    let mut candidates = count_votes(answers, name)?;
     let answered: usize = candidates.iter().map(|c| c.votes).sum();
     if answered * 2 <= nodes.len() {
         // Cut off together with an old master, a minority would still name it.
@@ -53,6 +62,7 @@ pub(super) async fn open_master(
         )));
     }
 
+    drop_stale(&mut candidates);
     let mut masters = Vec::new();
     let mut said = Vec::new();
     for candidate in &candidates {
@@ -103,16 +113,20 @@ fn count_votes(
     let mut unknown = 0;
     for answer in answers {
         match answer {
-            Ok(Answer::Master(host, port)) => {
+            Ok(Answer::Master { host, port, epoch }) => {
                 let known = candidates
                     .iter_mut()
                     .find(|c| c.host == host && c.port == port);
                 match known {
-                    Some(candidate) => candidate.votes += 1,
+                    Some(candidate) => {
+                        candidate.votes += 1;
+                        candidate.epoch = candidate.epoch.max(epoch);
+                    }
                     None => candidates.push(Candidate {
                         host,
                         port,
                         votes: 1,
+                        epoch,
                     }),
                 }
             }
@@ -150,18 +164,45 @@ async fn ask(spec: &RedisSpec, host: &str, port: u16, name: &str) -> Result<Answ
         SENTINEL_LIMIT,
     )
     .await?;
-    let mut command = ::redis::cmd("SENTINEL");
-    command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-    let unexpected = || RedisError::unexpected(&link.address, "SENTINEL GET-MASTER-ADDR-BY-NAME");
-    let Some(fields) = reply::optional_array(reply::one(&link, &command).await?) else {
+    let mut both = ::redis::pipe();
+    both.cmd("SENTINEL")
+        .arg("GET-MASTER-ADDR-BY-NAME")
+        .arg(name);
+    both.cmd("SENTINEL").arg("MASTER").arg(name);
+    let mut answers = reply::many(&link, &both).await?.into_iter();
+    let named = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
+    let Some((host, port)) = named_master(&link, named)? else {
         return Ok(Answer::UnknownName);
+    };
+    let epoch = answers.next().and_then(|answer| {
+        let row = witness::row(reply::accepted(&link.address, answer).ok()?)?;
+        row.get("config-epoch")?.parse().ok()
+    });
+    Ok(Answer::Master { host, port, epoch })
+}
+
+/// An answer to SENTINEL GET-MASTER-ADDR-BY-NAME. While a failover is under way its leader gives the promoted node here
+/// already, and still the old one by SENTINEL MASTER. `None`: it does not know the name.
+pub(super) fn named_master(
+    link: &Link,
+    answer: ::redis::Value,
+) -> Result<Option<(String, u16)>, RedisError> {
+    let unexpected = || RedisError::unexpected(&link.address, "SENTINEL GET-MASTER-ADDR-BY-NAME");
+    let Some(fields) = reply::optional_array(answer) else {
+        return Ok(None);
     };
     let fields: Vec<String> = fields.into_iter().filter_map(reply::text).collect();
     let [host, port] = <[String; 2]>::try_from(fields).map_err(|_| unexpected())?;
-    Ok(Answer::Master(
-        host,
-        port.parse().map_err(|_| unexpected())?,
-    ))
+    Ok(Some((host, port.parse().map_err(|_| unexpected())?)))
+}
+
+/// A Sentinel that was cut off during a failover goes on naming the old master, which may still say that it is one.
+fn drop_stale(candidates: &mut Vec<Candidate>) {
+    // Where one of them hides its epoch nothing can be compared.
+    if candidates.iter().all(|candidate| candidate.epoch.is_some()) {
+        let latest = candidates.iter().map(|candidate| candidate.epoch).max();
+        candidates.retain(|candidate| Some(candidate.epoch) == latest);
+    }
 }
 
 /// Opens `candidate` and lets it say its role.

@@ -8,6 +8,7 @@ use ::redis::Value;
 use super::connect::{Link, shown};
 use super::error::RedisError;
 use super::reply;
+use super::sentinel::named_master;
 use crate::model::time::Micros;
 use crate::model::topology::SentinelBelief;
 
@@ -25,7 +26,7 @@ pub(super) struct Testimony {
 }
 
 /// A row of SENTINEL MASTER or REPLICAS.
-type Row = HashMap<String, String>;
+pub(super) type Row = HashMap<String, String>;
 
 /// Asks one Sentinel what it believes of `name`, and what it knows of every node it lists: the master it names first,
 /// then the replicas, former masters among them.
@@ -33,10 +34,11 @@ pub(super) async fn ask(
     link: &Link,
     name: &str,
 ) -> Result<(SentinelBelief, Vec<Testimony>), RedisError> {
-    let mut both = ::redis::pipe();
-    both.cmd("SENTINEL").arg("MASTER").arg(name);
-    both.cmd("SENTINEL").arg("REPLICAS").arg(name);
-    let mut answers = reply::many(link, &both).await?.into_iter();
+    let mut all = ::redis::pipe();
+    for question in ["MASTER", "REPLICAS", "GET-MASTER-ADDR-BY-NAME"] {
+        all.cmd("SENTINEL").arg(question).arg(name);
+    }
+    let mut answers = reply::many(link, &all).await?.into_iter();
     let now = Micros::now();
     let master = row(reply::accepted(
         &link.address,
@@ -47,10 +49,12 @@ pub(super) async fn ask(
     // Who may not list the replicas still learns of the living ones from their master.
     let replicas = listed(link, answers.next().unwrap_or_default()).unwrap_or_default();
     let named = testimony(&master, now).ok_or_else(unexpected)?;
+    let address = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
+    let (host, port) = named_master(link, address)?.ok_or_else(unexpected)?;
     let others: Vec<Testimony> = replicas.iter().filter_map(|r| testimony(r, now)).collect();
     let number = |name: &str| master.get(name).and_then(|value| value.parse::<u64>().ok());
     let belief = SentinelBelief {
-        master: named.address.clone(),
+        master: shown(&host, port),
         config_epoch: number("config-epoch").unwrap_or_default(),
         role_since: named
             .role_since
@@ -68,7 +72,7 @@ fn listed(link: &Link, answer: Value) -> Option<Vec<Row>> {
 }
 
 /// Names and values by turns, as RESP2 has them.
-fn row(value: Value) -> Option<Row> {
+pub(super) fn row(value: Value) -> Option<Row> {
     let mut flat = reply::optional_array(value)?
         .into_iter()
         .filter_map(reply::text);

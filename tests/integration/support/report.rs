@@ -9,7 +9,10 @@ pub type Record = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct Report {
     pub folder: PathBuf,
+    /// Those about keys, entries and rows.
     pub findings: Vec<Record>,
+    /// Those about the nodes themselves.
+    pub topology: Vec<Record>,
     pub ranges: Vec<Record>,
     pub run: serde_json::Value,
 }
@@ -17,9 +20,12 @@ pub struct Report {
 impl Report {
     pub fn read(folder: &Path) -> Self {
         let run = std::fs::read(folder.join("run.json")).unwrap();
+        let all = rows(&folder.join("findings.csv")).into_iter();
+        let (topology, findings) = all.partition(|row| row["check"] == "topology");
         Self {
             folder: folder.to_owned(),
-            findings: rows(&folder.join("findings.csv")),
+            findings,
+            topology,
             ranges: rows(&folder.join("affected_ranges.csv")),
             run: serde_json::from_slice(&run).unwrap(),
         }

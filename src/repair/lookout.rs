@@ -1,0 +1,87 @@
+//! Whether another master is there: asked between the batches of a repair, because a write to the wrong one of two is
+//! lost, and the one that is written to cannot tell.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::job::RedisSpec;
+use crate::model::time::Micros;
+use crate::model::topology::Topology;
+use crate::rules::{TopologyObjection, judge_topology};
+use crate::store::redis::Inventory;
+
+/// Nodes are asked no more often than this.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A node that takes longer is left out, and left alone for a while: a repair does not wait for one that is gone.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// Objections kept for the report; the first two masters stop the run.
+const SEEN_MAX: usize = 16;
+
+/// Asks every other node whether it is a master, and the Sentinels whom they take for one.
+pub(super) struct Lookout {
+    inventory: Inventory,
+    next: Instant,
+    seen: Vec<(Micros, TopologyObjection)>,
+}
+
+impl Lookout {
+    pub(super) fn new(spec: RedisSpec) -> Self {
+        Self {
+            inventory: Inventory::new(spec, ANSWER_LIMIT),
+            next: Instant::now(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// Says why nothing may be written, if so. `is_pinned` knows the processes that are written to by their run ids. A node
+    /// that does not answer is no second master.
+    pub(super) async fn clear(&mut self, is_pinned: impl Fn(&str) -> bool) -> Result<(), String> {
+        if Instant::now() < self.next {
+            return Ok(());
+        }
+        let topology = self.inventory.glance().await;
+        self.next = Instant::now() + EVERY;
+        let mut split = judge_topology(&topology);
+        split.retain(|objection| objection.suspect.rule.0 == "split-brain");
+        let first = split.first().and_then(|o| o.suspect.detail.clone());
+        let room = SEEN_MAX.saturating_sub(self.seen.len());
+        let seen = split.into_iter().map(|o| (topology.seen_at, o));
+        self.seen.extend(seen.take(room));
+        if let Some(detail) = first {
+            return Err(format!("there are two masters at once: {detail}"));
+        }
+        dissent(&topology, is_pinned).map_or(Ok(()), Err)
+    }
+
+    /// Two masters at once, as they were seen, with the time of this host.
+    pub(super) fn seen(&self) -> &[(Micros, TopologyObjection)] {
+        &self.seen
+    }
+}
+
+/// Why the Sentinels do not mean the node that is written to, if so.
+fn dissent(topology: &Topology, is_pinned: impl Fn(&str) -> bool) -> Option<String> {
+    let named = topology.believed_master()?;
+    let node = topology.nodes.iter().find(|node| node.address == named)?;
+    match &node.said {
+        Ok(facts) if is_pinned(&facts.identity.run_id) => None,
+        Ok(_) => Some(format!("the Sentinels name {named} as the master by now")),
+        // Our own node, if the Sentinels know it by an address that is not ours to use.
+        Err(_) if !has_pinned(topology, is_pinned) => None,
+        Err(why) => Some(format!(
+            "the Sentinels name {named} as the master by now, which does not answer: {why}"
+        )),
+    }
+}
+
+fn has_pinned(topology: &Topology, is_pinned: impl Fn(&str) -> bool) -> bool {
+    let said = topology
+        .nodes
+        .iter()
+        .filter_map(|node| node.said.as_ref().ok());
+    said.into_iter()
+        .any(|facts| is_pinned(&facts.identity.run_id))
+}
