@@ -1,5 +1,6 @@
 //! When it happened: replication ids, the topology and its guard.
 
+mod episode;
 mod evidence;
 mod guard;
 mod known;
@@ -7,6 +8,9 @@ pub mod sampler;
 pub mod state;
 
 pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
+pub use episode::{
+    Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find,
+};
 pub use evidence::{Change, Handled, Remembered, Sample};
 pub use guard::{Drift, drift};
 pub use known::Known;

@@ -1,0 +1,140 @@
+//! Several failovers, one after the other, before anybody looked.
+
+use super::decision_tests::{alone, window};
+use super::fixture::*;
+use super::{EpisodeKind, FoundBy, Sureness};
+use crate::failover::Remembered;
+use crate::model::time::Micros;
+
+/// `A` until second 500, then `B` (with everything until 490) until 700, then `C` (with everything until 680).
+fn twice() -> Remembered {
+    let mut remembered = remembering(samples("A", "a", 101..=500), vec![handled("A", "a", 100)]);
+    remembered.samples.extend(samples("B", "b", 502..=700));
+    let b = promoted("B", "b", "A", 490);
+    remembered
+        .changes
+        .push(change(&b, Some(beat("A", "a", 490)), 502));
+    remembered
+}
+
+#[test]
+fn the_window_begins_where_the_first_failover_lost() {
+    let c = promoted("C", "c", "B", 680);
+    let episode = alone(&twice(), present(c, Some(beat("B", "b", 680))));
+    assert_eq!(episode.kind, EpisodeKind::Promotion);
+    assert_eq!(episode.window, window(490, NOW));
+    assert_eq!(episode.found_by, FoundBy::Heartbeat);
+}
+
+#[test]
+fn a_beat_in_the_last_history_changes_nothing() {
+    let c = promoted("C", "c", "B", 680);
+    let mut remembered = twice();
+    remembered
+        .changes
+        .push(change(&c, Some(beat("B", "b", 680)), 703));
+    remembered.samples.extend(samples("C", "c", 703..=800));
+    let episode = alone(&remembered, present(c, Some(beat("C", "c", 800))));
+    assert_eq!(episode.window, window(490, NOW));
+}
+
+#[test]
+fn what_was_dealt_with_in_between_is_not_done_again() {
+    let c = promoted("C", "c", "B", 680);
+    let mut remembered = twice();
+    remembered.handled.push(handled("B", "b", 550));
+    let episode = alone(&remembered, present(c, Some(beat("B", "b", 680))));
+    assert_eq!(episode.window, window(680, NOW));
+}
+
+#[test]
+fn a_heartbeat_of_the_first_history_covers_all_that_followed() {
+    let c = promoted("C", "c", "B", 680);
+    let mut remembered = twice();
+    remembered.changes.clear();
+    let episode = alone(&remembered, present(c, Some(beat("A", "a", 490))));
+    assert_eq!(episode.window, window(490, NOW));
+    assert_eq!(episode.sureness, Sureness::ExactToTheBeat);
+}
+
+#[test]
+fn where_a_link_is_missing_the_window_begins_before_the_last_that_is_known() {
+    let c = promoted("C", "c", "B", 680);
+    let mut remembered = twice();
+    remembered.changes.clear();
+    let found = || present(c.clone(), Some(beat("B", "b", 680)));
+    let episode = alone(&remembered, found());
+    assert_eq!(episode.kind, EpisodeKind::Promotion);
+    assert_eq!(
+        episode.window,
+        window(500 - 60, NOW),
+        "a minute before the last beat of A"
+    );
+    assert_eq!(episode.sureness, Sureness::Estimate);
+    assert!(episode.explanation.contains("nothing is remembered"));
+    // The history before it is known by its mark alone.
+    remembered.samples.retain(|s| s.beat.replication_id != "A");
+    let episode = alone(&remembered, found());
+    assert_eq!(episode.window, window(100 - 60, NOW));
+    assert_eq!(episode.found_by, FoundBy::LastRun);
+}
+
+#[test]
+fn without_a_mark_the_first_history_known_is_where_the_chain_begins() {
+    let c = promoted("C", "c", "B", 680);
+    let mut remembered = twice();
+    remembered.handled.clear();
+    let episode = alone(&remembered, present(c, Some(beat("B", "b", 680))));
+    assert_eq!(episode.window, window(490, NOW));
+}
+
+#[test]
+fn a_renewal_in_the_chain_is_passed_over() {
+    // `A` was renewed to `A2` on the same process, then lost.
+    let mut remembered = remembering(samples("A", "a", 101..=300), vec![handled("A", "a", 100)]);
+    remembered.samples.extend(samples("A2", "a", 301..=500));
+    let renewed = master("A2", "a");
+    remembered
+        .changes
+        .push(change(&renewed, Some(beat("A", "a", 300)), 301));
+    let b = promoted("B", "b", "A2", 490);
+    let episode = alone(&remembered, present(b.clone(), Some(beat("A2", "a", 490))));
+    assert_eq!(episode.window, window(490, NOW));
+    // Its note may be lost, too: the process is the one that was dealt with.
+    remembered.changes.clear();
+    let episode = alone(&remembered, present(b, Some(beat("A2", "a", 490))));
+    assert_eq!(episode.window, window(490, NOW));
+}
+
+#[test]
+fn an_empty_restart_in_the_chain_asks_for_everything() {
+    let mut remembered = twice();
+    let empty = started(600, master("E", "e"));
+    remembered.changes.push(change(&empty, None, 705));
+    remembered.samples.extend(samples("E", "e", 705..=800));
+    let last = promoted("F", "f", "E", 790);
+    let episode = alone(&remembered, present(last, Some(beat("E", "e", 790))));
+    assert_eq!(
+        episode.kind,
+        EpisodeKind::RestartEmpty,
+        "{}",
+        episode.explanation
+    );
+}
+
+#[test]
+fn histories_that_name_each_other_end_the_walk() {
+    let mut remembered = Remembered::default();
+    let b = promoted("B", "b", "A", 490);
+    let a = promoted("A", "a", "B", 300);
+    remembered
+        .changes
+        .push(change(&b, Some(beat("A", "a", 490)), 502));
+    remembered
+        .changes
+        .push(change(&a, Some(beat("B", "b", 300)), 310));
+    remembered.handled.push(handled("Z", "z", 1));
+    let episode = alone(&remembered, present(b, Some(beat("A", "a", 490))));
+    assert!(episode.window.is_some_and(|w| w.since <= at(300)));
+    assert!(episode.window.is_some_and(|w| w.since > Micros(0)));
+}

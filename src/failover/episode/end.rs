@@ -1,0 +1,153 @@
+//! Where a window ends: when the old master stopped acknowledging. Every bound is an upper one: by its death, by its
+//! demotion, and where neither is known, by the moment at which one master is seen to be left.
+
+use std::time::Duration;
+
+use super::estimate::promoted_at;
+use super::memory::{Memory, Seen};
+use super::step::Step;
+use crate::model::node::NodeFacts;
+use crate::model::time::Micros;
+use crate::model::topology::{NodeView, TopologyKind};
+
+/// When an old master can have acknowledged its last write, by this host's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// `None`: it still may.
+    pub(super) at: Option<Micros>,
+    pub(super) by: EndedBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    Death,
+    Demotion,
+    /// The process started that came instead of it.
+    Restart,
+    /// Not known: one master is left now.
+    OneIsLeft,
+    /// Two are.
+    Nothing,
+}
+
+/// How often Sentinel asks a replica for its role: so long a master may stay unnoticed.
+const INFO_PERIOD: Duration = Duration::from_secs(11);
+/// Sentinel notes the role of a new instance when it hears of it, within this of the promotion.
+const SAME_MOMENT: Duration = Duration::from_secs(1);
+/// A node of a Cluster that is cut off serves for its `node-timeout` (15 s by default) and little more.
+const CLUSTER_CUT_OFF: Duration = Duration::from_secs(30);
+
+/// The end of what a restarted server's earlier process acknowledged. A process that is older than the memory of a
+/// promotion may have followed others and been promoted since it started.
+pub(super) fn end_by_restart(step: &Step<'_>, seen: &Seen<'_>) -> End {
+    if !step.is_young() {
+        return left(seen);
+    }
+    End {
+        at: Some(step.process_start),
+        by: EndedBy::Restart,
+    }
+}
+
+/// The end of what the master acknowledged whose history this step left behind. A heartbeat of an older history says that
+/// there were other masters in between, of which nothing is known.
+pub(super) fn end_by_promotion(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> End {
+    let Some((former, _)) = step.former else {
+        return left(seen);
+    };
+    match step.found {
+        Some(beat) if beat.replication_id != former => left(seen),
+        _ => end_of(former, step, seen, memory),
+    }
+}
+
+fn end_of(id: &str, step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> End {
+    let Some((run_id, address)) = memory.process_of(id) else {
+        return left(seen);
+    };
+    let nodes = || seen.topology.nodes.iter();
+    let by_run_id = nodes().find(|n| said(n).is_some_and(|f| f.identity.run_id == run_id));
+    let by_address = || nodes().find(|n| Some(n.address.as_str()) == address);
+    let end = match (by_run_id, by_address()) {
+        (Some(node), _) => end_of_living(node, step, seen),
+        (None, Some(node)) => end_of_gone(node, step, seen),
+        (None, None) => left(seen),
+    };
+    // Whatever the witnesses say, it lived when it last answered.
+    let at = end.at.map(|at| at.max(memory.last_sign(id).unwrap_or(at)));
+    End { at, ..end }
+}
+
+/// The old master's own process still answers.
+fn end_of_living(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
+    if said(node)
+        .is_some_and(|facts| facts.identity.is_master && facts.identity.run_id != step.run_id)
+    {
+        return End {
+            at: None,
+            by: EndedBy::Nothing,
+        };
+    }
+    match demoted_at(node, step, seen) {
+        Some(at) => End {
+            at: Some(at),
+            by: EndedBy::Demotion,
+        },
+        None => left(seen),
+    }
+}
+
+/// Another process answers in its place, or none.
+fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
+    let death = |at: Micros| End {
+        at: Some(at),
+        by: EndedBy::Death,
+    };
+    match &node.said {
+        Ok(facts) if facts.identity.run_id == step.run_id => death(started(facts, seen)),
+        Ok(facts) if facts.identity.is_master => left(seen),
+        Ok(facts) => {
+            // It may have come back as a master, until Sentinel demoted it.
+            let start = started(facts, seen);
+            match (demoted_at(node, step, seen), node.role_since) {
+                (Some(at), _) => End {
+                    at: Some(at.max(start)),
+                    by: EndedBy::Demotion,
+                },
+                (None, Some(since)) => death(since.max(start).plus(INFO_PERIOD)),
+                (None, None) => left(seen),
+            }
+        }
+        Err(why) => match (node.down_since, seen.topology.kind) {
+            (Some(at), TopologyKind::Cluster) => death(at.plus(CLUSTER_CUT_OFF)),
+            // A host that refuses the connection has no such process any more. One that is silent may be cut off from us
+            // and from the Sentinels, and go on.
+            (Some(at), _) if why.contains("Connection refused") => death(at),
+            _ => left(seen),
+        },
+    }
+}
+
+/// When a witness saw it change from master to replica. A role that it is said to have had since the promotion itself
+/// says nothing: that is when the witness began to hold it for a replica.
+fn demoted_at(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> Option<Micros> {
+    let promoted = promoted_at(step, seen)?;
+    let since = node.role_since?;
+    (since > promoted.plus(SAME_MOMENT)).then_some(since)
+}
+
+fn started(facts: &NodeFacts, seen: &Seen<'_>) -> Micros {
+    let uptime = Duration::from_secs(facts.uptime_seconds);
+    seen.topology.seen_at.minus(uptime)
+}
+
+fn left(seen: &Seen<'_>) -> End {
+    End {
+        at: Some(seen.topology.seen_at),
+        by: EndedBy::OneIsLeft,
+    }
+}
+
+fn said(node: &NodeView) -> Option<&NodeFacts> {
+    node.said.as_ref().ok()
+}

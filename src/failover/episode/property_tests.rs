@@ -1,0 +1,140 @@
+//! Thousands of generated nights: whatever happened, what is found must cover what was lost.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::model::{Event, World};
+use super::{Due, EpisodeKind, Outlook, Seen, find};
+use crate::model::time::Micros;
+use crate::model::topology::TopologyKind;
+
+/// Twice what a clock of the model is ahead at most, and the answer's time.
+const SKEW: Duration = Duration::from_millis(100);
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => (200u16..6_000).prop_map(Event::Work),
+        3 => Just(Event::Freeze),
+        1 => Just(Event::Thaw),
+        4 => (500u16..4_000).prop_map(Event::Crash),
+        3 => (500u16..15_000).prop_map(Event::Partition),
+        2 => Just(Event::Switch),
+        1 => Just(Event::RestartWithData),
+        1 => (0u16..9_000).prop_map(Event::RestartFromSnapshot),
+        1 => Just(Event::RestartEmpty),
+        1 => Just(Event::Renew),
+        1 => any::<bool>().prop_map(Event::Checkpoint),
+        1 => (2u8..9).prop_map(Event::Thin),
+        4 => Just(Event::Audit),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = TopologyKind> {
+    prop_oneof![Just(TopologyKind::Standalone), Just(TopologyKind::Sentinel)]
+}
+
+fn outlook(world: &World) -> Outlook {
+    let masters = [world.master()];
+    let topology = world.topology();
+    find(&Seen {
+        remembered: &world.remembered,
+        masters: &masters,
+        topology: &topology,
+    })
+}
+
+/// Why this outlook does not cover what was lost.
+fn complaint(world: &World, outlook: &Outlook) -> Option<String> {
+    let lost = world.lost();
+    match outlook.due(SKEW) {
+        Due::FullSweep | Due::AskForTime => None,
+        Due::Nothing if lost.is_empty() => None,
+        Due::Nothing => Some(format!(
+            "{} writes were lost, and nothing is due",
+            lost.len()
+        )),
+        Due::Window(window) => {
+            let is_outside =
+                |at: &Micros| *at < window.since || window.until.is_some_and(|until| *at >= until);
+            let outside = lost.iter().find(|at| is_outside(at))?;
+            Some(format!("{} was lost, outside of {window:?}", outside.0))
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn what_is_found_covers_what_was_lost(
+        kind in kind(),
+        clock in -4_000_000i64..4_000_000,
+        beat_every in prop_oneof![Just(200_000i64), Just(1_000_000), Just(60_000_000)],
+        events in prop::collection::vec(event(), 1..25),
+    ) {
+        let has_thinning = events.iter().any(|e| matches!(e, Event::Thin(_)));
+        // Without the samples nobody can know how far the clock of a dead server was ahead.
+        let ahead = if has_thinning { 0 } else { clock };
+        let mut world = World::new(kind, vec![ahead, 0, -ahead], beat_every);
+        world.happens(Event::Work(1_000));
+        world.audit();
+        for event in events.iter().copied().chain([Event::Audit]) {
+            world.happens(event);
+            if matches!(event, Event::Audit) {
+                let outlook = outlook(&world);
+                if let Some(complaint) = complaint(&world, &outlook) {
+                    prop_assert!(false, "{complaint}\n{outlook:#?}\nlost {:?}", world.lost().iter().map(|m| m.0).collect::<Vec<_>>());
+                }
+                world.audit();
+            }
+        }
+    }
+
+    #[test]
+    fn with_beats_all_the_time_nobody_is_asked(
+        kind in kind(),
+        events in prop::collection::vec(event(), 1..25),
+    ) {
+        let mut world = World::new(kind, vec![0, 0, 0], 200_000);
+        world.happens(Event::Work(1_000));
+        world.audit();
+        let mut came_back_older = false;
+        for event in events.into_iter().chain([Event::Audit]) {
+            match event {
+                Event::Checkpoint(_) | Event::Thin(_) => continue,
+                Event::RestartEmpty | Event::RestartFromSnapshot(_) => came_back_older = true,
+                _ => {}
+            }
+            world.happens(event);
+            if matches!(event, Event::Audit) {
+                // Whatever is dealt with had a beat before.
+                world.happens(Event::Work(250));
+                let outlook = outlook(&world);
+                let due = outlook.due(SKEW);
+                prop_assert!(due != Due::AskForTime, "{outlook:#?}");
+                prop_assert!(due != Due::FullSweep || came_back_older, "{outlook:#?}");
+                world.audit();
+            }
+        }
+    }
+
+    #[test]
+    fn a_quiet_night_is_quiet(
+        kind in kind(),
+        events in prop::collection::vec(event(), 1..25),
+    ) {
+        let mut world = World::new(kind, vec![0, 0, 0], 200_000);
+        world.happens(Event::Work(1_000));
+        world.audit();
+        for event in events {
+            if matches!(event, Event::Work(_) | Event::Freeze | Event::Thaw | Event::Renew) {
+                world.happens(event);
+            }
+        }
+        let outlook = outlook(&world);
+        prop_assert!(outlook.due(SKEW) == Due::Nothing, "{outlook:#?}");
+        let kinds = [EpisodeKind::Nothing, EpisodeKind::Renewed];
+        prop_assert!(outlook.episodes.iter().all(|e| kinds.contains(&e.kind)), "{outlook:#?}");
+    }
+}

@@ -1,0 +1,179 @@
+//! How one history led to the next, back to one that was dealt with.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::memory::{Memory, PresentMaster, Seen};
+use crate::failover::Heartbeat;
+use crate::model::time::Micros;
+
+/// One master that took over from another, or came back: by what INFO and the first beat say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) address: &'a str,
+    pub(super) run_id: &'a str,
+    pub(super) replication_id: &'a str,
+    /// The history it names as its former one, and the first byte it does not share with it.
+    pub(super) former: Option<(&'a str, i64)>,
+    /// The last heartbeat of another history that was in its data.
+    pub(super) found: Option<&'a Heartbeat>,
+    /// When its process started, at the latest, by this host's clock.
+    pub(super) process_start: Micros,
+    /// When this was read, by this host's clock.
+    pub(super) noticed_at: Micros,
+    /// What the server wrote to its file before it answered; known of a present master only.
+    pub(super) durability: Durability,
+}
+
+/// `repl-backlog-ttl` of a server that was not told otherwise.
+pub(super) const BACKLOG_TTL: Duration = Duration::from_secs(3_600);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// `appendonly yes` and `appendfsync always`.
+    EveryWrite,
+    /// `appendonly yes`: all but the last moments, should the machine fall.
+    NearlyAll,
+    Unknown,
+}
+
+/// Where a walk through the histories ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root<'a> {
+    /// At a history that was dealt with, or before which nothing is remembered.
+    Known,
+    /// At a history of which nobody knows how it began.
+    Missing(&'a str),
+}
+
+impl<'a> Step<'a> {
+    fn present(seen: &Seen<'a>, memory: &Memory<'a>, master: &'a PresentMaster) -> Self {
+        let facts = &master.facts;
+        let id = facts.identity.replication_id.as_str();
+        let noticed_at = seen.topology.seen_at;
+        let in_place = master.heartbeat.as_ref();
+        let of_another = in_place.filter(|h| h.replication_id != id);
+        let kept = memory.change_to(id).and_then(|c| c.found.as_ref());
+        let kept = kept.filter(|h| h.replication_id != id);
+        let former = facts.has_former_history();
+        let former = former.then_some((facts.replication_id2.as_str(), facts.second_offset));
+        let from_change = memory.change_to(id).and_then(|c| former_of(c));
+        Self {
+            address: &facts.address,
+            run_id: &facts.identity.run_id,
+            replication_id: id,
+            former: former.or(from_change),
+            found: of_another.or(kept),
+            process_start: noticed_at.minus(Duration::from_secs(facts.uptime_seconds)),
+            noticed_at,
+            durability: durability(seen, master),
+        }
+    }
+
+    fn changed(change: &'a crate::failover::Change) -> Self {
+        let found = change.found.as_ref();
+        Self {
+            address: &change.address,
+            run_id: &change.run_id,
+            replication_id: &change.replication_id,
+            former: former_of(change),
+            found: found.filter(|h| h.replication_id != change.replication_id),
+            process_start: change
+                .noticed_at
+                .minus(Duration::from_secs(change.uptime_seconds)),
+            noticed_at: change.noticed_at,
+            durability: Durability::Unknown,
+        }
+    }
+
+    /// Whether it would still name its former history, had its process been promoted: that is forgotten only when no
+    /// replica was attached for `repl-backlog-ttl`.
+    pub(super) fn is_young(&self) -> bool {
+        self.noticed_at <= self.process_start.plus(BACKLOG_TTL)
+    }
+
+    /// The history whose end is where losses begin: that of the heartbeat, past which everything is covered, or the
+    /// one that INFO names.
+    pub(super) fn from(&self) -> Option<&'a str> {
+        let found = self.found.map(|h| h.replication_id.as_str());
+        found.or(self.former.map(|(id, _)| id))
+    }
+}
+
+/// The steps from the present back to the root, the latest first. Empty: the present history is dealt with.
+pub(super) fn steps_of<'a>(
+    seen: &Seen<'a>,
+    memory: &Memory<'a>,
+    master: &'a PresentMaster,
+) -> (Vec<Step<'a>>, Root<'a>) {
+    if memory
+        .handled(&master.facts.identity.replication_id)
+        .is_some()
+    {
+        return (Vec::new(), Root::Known);
+    }
+    let mut steps = vec![Step::present(seen, memory, master)];
+    let mut met: HashSet<&str> = HashSet::new();
+    loop {
+        let latest = steps.last().expect("there is always the present step");
+        met.insert(latest.replication_id);
+        if latest
+            .former
+            .is_some_and(|(id, _)| memory.handled(id).is_some())
+        {
+            return (steps, Root::Known);
+        }
+        let Some(id) = latest.from().filter(|id| !met.contains(id)) else {
+            return (steps, Root::Known);
+        };
+        if memory.handled(id).is_some() {
+            return (steps, Root::Known);
+        }
+        match memory.change_to(id) {
+            Some(change) => steps.push(Step::changed(change)),
+            // The first history of which anything is remembered needs no beginning.
+            None if !memory.has_handled_any() => return (steps, Root::Known),
+            None if is_renewed(memory, id) => return (steps, Root::Known),
+            None => return (steps, Root::Missing(id)),
+        }
+    }
+}
+
+/// Whether the process of this history is one that was dealt with, under an earlier replication id.
+fn is_renewed(memory: &Memory<'_>, id: &str) -> bool {
+    let Some((run_id, _)) = memory.process_of(id) else {
+        return false;
+    };
+    let Some(born) = memory.samples_of(id).map(|s| s.seen_at).min() else {
+        return false;
+    };
+    memory.last_known(id, born).is_some_and(|known| {
+        known.run_id == run_id
+            && memory.handled(known.replication_id).is_some()
+            && born <= known.heard_at.plus(BACKLOG_TTL)
+    })
+}
+
+fn former_of(change: &crate::failover::Change) -> Option<(&str, i64)> {
+    let id = change.replication_id2.as_str();
+    let is_named = change.second_offset >= 0 && id.bytes().any(|byte| byte != b'0');
+    is_named.then_some((id, change.second_offset))
+}
+
+fn durability(seen: &Seen<'_>, master: &PresentMaster) -> Durability {
+    if !master.facts.is_append_only {
+        return Durability::Unknown;
+    }
+    let views = seen.topology.nodes.iter();
+    let mut own = views.filter(|view| {
+        let said = view.said.as_ref();
+        said.is_ok_and(|facts| facts.identity.run_id == master.facts.identity.run_id)
+    });
+    let settings = own.next().and_then(|view| view.settings.as_ref());
+    let always = ("appendfsync".to_owned(), "always".to_owned());
+    if settings.is_some_and(|settings| settings.contains(&always)) {
+        Durability::EveryWrite
+    } else {
+        Durability::NearlyAll
+    }
+}
