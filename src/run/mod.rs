@@ -19,8 +19,10 @@ mod keys;
 mod keyspace;
 mod lease;
 mod ledger;
+mod marks;
 mod mend;
 mod open;
+mod outlook;
 mod pace;
 mod patience;
 mod plan;
@@ -29,6 +31,7 @@ mod repairing;
 mod report;
 pub mod request;
 mod rounds;
+mod scheduled;
 mod scope;
 mod settle;
 mod show;
@@ -41,6 +44,7 @@ mod task;
 mod topology;
 mod topology_record;
 mod undo;
+mod window;
 
 pub use dispatch::execute;
 

@@ -201,6 +201,9 @@ impl Rounds<'_> {
     /// `None`: there is nothing to draw a sample from, or it would prove nothing.
     async fn control(&self, plan: &Plan) -> Result<Option<Control>, RunError> {
         let wanted = self.job.limits.control_sample as usize;
+        if wanted == 0 {
+            return Ok(None);
+        }
         match plan {
             Plan::Cache { check, scope } => match control_selection(scope) {
                 Some(selection) => {
