@@ -65,10 +65,7 @@ impl Lookout {
 
 /// Why the Sentinels do not mean the node that is written to, if so.
 fn dissent(topology: &Topology, pinned: &Pinned) -> Option<String> {
-    let is_pinned = |facts: &NodeFacts| {
-        let mut nodes = pinned.nodes.iter();
-        nodes.any(|node| node.identity.run_id == facts.identity.run_id)
-    };
+    let is_pinned = |facts: &NodeFacts| pinned.has_process(&facts.identity.run_id);
     let named = topology.believed_master()?;
     let node = topology.nodes.iter().find(|node| node.address == named)?;
     let mut answered = topology.nodes.iter().filter_map(|n| n.said.as_ref().ok());

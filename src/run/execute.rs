@@ -20,6 +20,7 @@ use super::patience::Patience;
 use super::plan::plans_of;
 use super::record::Closing;
 use super::repairing::start_applier;
+use super::replicas::Gate;
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, RepairRequest, RepairRun, RequestError,
     RunRequest, ScanRequest, Scope,
@@ -198,7 +199,7 @@ async fn run_with(
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);
     let patience = Patience::new(Arc::clone(&console.progress), stop.clone());
-    let opened = open_stores(&job, &patience).await?;
+    let mut opened = open_stores(&job, &patience).await?;
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
@@ -232,6 +233,16 @@ async fn run_with(
         (None, Mode::Repair { .. }) if can_deal_with_all(request) => looked_at(&job, &opened).await,
         _ => None,
     };
+    if request.scope.sweeps() {
+        let gate = Gate {
+            job: &job,
+            source: &opened.stores.source,
+            masters: &opened.nodes,
+            progress: &console.progress,
+            stop: &stop,
+        };
+        opened.stores.reading = gate.open().await?;
+    }
     let shared = Shared::new(
         &job,
         request.shard,
@@ -284,6 +295,7 @@ async fn run_with(
         stop: &stop,
         patience: &patience,
         ledger: &mut ledger,
+        progress: &console.progress,
         context: judge_context(&opened.nodes),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;

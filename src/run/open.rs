@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::RunError;
 use super::ground::Stores;
 use super::patience::Patience;
+use super::reading::Reading;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Named, Source};
 use crate::model::identity::Pinned;
@@ -18,7 +19,7 @@ use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
 use crate::store::redis::{Redis, RedisError};
 
 /// A page of 1000 keys answers in milliseconds; a server that takes this long is down or blocked.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sweeps, looks and the load question, side by side.
 const SOURCE_CONNECTIONS: usize = 8;
 /// A server that is restarted is back by then; one that is not may be a wrong address.
@@ -70,6 +71,7 @@ pub(super) async fn open_stores(job: &Job, patience: &Patience) -> Result<Opened
         .map(|node| nodes_seen_at.0.abs_diff(node.time.0));
     let cache_skew = Duration::from_micros(apart.max().unwrap_or_default());
     let stores = Stores {
+        reading: Reading::at_the_masters(&source),
         source,
         source_identity: facts.identity.clone(),
         cache,
