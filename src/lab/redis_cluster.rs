@@ -16,6 +16,8 @@ use crate::model::slots::{SLOTS, Slot};
 /// A failover takes 3 to 5 s with this, and a node that is merely slow is not taken for dead too easily.
 const NODE_TIMEOUT_MS: &str = "1500";
 const STEP_LIMIT: Duration = Duration::from_secs(60);
+/// A manual failover gives up after 5 s.
+const SWITCH_LIMIT: Duration = Duration::from_secs(6);
 /// Past any lab's steps; the pause is lifted long before.
 const STALL_MS: &str = "60000";
 /// Keys of one MIGRATE.
@@ -145,6 +147,7 @@ impl RedisCluster {
             .find(|node| node.is_alive && node.id != new.id);
         known.expect("a Cluster has nodes").meet(new).await?;
         self.wait_until_acquainted().await?;
+        self.wait_until_up().await?;
         Ok(shard)
     }
 
@@ -301,7 +304,25 @@ impl RedisCluster {
     pub async fn switch(&self, shard: usize) -> Result<(), LabError> {
         let port = self.master(shard).await?.port();
         let replica = self.replica(shard).await?;
-        replica.command(&["CLUSTER", "FAILOVER"]).await?;
+        let asked_at = std::sync::Mutex::new(None::<std::time::Instant>);
+        wait::until("the replica takes over", STEP_LIMIT, async || {
+            // A replica that does not get the votes in time gives up, and is asked again.
+            let is_due = {
+                let mut asked_at = asked_at.lock().expect("nobody panics while holding it");
+                let is_due = asked_at.is_none_or(|at| at.elapsed() > SWITCH_LIMIT);
+                if is_due {
+                    *asked_at = Some(std::time::Instant::now());
+                }
+                is_due
+            };
+            if is_due {
+                // Refused where it has taken over meanwhile.
+                let _ = replica.command(&["CLUSTER", "FAILOVER"]).await;
+            }
+            let role = replica.info("role").await;
+            role.is_ok_and(|role| role.as_deref() == Some("master"))
+        })
+        .await?;
         self.wait_for_takeover(shard, port).await
     }
 
