@@ -20,6 +20,7 @@ use crate::plan::window::{Audience, WindowText};
 pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
+    Run(RunRequest),
     Undo(UndoRequest),
     Checkpoint(CheckpointRequest),
     Report(ReportRequest),
@@ -58,6 +59,19 @@ pub struct RepairRequest {
     /// Instead of the job's `max_repairs`.
     pub max_repairs: Option<u64>,
     pub control: Control,
+}
+
+/// What cron asks for: the failover is looked for, and its window repaired with the consent of the job file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRequest {
+    pub job_path: PathBuf,
+    pub output: PathBuf,
+    /// Instead of the job's `max_keys_per_second`.
+    pub rate: Option<Rate>,
+    /// Instead of the job's `time_budget`; bounds the wait for one master too.
+    pub time_budget: Option<Duration>,
+    pub format: Format,
+    pub arguments: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +117,13 @@ pub enum Scope {
     EarlierRun(String, Option<WindowText>),
 }
 
+impl Scope {
+    /// Whether anything is looked for, and not only looked at.
+    pub(super) fn sweeps(&self) -> bool {
+        matches!(self, Scope::Window(_) | Scope::Full(_))
+    }
+}
+
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -132,6 +153,8 @@ pub enum Control {
     Refuses,
     /// `--accept-control`: counted, reported, overridden.
     Accepted,
+    /// Everything may be wrong, because the server came back empty or from an old snapshot: none is drawn.
+    NotApplicable,
 }
 
 /// How the summary on stdout is written.
@@ -348,6 +371,8 @@ mod tests {
                 url: Secret::new(""),
                 tls: TlsFiles::default(),
             },
+            mysql_replica: None,
+            redis_replicas: Vec::new(),
             redis: RedisSpec {
                 endpoint: Endpoint::Tcp {
                     host: "h".into(),
