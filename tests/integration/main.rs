@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod cache_store;
+mod cluster;
 mod checkpoint;
 mod demo_truth;
 mod example_jobs;
