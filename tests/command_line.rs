@@ -38,10 +38,9 @@ fn is_refused(args: &[&str], part: &str) {
 
 #[test]
 fn a_wrong_request_is_2_and_says_what_to_do() {
-    is_refused(&["scan", "job.toml"], "say --since TIME or --full");
     is_refused(
-        &["scan", "job.toml", "--since", "auto"],
-        "say --since TIME or --full",
+        &["scan", "job.toml", "--until", "auto"],
+        "`auto` is no end",
     );
     is_refused(
         &["scan", "job.toml", "--since", "noon"],

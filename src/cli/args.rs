@@ -37,6 +37,8 @@ pub(super) enum RawCommand {
     Scan(RawScan),
     /// Find what Redis lost, and repair it where that is safe
     Repair(RawRepair),
+    /// What cron calls: look whether there was a failover, and repair what it lost
+    Run(RawRun),
     /// Put back what a repair replaced, where it is still as the repair left it
     Undo(RawUndo),
     /// Write a heartbeat through each Redis master, by which a later failover is dated
@@ -62,7 +64,8 @@ pub(super) struct RawScan {
     #[arg(value_name = "JOB")]
     pub(super) job: PathBuf,
 
-    /// Look at what changed since then: 14:03, 15m, 2026-11-21T14:03:00+09:00, @1763700000
+    /// Look at what changed since then: 14:03, 15m, 2026-11-21T14:03:00+09:00, @1763700000; or "auto", which is
+    /// the default: since the last failover that no run has dealt with
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(super) since: Option<String>,
 
@@ -135,6 +138,29 @@ pub(super) struct RawRepair {
     /// Go on with an interrupted run (not supported yet)
     #[arg(long, hide = true)]
     pub(super) resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RawRun {
+    /// The job file
+    #[arg(value_name = "JOB")]
+    pub(super) job: PathBuf,
+
+    /// Where the run's folder is made, if there is something to repair
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    pub(super) output: PathBuf,
+
+    /// Keys read a second, or "unlimited"; instead of the job's
+    #[arg(long, value_name = "N")]
+    pub(super) rate: Option<String>,
+
+    /// Stop after this long and say what is left, e.g. 30m; also how long to wait for one master to be left
+    #[arg(long, value_name = "DURATION")]
+    pub(super) time_budget: Option<String>,
+
+    /// How the summary on stdout is written
+    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
+    pub(super) format: RawFormat,
 }
 
 #[derive(Debug, Args)]

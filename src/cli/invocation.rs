@@ -6,15 +6,15 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::args::{
-    RawArgs, RawCheckpoint, RawCommand, RawFormat, RawRepair, RawReport, RawScan, RawUndo,
+    RawArgs, RawCheckpoint, RawCommand, RawFormat, RawRepair, RawReport, RawRun, RawScan, RawUndo,
 };
 use super::shard::shard;
 use crate::job::Rate;
-use crate::plan::window::{Audience, TimeError, TimeText, WindowText};
+use crate::plan::window::{Audience, Since, TimeError, TimeText, WindowText};
 use crate::report::{CellError, unescape, unescape_id};
 use crate::run::request::{
     CheckpointRequest, Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request,
-    ScanRequest, Scope, Target, UndoRequest,
+    RunRequest, ScanRequest, Scope, Target, UndoRequest,
 };
 
 /// More often, the heartbeats would be the load; more seldom, cron does the same without a process that waits.
@@ -45,11 +45,7 @@ pub enum Refusal {
     /// clap's own: an error, or `--help` and `--version`, which are none.
     #[error(transparent)]
     Clap(#[from] clap::Error),
-    #[error(
-        "neither --since nor --full: say --since TIME or --full (finding the failover by itself comes later)"
-    )]
-    NoScope,
-    #[error("--until without --since: a window needs its beginning")]
+    #[error("--until without --since: a window needs its beginning, which may be --since auto")]
     UntilAlone,
     #[error("{0} and {1} together: say one of them")]
     Together(&'static str, &'static str),
@@ -107,6 +103,7 @@ impl Invocation {
             RawCommand::Repair(repair) => {
                 Request::Repair(repair_request(repair, arguments, audience)?)
             }
+            RawCommand::Run(run) => Request::Run(run_request(run, arguments)?),
             RawCommand::Undo(undo) => Request::Undo(undo_request(undo, arguments, audience)?),
             RawCommand::Checkpoint(raw) => Request::Checkpoint(checkpoint_request(raw)?),
             RawCommand::Report(report) => Request::Report(report_request(report)?),
@@ -193,6 +190,17 @@ fn repair_request(
     })
 }
 
+fn run_request(raw: RawRun, arguments: Vec<String>) -> Result<RunRequest, Refusal> {
+    Ok(RunRequest {
+        job_path: raw.job,
+        output: raw.output,
+        rate: raw.rate.map(|text| rate(&text)).transpose()?,
+        time_budget: raw.time_budget.map(|text| time_budget(&text)).transpose()?,
+        format: format(raw.format),
+        arguments,
+    })
+}
+
 fn undo_request(
     raw: RawUndo,
     arguments: Vec<String>,
@@ -237,13 +245,17 @@ fn report_request(raw: RawReport) -> Result<ReportRequest, Refusal> {
 }
 
 fn scope(raw: &RawScan) -> Result<Scope, Refusal> {
-    let window = match (&raw.since, &raw.until) {
-        (Some(since), until) => Some(WindowText {
-            since: TimeText::parse(since)?,
-            until: until.as_deref().map(TimeText::parse).transpose()?,
+    let until = raw.until.as_deref().map(TimeText::parse).transpose()?;
+    let since = raw.since.as_deref().map(Since::parse).transpose()?;
+    // What names neither a time nor keys is about the last failover.
+    let is_all = !raw.full && raw.from.is_none() && raw.key.is_none() && raw.id.is_none();
+    let window = match (since, until) {
+        (None, Some(_)) if !is_all => return Err(Refusal::UntilAlone),
+        (None, None) if !is_all => None,
+        (since, until) => Some(WindowText {
+            since: since.unwrap_or(Since::Auto),
+            until,
         }),
-        (None, Some(_)) => return Err(Refusal::UntilAlone),
-        (None, None) => None,
     };
     let target = match (&raw.key, &raw.id) {
         (Some(key), _) if key.is_empty() => {
@@ -274,7 +286,10 @@ fn scope(raw: &RawScan) -> Result<Scope, Refusal> {
         (true, None, None) => Ok(Scope::Full(window)),
         (false, Some(target), None) => Ok(Scope::One(target, window)),
         (false, None, Some(run)) => Ok(Scope::EarlierRun(run.to_owned(), window)),
-        (false, None, None) => window.map(Scope::Window).ok_or(Refusal::NoScope),
+        (false, None, None) => {
+            let window = window.expect("without keys, a run or --full there is a window");
+            Ok(Scope::Window(window))
+        }
     }
 }
 
@@ -385,7 +400,7 @@ mod tests {
     #[test]
     fn a_plain_scan_has_the_defaults() {
         let window = WindowText {
-            since: TimeText::parse("15m").unwrap(),
+            since: Since::parse("15m").unwrap(),
             until: None,
         };
         assert_eq!(
@@ -408,6 +423,27 @@ mod tests {
                 loudness: Loudness::Normal,
             }
         );
+    }
+
+    #[test]
+    fn without_a_time_the_last_failover_is_meant() {
+        for line in ["scan j", "scan j --since auto", "scan j --only a"] {
+            assert!(
+                matches!(scan(line).scope, Scope::Window(w) if w.is_auto() && w.until.is_none())
+            );
+        }
+        let until = scan("scan j --until 5m").scope;
+        assert!(matches!(until, Scope::Window(w) if w.is_auto() && w.until.is_some()));
+        assert_eq!(scan("scan j --full").scope, Scope::Full(None));
+        let Request::Run(request) = read("run j --output o --rate 7 --time-budget 3m")
+            .unwrap()
+            .request
+        else {
+            panic!()
+        };
+        assert_eq!(request.output.to_str(), Some("o"));
+        assert_eq!(request.rate, Some(Rate::PerSecond(7)));
+        assert_eq!(request.time_budget, Some(Duration::from_secs(180)));
     }
 
     #[test]
@@ -471,13 +507,9 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused_with_a_hint() {
         for (line, part) in [
-            ("scan j", "say --since TIME or --full"),
-            ("repair j --yes", "say --since TIME or --full"),
-            (
-                "scan j --since auto",
-                "not supported yet: say --since TIME or --full",
-            ),
-            ("scan j --until 5m", "--until without --since"),
+            ("repair j", "say --yes, or --dry-run"),
+            ("scan j --full --until 5m", "--until without --since"),
+            ("scan j --until auto", "`auto` is no end"),
             ("scan j --since soon", "`soon` is no time"),
             ("scan j --since -15m", "`-15m` is no time"),
             ("scan j --full --key k", "--full and --key"),

@@ -22,8 +22,16 @@ pub struct TimeText {
 /// `--since` and `--until` as given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowText {
-    pub since: TimeText,
+    pub since: Since,
     pub until: Option<TimeText>,
+}
+
+/// Where a window begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Where the last failover that nobody dealt with began to lose.
+    Auto,
+    At(TimeText),
 }
 
 /// Where times without a zone are read.
@@ -54,8 +62,10 @@ pub enum End {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    #[error("`auto` is not supported yet: say --since TIME or --full")]
+    #[error("`auto` is no end: leave --until out, and the end is found with the beginning")]
     Auto,
+    #[error("no failover was looked for, so `auto` has no beginning: say --since TIME")]
+    NothingFound,
     #[error(
         "`{0}` is no time; write 2026-11-21T14:03:00+09:00, 2026-11-21 14:03, 14:03, 15m (ago), 2h30m or @1763700000"
     )]
@@ -159,27 +169,60 @@ impl TimeText {
     }
 }
 
+impl Since {
+    /// `auto`, or a time as [`TimeText::parse`] reads it.
+    pub fn parse(text: &str) -> Result<Self, TimeError> {
+        if text.trim().eq_ignore_ascii_case("auto") {
+            return Ok(Since::Auto);
+        }
+        TimeText::parse(text).map(Since::At)
+    }
+}
+
 impl WindowText {
-    /// Whether one of its ends means another instant in another zone.
-    pub fn needs_zone(&self) -> bool {
-        self.since.needs_zone() || self.until.as_ref().is_some_and(TimeText::needs_zone)
+    /// Whether its beginning has to be found.
+    pub fn is_auto(&self) -> bool {
+        self.since == Since::Auto
     }
 
-    /// The window at `now`; `since` must lie in the past and before `until`.
-    pub fn resolve(&self, now: Micros, zone: Zone) -> Result<TimeWindow, TimeError> {
-        let since = self.since.resolve(now, zone, End::Since)?;
-        let until = self
-            .until
-            .as_ref()
+    /// Whether one of its ends means another instant in another zone.
+    pub fn needs_zone(&self) -> bool {
+        let since = match &self.since {
+            Since::Auto => false,
+            Since::At(text) => text.needs_zone(),
+        };
+        since || self.until.as_ref().is_some_and(TimeText::needs_zone)
+    }
+
+    /// The window at `now`; `since` must lie in the past and before `until`. What is not given is taken from what was
+    /// `found`.
+    pub fn resolve(
+        &self,
+        now: Micros,
+        zone: Zone,
+        found: Option<TimeWindow>,
+    ) -> Result<TimeWindow, TimeError> {
+        let until = self.until.as_ref();
+        let until = until
             .map(|u| u.resolve(now, zone, End::Until))
             .transpose()?;
-        if since > now {
-            return Err(TimeError::FutureSince {
-                text: self.since.text.clone(),
-                at: since.to_rfc3339(),
-                now: now.to_rfc3339(),
-            });
-        }
+        let (since, until) = match &self.since {
+            Since::Auto => {
+                let found = found.ok_or(TimeError::NothingFound)?;
+                (found.since, until.or(found.until))
+            }
+            Since::At(text) => {
+                let since = text.resolve(now, zone, End::Since)?;
+                if since > now {
+                    return Err(TimeError::FutureSince {
+                        text: text.text.clone(),
+                        at: since.to_rfc3339(),
+                        now: now.to_rfc3339(),
+                    });
+                }
+                (since, until)
+            }
+        };
         match until {
             Some(until) if until <= since => Err(TimeError::Reversed {
                 since: since.to_rfc3339(),
@@ -390,7 +433,7 @@ mod tests {
     #[test]
     fn refuses_what_could_mean_something_else() {
         for (text, part) in [
-            ("auto", "--since TIME or --full"),
+            ("auto", "no end"),
             ("", "is no time"),
             ("yesterday", "is no time"),
             ("14", "is no time"),
@@ -532,12 +575,24 @@ mod tests {
     #[test]
     fn a_window_begins_in_the_past_and_ends_after_it_begins() {
         let now = at("2026-11-21T06:00:00Z");
+        let found = Some(TimeWindow {
+            since: at("2026-11-21T05:10:00Z"),
+            until: Some(at("2026-11-21T05:11:00Z")),
+        });
+        let auto = WindowText {
+            since: Since::parse(" AUTO ").unwrap(),
+            until: None,
+        };
+        assert!(auto.is_auto() && !auto.needs_zone());
+        let zone = Zone::Named(Tz::UTC);
+        assert_eq!(auto.resolve(now, zone, found), Ok(found.unwrap()));
+        assert_eq!(auto.resolve(now, zone, None), Err(TimeError::NothingFound));
         let window = |since: &str, until: Option<&str>| {
             WindowText {
-                since: TimeText::parse(since).unwrap(),
+                since: Since::parse(since).unwrap(),
                 until: until.map(|u| TimeText::parse(u).unwrap()),
             }
-            .resolve(now, Zone::Named(Tz::UTC))
+            .resolve(now, Zone::Named(Tz::UTC), found)
         };
         assert_eq!(
             window("1h", None),
@@ -547,6 +602,9 @@ mod tests {
             })
         );
         assert!(window("1h", Some("30m")).is_ok());
+        let given = window("auto", Some("30m")).unwrap();
+        assert_eq!(given.until, Some(at("2026-11-21T05:30:00Z")));
+        assert!(window("auto", Some("55m")).is_err(), "before it begins");
         assert!(window("23:50", Some("00:10")).is_ok());
         assert!(matches!(
             window("2027-01-01 00:00", None),

@@ -42,8 +42,8 @@ pub use merge::{
 pub use prune::{Pruned, prune};
 pub use ranges::RangesWriter;
 pub use run_json::{
-    CheckRecord, ControlRecord, RedisRecord, RuleCount, RunRecord, SourceRecord, Timing,
-    ToleranceRecord, TopologyRecord, WindowRecord,
+    CheckRecord, ControlRecord, EpisodeRecord, RedisRecord, RuleCount, RunRecord, SourceRecord,
+    Timing, ToleranceRecord, TopologyRecord, WindowRecord,
 };
 pub use run_read::{EarlierRun, find_run};
 pub use summary::{write_json, write_text};

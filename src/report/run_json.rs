@@ -67,10 +67,39 @@ pub struct WindowRecord {
     pub since: Micros,
     #[serde(serialize_with = "as_time_or_null")]
     pub until: Option<Micros>,
-    /// `given`: on the command line.
+    /// `given`: on the command line; else on what the beginning rests: `heartbeat`, `samples`, `sentinel`, `cluster` or
+    /// `last-run`.
     pub found_by: String,
     /// The zone bare times were read in.
     pub time_zone: Option<String>,
+    /// `exact to the beat`, `bracketed`, `estimate` or `unknown`; `None`: it was given.
+    pub sureness: Option<String>,
+    /// What happened, in sentences for people; `None`: it was given.
+    pub explanation: Option<String>,
+    /// One for each present master; empty: it was given.
+    pub episodes: Vec<EpisodeRecord>,
+}
+
+/// What happened to one master since a run last dealt with it.
+#[derive(Debug, Clone, Serialize)]
+pub struct EpisodeRecord {
+    /// host:port
+    pub address: String,
+    pub run_id: String,
+    pub replication_id: String,
+    /// `0-16383` outside of a Cluster.
+    pub slots: String,
+    /// `nothing`, `first-sight`, `renewed`, `graceful`, `restart-with-data`, `promotion`, `evidence-gone`,
+    /// `restart-from-old-snapshot` or `restart-empty`.
+    pub kind: String,
+    /// Not yet widened by the skew of the clocks.
+    #[serde(serialize_with = "as_time_or_null")]
+    pub since: Option<Micros>,
+    #[serde(serialize_with = "as_time_or_null")]
+    pub until: Option<Micros>,
+    pub found_by: String,
+    pub sureness: String,
+    pub explanation: String,
 }
 
 /// The two servers, at the run's start or end; absent where one could not be asked.
@@ -333,6 +362,9 @@ pub(super) mod tests {
                 until: None,
                 found_by: "given".into(),
                 time_zone: Some("Asia/Seoul".into()),
+                sureness: None,
+                explanation: None,
+                episodes: Vec::new(),
             }),
             topology_before: TopologyRecord {
                 inventory: Some(topology_json::tests::inventory(&redis)),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::run_json::{CheckRecord, RunRecord};
+use super::run_json::{CheckRecord, RunRecord, WindowRecord};
 use super::topology_json::TopologyFindingRecord;
 use crate::model::outcome::RunVerdict;
 
@@ -15,8 +15,11 @@ pub fn write_text(out: &mut dyn Write, record: &RunRecord, folder: &Path) -> io:
             out,
             "window   {} to {until} ({})",
             window.since.to_rfc3339(),
-            window.found_by
+            found(window)
         )?;
+        if let Some(explanation) = &window.explanation {
+            writeln!(out, "failover {explanation}")?;
+        }
     }
     for check in &record.checks {
         write_check(out, check)?;
@@ -89,6 +92,14 @@ fn write_topology(out: &mut dyn Write, findings: &[TopologyFindingRecord]) -> io
         )?;
     }
     Ok(())
+}
+
+/// How the window was found and how sure that is.
+fn found(window: &WindowRecord) -> String {
+    match &window.sureness {
+        Some(sureness) => format!("found by {}, {sureness}", window.found_by),
+        None => window.found_by.clone(),
+    }
 }
 
 fn write_check(out: &mut dyn Write, check: &CheckRecord) -> io::Result<()> {

@@ -6,6 +6,7 @@ use super::checkpoint::checkpoint;
 use super::execute::{repair, scan};
 use super::report::merge_report;
 use super::request::{Console, Ending, Request};
+use super::scheduled::scheduled;
 use super::undo::undo;
 use crate::job::json_schema;
 use crate::rules::catalog;
@@ -15,6 +16,7 @@ pub async fn execute(request: Request, mut console: Console) -> Ending {
     match request {
         Request::Scan(request) => scan(&request, &mut console).await,
         Request::Repair(request) => repair(&request, &mut console).await,
+        Request::Run(request) => scheduled(&request, &mut console).await,
         Request::Undo(request) => undo(&request, &mut console).await,
         Request::Checkpoint(request) => checkpoint(&request, &mut console).await,
         Request::Report(request) => merge_report(&request, &mut console),

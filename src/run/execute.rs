@@ -11,17 +11,21 @@ use super::check::{CheckRun, check_runs, judge_context};
 use super::ground::Shared;
 use super::lease::take_lease;
 use super::ledger::Ledger;
+use super::marks::{Copies, can_deal_with_all, mark_if_complete};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
+use super::outlook::{is_handled, remembered_in_folder};
+use super::patience::Patience;
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::start_applier;
 use super::replicas::Gate;
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
-    RequestError, ScanRequest,
+    RequestError, RunRequest, ScanRequest, Scope,
 };
 use super::rounds::Rounds;
+use super::scheduled::{HANDLED_MEANWHILE, say};
 use super::show::Shown;
 use super::sink::{Sink, report};
 use super::stop::Stop;
@@ -29,11 +33,15 @@ use super::streams::{StreamRun, stream_runs, with_siblings};
 use super::targets::earlier_run;
 use super::task::Task;
 use super::topology::{self, Nodes, unseen};
+use super::window::{look_at, refuse_times, window_of};
+use crate::failover::Outlook;
 use crate::job::{self, Job};
 use crate::model::mapping::Mapping;
+use crate::model::node::NodeFacts;
 use crate::model::outcome::RunVerdict;
-use crate::model::time::{Micros, TimeWindow};
-use crate::plan::window::{WindowText, Zone};
+use crate::model::shard::Shard;
+use crate::model::time::Micros;
+use crate::plan::window::{Since, WindowText};
 use crate::report::{RunFolder, prune, write_json, write_text};
 
 /// Looks and reports; writes to no store.
@@ -50,8 +58,53 @@ pub(super) async fn repair(request: &RepairRequest, console: &mut Console) -> En
     let options = Options {
         max_repairs: request.max_repairs,
         control: request.control,
+        found: None,
     };
     ending(run_with(&request.scan, mode, options, console).await)
+}
+
+/// A failover that `run` found, and what of the data it asks for.
+pub(super) enum Found {
+    Window(Outlook),
+    Everything(Outlook),
+}
+
+/// Repairs what was found, by the consent of the job file.
+pub(super) async fn repair_found(
+    request: &RunRequest,
+    found: Found,
+    console: &mut Console,
+) -> Result<Ending, RunError> {
+    let (scope, control, outlook) = match found {
+        Found::Window(outlook) => {
+            let window = WindowText {
+                since: Since::Auto,
+                until: None,
+            };
+            (Scope::Window(window), ControlChoice::Refuses, outlook)
+        }
+        Found::Everything(outlook) => (Scope::Full(None), ControlChoice::NotApplicable, outlook),
+    };
+    let scan = ScanRequest {
+        job_path: request.job_path.clone(),
+        scope,
+        shard: Shard::WHOLE,
+        only: Vec::new(),
+        output: request.output.clone(),
+        rate: request.rate,
+        time_budget: request.time_budget,
+        format: request.format,
+        arguments: request.arguments.clone(),
+    };
+    let mode = Mode::Repair {
+        consent: Consent::Given,
+    };
+    let options = Options {
+        max_repairs: None,
+        control,
+        found: Some(outlook),
+    };
+    run_with(&scan, mode, options, console).await
 }
 
 /// What is done with what is found.
@@ -74,6 +127,17 @@ impl Mode {
 struct Options {
     max_repairs: Option<u64>,
     control: ControlChoice,
+    /// What `run` found out before; `None`: somebody asked for a scan or a repair.
+    found: Option<Outlook>,
+}
+
+impl Options {
+    fn command(&self, mode: Mode) -> &'static str {
+        match self.found {
+            Some(_) => "run",
+            None => mode.command(),
+        }
+    }
 }
 
 pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
@@ -95,6 +159,7 @@ async fn run(request: &ScanRequest, mode: Mode, console: &mut Console) -> Result
     let options = Options {
         max_repairs: None,
         control: ControlChoice::Refuses,
+        found: None,
     };
     run_with(request, mode, options, console).await
 }
@@ -128,13 +193,22 @@ async fn run_with(
         .into_iter()
         .cloned()
         .collect();
-    let (window, zone) = window_of(request, &job, console)?;
-    let mut opened = open_stores(&job).await?;
+    if options.control == ControlChoice::NotApplicable {
+        job.limits.control_sample = 0;
+    }
+    refuse_times(request, &job, console)?;
+    let budget = request.time_budget.or(job.limits.time_budget);
+    let stop = Stop::watching(console.stop.clone(), budget);
+    let patience = Patience::new(Arc::clone(&console.progress), stop.clone());
+    let mut opened = open_stores(&job, &patience).await?;
+    refuse_strangers(options.found.as_ref(), &opened)?;
+    let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
-    let is_one = matches!(request.scope, super::request::Scope::One(..));
+    let is_one = matches!(request.scope, Scope::One(..));
     let nodes = (!is_one).then(|| Task::spawn(topology::look(job.redis.clone())));
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
+    let is_repair = matches!(mode, Mode::Repair { .. });
     let lease = match mode {
         Mode::Repair { consent } => {
             refuse_multi_primary(&opened, &bound.caches)?;
@@ -143,8 +217,23 @@ async fn run_with(
         }
         Mode::Scan | Mode::DryRun => None,
     };
-    let budget = request.time_budget.or(job.limits.time_budget);
-    let stop = Stop::watching(console.stop.clone(), budget);
+    if options.found.is_some() && is_handled(&remembered_in_folder(&job)?, &opened.nodes) {
+        say(
+            &job,
+            request.format,
+            "handled",
+            HANDLED_MEANWHILE,
+            0,
+            console,
+        );
+        return Ok(Ending::Done);
+    }
+    // What a repair by hand has to hold before the failover counts as dealt with.
+    let outlook = match (&options.found, mode) {
+        (Some(outlook), _) => Some(outlook.clone()),
+        (None, Mode::Repair { .. }) if can_deal_with_all(request) => looked_at(&job, &opened).await,
+        _ => None,
+    };
     if request.scope.sweeps() {
         let gate = Gate {
             job: &job,
@@ -155,7 +244,14 @@ async fn run_with(
         };
         opened.stores.reading = gate.open().await?;
     }
-    let shared = Shared::new(&job, request.shard, &opened, window, &stop, console);
+    let shared = Shared::new(
+        &job,
+        request.shard,
+        &opened,
+        window.as_ref().map(|w| w.span),
+        &stop,
+        console,
+    );
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
     let runs = check_runs(&shared, &bound.caches);
@@ -181,7 +277,7 @@ async fn run_with(
         folder.subjects(),
     );
     let sink = match request.scope {
-        super::request::Scope::One(..) => sink.showing(),
+        Scope::One(..) => sink.showing(),
         _ => sink,
     };
     let sink = Arc::new(Mutex::new(sink));
@@ -198,6 +294,7 @@ async fn run_with(
         mending: &mending,
         sink: &sink,
         stop: &stop,
+        patience: &patience,
         ledger: &mut ledger,
         progress: &console.progress,
         context: judge_context(&opened.nodes),
@@ -207,7 +304,8 @@ async fn run_with(
         job: &job,
         request,
         mode,
-        window: window.map(|w| (w, zone)),
+        command: options.command(mode),
+        window,
         opened: &opened,
         stores,
         started,
@@ -215,7 +313,15 @@ async fn run_with(
         from_run: earlier.and_then(|e| Uuid::parse_str(&e.run_id).ok()),
         nodes,
     };
-    close(closing, ledger, mending, sink, &folder, &stop, console).await
+    let copies = match options.found {
+        Some(_) => Copies::Begin,
+        None => Copies::KeepUp,
+    };
+    let marks = is_repair.then_some((outlook, copies));
+    close(
+        closing, ledger, mending, sink, &folder, &stop, marks, console,
+    )
+    .await
 }
 
 /// Writes everything out, run.json last, and says the verdict.
@@ -226,6 +332,7 @@ async fn close(
     sink: Arc<Mutex<Sink>>,
     folder: &RunFolder,
     stop: &Stop,
+    marks: Option<(Option<Outlook>, Copies)>,
     console: &mut Console,
 ) -> Result<Ending, RunError> {
     if let Some(reason) = stop.reason() {
@@ -271,6 +378,9 @@ async fn close(
     sink.finish()?;
     let verdict = record.verdict;
     folder.finish(&record).map_err(report)?;
+    if let Some((outlook, copies)) = marks {
+        mark_if_complete(&closing, verdict, outlook.as_ref(), copies).await;
+    }
     let keep = closing.job.limits.keep_runs;
     if let Err(fault) = prune(
         &closing.request.output,
@@ -301,30 +411,35 @@ fn spelled(shown: &[Shown], format: Format) -> String {
     shown.iter().map(spell).collect()
 }
 
-fn window_of(
-    request: &ScanRequest,
-    job: &Job,
-    console: &Console,
-) -> Result<(Option<TimeWindow>, Zone), RunError> {
-    let zone = Zone::choose(job.time_zone, console.audience);
-    let Some(text) = request.scope.window() else {
-        return Ok((None, zone));
-    };
-    let window = resolve(text, zone)?;
-    tracing::info!(
-        "window: from {} ({}), until {}",
-        zone.show(window.since),
-        window.since.to_rfc3339(),
-        window
-            .until
-            .map_or_else(|| "now".to_owned(), |u| zone.show(u)),
-    );
-    Ok((Some(window), zone))
+/// What a repair by hand is measured by; where it cannot be found out, the repair goes on and marks nothing.
+async fn looked_at(job: &Job, opened: &Opened) -> Option<Outlook> {
+    match look_at(job, opened).await {
+        Ok(found) => Some(found.outlook),
+        Err(fault) => {
+            tracing::warn!("whether this repair deals with a failover cannot be told: {fault}");
+            None
+        }
+    }
 }
 
-fn resolve(text: &WindowText, zone: Zone) -> Result<TimeWindow, RunError> {
-    text.resolve(Micros::now(), zone)
-        .map_err(|e| RunError::BadRequest(e.to_string()))
+/// What was found out is of the masters that answered then.
+fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Result<(), RunError> {
+    let is_known = |node: &NodeFacts| {
+        let identity = &node.identity;
+        found.is_none_or(|outlook| {
+            outlook
+                .episodes
+                .iter()
+                .any(|e| e.run_id == identity.run_id && e.replication_id == identity.replication_id)
+        })
+    };
+    match opened.nodes.iter().find(|node| !is_known(node)) {
+        None => Ok(()),
+        Some(stranger) => Err(RunError::TopologyChanged(format!(
+            "{} took over while the failover before was looked into",
+            stranger.address
+        ))),
+    }
 }
 
 /// The rows of every check: a cache's, and those in which a stream's entries end.

@@ -19,9 +19,12 @@ mod keys;
 mod keyspace;
 mod lease;
 mod ledger;
+mod marks;
 mod mend;
 mod open;
+mod outlook;
 mod pace;
+mod patience;
 mod plan;
 mod reading;
 mod record;
@@ -30,6 +33,7 @@ mod replicas;
 mod report;
 pub mod request;
 mod rounds;
+mod scheduled;
 mod scope;
 mod settle;
 mod show;
@@ -42,6 +46,7 @@ mod task;
 mod topology;
 mod topology_record;
 mod undo;
+mod window;
 
 pub use dispatch::execute;
 

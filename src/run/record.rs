@@ -15,14 +15,14 @@ use super::sink::Sink;
 use super::task::Task;
 use super::topology::{Looked, Nodes};
 use super::topology_record::{finding_record, inventory_record};
+use super::window::Window;
 use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::node::NodeFacts;
-use crate::model::time::{Micros, TimeWindow};
-use crate::plan::window::Zone;
+use crate::model::time::Micros;
 use crate::report::{
     CheckRecord, ControlRecord, RedisRecord, RuleCount, RunRecord, SourceRecord, Timing,
-    ToleranceRecord, TopologyRecord, WindowRecord,
+    ToleranceRecord, TopologyRecord,
 };
 use crate::store::mysql::ServerFacts;
 
@@ -31,7 +31,9 @@ pub(super) struct Closing<'a> {
     pub job: &'a Job,
     pub request: &'a ScanRequest,
     pub mode: Mode,
-    pub window: Option<(TimeWindow, Zone)>,
+    /// `scan`, `repair` or `run`.
+    pub command: &'static str,
+    pub window: Option<Window>,
     pub opened: &'a Opened,
     /// The stores as they were in the end.
     pub stores: Stores,
@@ -89,7 +91,7 @@ pub(super) async fn record_of(
         job: closing.job.name.clone(),
         job_path: closing.job.path.clone(),
         config_hash: closing.job.config_hash.clone(),
-        command: closing.mode.command().to_owned(),
+        command: closing.command.to_owned(),
         arguments: closing.request.arguments.clone(),
         is_dry_run: closing.mode == Mode::DryRun,
         shard: closing.request.shard,
@@ -98,19 +100,17 @@ pub(super) async fn record_of(
         started_at: closing.started.0,
         finished_at: Micros::now(),
         is_full: matches!(closing.request.scope, super::request::Scope::Full(_)),
-        window: closing.window.map(|(window, zone)| WindowRecord {
-            since: window.since,
-            until: window.until,
-            found_by: "given".to_owned(),
-            time_zone: Some(zone.name()),
-        }),
+        window: closing.window.as_ref().map(Window::record),
         topology_before: TopologyRecord {
             redis: closing
                 .opened
                 .nodes
                 .first()
-                .map(|node| redis_record(node, Micros::now())),
-            source: Some(source_record(&closing.opened.source, Micros::now())),
+                .map(|node| redis_record(node, closing.opened.nodes_seen_at)),
+            source: Some(source_record(
+                &closing.opened.source,
+                closing.opened.source_seen_at,
+            )),
             inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
             ..read_by_sweeps(&closing.opened.stores.reading)
         },

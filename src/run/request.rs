@@ -20,6 +20,7 @@ use crate::plan::window::{Audience, WindowText};
 pub enum Request {
     Scan(ScanRequest),
     Repair(RepairRequest),
+    Run(RunRequest),
     Undo(UndoRequest),
     Checkpoint(CheckpointRequest),
     Report(ReportRequest),
@@ -58,6 +59,19 @@ pub struct RepairRequest {
     /// Instead of the job's `max_repairs`.
     pub max_repairs: Option<u64>,
     pub control: Control,
+}
+
+/// What cron asks for: the failover is looked for, and its window repaired with the consent of the job file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRequest {
+    pub job_path: PathBuf,
+    pub output: PathBuf,
+    /// Instead of the job's `max_keys_per_second`.
+    pub rate: Option<Rate>,
+    /// Instead of the job's `time_budget`; bounds the wait for one master too.
+    pub time_budget: Option<Duration>,
+    pub format: Format,
+    pub arguments: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +153,8 @@ pub enum Control {
     Refuses,
     /// `--accept-control`: counted, reported, overridden.
     Accepted,
+    /// Everything may be wrong, because the server came back empty or from an old snapshot: none is drawn.
+    NotApplicable,
 }
 
 /// How the summary on stdout is written.

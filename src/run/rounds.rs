@@ -14,6 +14,7 @@ use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::{open_cache, serving_since};
+use super::patience::Patience;
 use super::plan::Plan;
 use super::replicas::Gate;
 use super::scope::control_selection;
@@ -40,6 +41,7 @@ pub(super) struct Rounds<'a> {
     pub mending: &'a Mending,
     pub sink: &'a Arc<Mutex<Sink>>,
     pub stop: &'a Stop,
+    pub patience: &'a Patience,
     pub ledger: &'a mut Ledger,
     pub progress: &'a Arc<dyn ProgressSink>,
     /// Of the present nodes.
@@ -117,7 +119,7 @@ impl Rounds<'_> {
 
     /// Connects again; true if it is another process or history than before.
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
-        let (cache, nodes) = open_cache(self.job).await?;
+        let (cache, nodes) = open_cache(self.job, self.patience).await?;
         let is_another = matches!(drift(&stores.pinned, &nodes), Drift::Changed(_));
         if is_another {
             stores.serving_since = serving_since(&nodes);
@@ -231,6 +233,9 @@ impl Rounds<'_> {
     /// `None`: there is nothing to draw a sample from, or it would prove nothing.
     async fn control(&self, plan: &Plan) -> Result<Option<Control>, RunError> {
         let wanted = self.job.limits.control_sample as usize;
+        if wanted == 0 {
+            return Ok(None);
+        }
         match plan {
             Plan::Cache { check, scope } => match control_selection(scope) {
                 Some(selection) => {

@@ -64,7 +64,7 @@ impl Bidding {
         let cluster = ClusterOptions {
             replicas,
             sentinel_name: sentinel_name.map(str::to_owned),
-            lines: Vec::new(),
+            ..ClusterOptions::default()
         };
         let stage = StreamStage::start(database, cluster).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
