@@ -3,7 +3,6 @@
 //! nothing to do.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use std::time::Duration;
 
 use auditor::lab::accidents::{Accident, Mishap};
