@@ -2,7 +2,7 @@
 
 SEEDS ?= 60
 
-.PHONY: help setup servers build demo test torture bench
+.PHONY: help setup servers build static image demo test torture bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -16,6 +16,13 @@ servers:
 
 build: ## build the program, target/release/auditor
 	cargo build --release
+
+# Beside the ordinary build, so that both stay.
+static: ## build the static binary, target/ARCH-unknown-linux-musl/release/auditor
+	@.ci/static.sh
+
+image: ## build the container image auditor:VERSION
+	docker build --file jobs/Dockerfile --tag auditor:$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) .
 
 demo: servers build ## a real failover on this machine, from loss to report
 	target/release/auditor demo

@@ -2,7 +2,8 @@
 # Installs the servers that the demo and the tests start, where they are missing.
 #
 #     .ci/setup.sh               redis-server, redis-sentinel and MariaDB (or MySQL), from this system's packages
-#     .ci/setup.sh --with-newest the same, and a current MySQL, Redis and Valkey unpacked below .cache/servers
+#     .ci/setup.sh --with-newest the same, and a current MySQL, Redis and Valkey unpacked below .cache/servers,
+#                                and Kubernetes' schemas below .cache/kubernetes
 #
 # No system service is started or left running, no package is removed, and the data of a server that
 # is already installed is not touched: the lab only ever starts servers of its own in temporary folders.
@@ -103,4 +104,5 @@ if [ -n "$packages" ]; then
 fi
 if [ "${1:-}" = --with-newest ]; then
     .ci/servers.sh
+    .ci/schemas.sh
 fi

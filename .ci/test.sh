@@ -49,6 +49,25 @@ redis_line() {
     not_tested "$title" "$name"
 }
 
+schemas_line() {
+    if [ -e .cache/kubernetes/package ]; then
+        echo "Kubernetes schemas: $(cut -d ' ' -f 2,3 .cache/kubernetes/package)"
+    else
+        echo "Kubernetes manifests: NOT TESTED TODAY because $(cat .cache/kubernetes.reason 2>/dev/null ||
+            echo "the schemas were not found; run make setup")"
+    fi
+}
+
+# A second release build is not made for a test: `make static` makes one.
+static_line() {
+    binary=target/$(uname -m)-unknown-linux-musl/release/auditor
+    if [ -x "$binary" ]; then
+        echo "static binary: $("$binary" --version)"
+    else
+        echo "static binary: NOT TESTED TODAY because it was not built; run make static"
+    fi
+}
+
 not_tested() {
     reason=$(cat ".cache/servers/$2.reason" 2>/dev/null)
     echo "$1: NOT TESTED TODAY because ${reason:-none was found; run make setup}"
@@ -70,6 +89,8 @@ redis_line "current Redis" redis .cache/servers/redis/redis-server
 redis_line Valkey valkey .cache/servers/valkey/valkey-server "$(command -v valkey-server)"
 echo "MariaDB: $(mariadbd --no-defaults --version 2>&1 | sed 's/^.*Ver //')"
 mysql_line
+schemas_line
+static_line
 [ -z "$failed_steps" ] || echo "FAILED:$failed_steps"
 echo "$passed passed, $failed failed"
 [ -z "$failed_steps" ]

@@ -108,7 +108,7 @@ impl Remembered {
         match known {
             None => self.changes.push(change),
             Some(known) => {
-                let rank = |c: &Change| (c.found.is_none(), c.server_time, c.noticed_at);
+                let rank = |c: &Change| (c.found.is_none(), c.server_time);
                 if rank(&change) < rank(known) {
                     *known = change;
                 }

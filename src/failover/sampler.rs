@@ -169,10 +169,9 @@ fn beaten(
         beat: answer.beat(),
     };
     let is_change = match answer.standing {
-        // Nobody beat in a history that was sampled after it had begun, so this one is old: the key came back.
-        _ if known.has_history(&sample.beat) => false,
-        Standing::Other | Standing::Unknown => true,
-        Standing::None | Standing::Same | Standing::Foreign => known.misses_one(&sample, present),
+        // In a history that was sampled before, a heartbeat of another one is old: the key came back.
+        Standing::Other | Standing::Unknown if !known.has_history(&sample.beat) => true,
+        _ => known.misses_one(&sample, present),
     };
     let warning = warning(&answer, &sample, known);
     let change = is_change

@@ -79,11 +79,24 @@ fn password_values(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Whether the text is exactly one `${NAME}` or `${file:PATH}`, which gives nothing away. A default
-/// (`${NAME:-value}`) may.
+/// (`${NAME:-value}`) may. A file's path may hold variables of its own.
 fn is_reference(text: &str) -> bool {
-    text.strip_prefix("${")
-        .and_then(|t| t.strip_suffix('}'))
-        .is_some_and(|inside| !inside.contains(['$', '{', '}']) && !inside.contains(":-"))
+    let Some(inside) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
+        return false;
+    };
+    let mut inside = inside.to_owned();
+    if inside.starts_with("file:") {
+        while let Some((before, rest)) = inside.split_once("${") {
+            let Some((name, after)) = rest.split_once('}') else {
+                return false;
+            };
+            if name.contains(['$', '{', ':']) {
+                return false;
+            }
+            inside = format!("{before}{after}");
+        }
+    }
+    !inside.contains(['$', '{', '}']) && !inside.contains(":-")
 }
 
 #[cfg(test)]
@@ -120,9 +133,20 @@ mod tests {
     fn references_are_kept() {
         let kept = "password = \"${REDIS_PASSWORD}\"\nurl = \"mysql://u:${P}@h/d\"";
         assert_eq!(masked(kept), kept);
-        assert_eq!(
-            masked("password = \"${P:-geheim}\""),
-            "password = **************"
-        );
+        let kept = "password = \"${file:${SECRETS}/${NAME}.txt}\"";
+        assert_eq!(masked(kept), kept);
+        for hidden in [
+            "${P:-geheim}",
+            "${file:${S}/p}x${S}",
+            "${file:${S:-geheim}/p}",
+            "${file:${S}",
+            "${A}x${B}",
+        ] {
+            let stars = "*".repeat(hidden.len() + 2);
+            assert_eq!(
+                masked(&format!("password = \"{hidden}\"")),
+                format!("password = {stars}")
+            );
+        }
     }
 }

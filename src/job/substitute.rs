@@ -1,4 +1,5 @@
-//! `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$$` inside a parsed string.
+//! `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$$` inside a parsed string; a PATH may itself
+//! hold the first two, as in `${file:${CREDENTIALS_DIRECTORY}/password}`.
 
 use std::path::Path;
 
@@ -27,12 +28,12 @@ pub(super) fn substitute(text: &str, surroundings: &Surroundings<'_>) -> Result<
             out.push('$');
             rest = after;
         } else if let Some(inside) = after.strip_prefix('{') {
-            let end = inside.find('}').ok_or_else(|| Problem {
-                message: "`${` is never closed".to_owned(),
-                hint: "write `${NAME}`, or `$$` for a dollar".to_owned(),
-            })?;
-            out.push_str(&lookup(&inside[..end], surroundings)?);
-            rest = &inside[end + 1..];
+            let (inside, after) = split_at_its_end(inside)?;
+            out.push_str(&match inside.strip_prefix("file:") {
+                Some(path) => secret_file(&named_path(path, surroundings)?, surroundings)?,
+                None => variable(inside, surroundings)?,
+            });
+            rest = after;
         } else {
             out.push('$');
             rest = after;
@@ -42,10 +43,40 @@ pub(super) fn substitute(text: &str, surroundings: &Surroundings<'_>) -> Result<
     Ok(out)
 }
 
-fn lookup(inside: &str, surroundings: &Surroundings<'_>) -> Result<String, Problem> {
-    if let Some(path) = inside.strip_prefix("file:") {
-        return secret_file(path, surroundings);
+/// What stands before the `}` that closes a `${`, and what follows it. Only a file's path may hold braces of its
+/// own, so that a default keeps ending at the first one.
+fn split_at_its_end(inside: &str) -> Result<(&str, &str), Problem> {
+    let mut from = 0;
+    loop {
+        let end = from
+            + inside[from..].find('}').ok_or_else(|| Problem {
+                message: "`${` is never closed".to_owned(),
+                hint: "write `${NAME}`, or `$$` for a dollar".to_owned(),
+            })?;
+        let opened = inside[..end].matches("${").count();
+        let closed = inside[..end].matches('}').count();
+        if opened <= closed || !inside.starts_with("file:") {
+            return Ok((&inside[..end], &inside[end + 1..]));
+        }
+        from = end + 1;
     }
+}
+
+/// A secret's path with its variables filled in; another file's text is no path.
+fn named_path(path: &str, surroundings: &Surroundings<'_>) -> Result<String, Problem> {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, inside)) = rest.split_once("${") {
+        let (name, after) = split_at_its_end(inside)?;
+        out.push_str(before);
+        out.push_str(&variable(name, surroundings)?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn variable(inside: &str, surroundings: &Surroundings<'_>) -> Result<String, Problem> {
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
@@ -161,5 +192,29 @@ mod tests {
         );
         let absolute = format!("${{file:{}}}", folder.path().join("secret").display());
         assert_eq!(substitute(&absolute, &surroundings).unwrap(), "pass word\n");
+    }
+
+    #[test]
+    fn a_secret_may_lie_in_a_folder_that_the_environment_names() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), "pass").unwrap();
+        let path = folder.path().display().to_string();
+        let environment = |name: &str| (name == "SECRETS").then(|| path.clone());
+        let surroundings = Surroundings {
+            folder: Path::new("."),
+            environment: &environment,
+        };
+        let filled = |text: &str| substitute(text, &surroundings);
+        assert_eq!(filled("<${file:${SECRETS}/secret}>").unwrap(), "<pass>");
+        let name = "${file:${SECRETS}/${NAME:-secret}}${SECRETS:-}";
+        assert_eq!(filled(name).unwrap(), format!("pass{path}"));
+        for (text, part) in [
+            ("${file:${NOPE}/secret}", "variable `NOPE` is not set"),
+            ("${file:${SECRETS}/secret", "never closed"),
+            ("${file:${file:a}/secret}", "does not name"),
+        ] {
+            let message = filled(text).unwrap_err().message;
+            assert!(message.contains(part), "{text}: {message}");
+        }
     }
 }

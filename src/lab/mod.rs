@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod demo_job;
 pub mod demo_streams;
 pub mod proxy;
+pub mod redis_cluster;
 pub mod servers;
 pub mod story;
 pub mod stream_script;

@@ -192,7 +192,7 @@ mod tests {
         assert!(is_shared(Some((0, 1 << 60)), 1_000_000));
         assert!(is_shared(Some((0, i128::from(u64::MAX))), u64::MAX));
         assert!(!is_shared(Some((0, 1_000_000)), 0));
-        assert!(!is_shared(Some((0, 10 << 30)), 1 << 30));
+        assert!(!is_shared(Some((0, 10 << 24)), 1 << 24));
     }
 
     #[test]

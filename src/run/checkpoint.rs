@@ -236,6 +236,8 @@ impl Sidecar {
             Ok(()) => self.state_fault = None,
             Err(fault) => self.state_fault(&fault, said),
         }
+        let changes = beaten.iter().filter_map(|beat| beat.change.as_ref());
+        changes.for_each(|change| session.known.learn_change(change));
         samples
             .iter()
             .for_each(|sample| session.known.learn(sample));

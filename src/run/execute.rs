@@ -15,9 +15,11 @@ use super::marks::{Copies, can_deal_with_all, mark_if_complete};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::{is_handled, remembered_in_folder};
+use super::patience::Patience;
 use super::plan::plans_of;
 use super::record::{Closing, record_of};
 use super::repairing::start_applier;
+use super::replicas::Gate;
 use super::request::{
     Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
     RequestError, RunRequest, ScanRequest, Scope,
@@ -195,7 +197,10 @@ async fn run_with(
         job.limits.control_sample = 0;
     }
     refuse_times(request, &job, console)?;
-    let opened = open_stores(&job).await?;
+    let budget = request.time_budget.or(job.limits.time_budget);
+    let stop = Stop::watching(console.stop.clone(), budget);
+    let patience = Patience::new(Arc::clone(&console.progress), stop.clone());
+    let mut opened = open_stores(&job, &patience).await?;
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
@@ -229,8 +234,16 @@ async fn run_with(
         (None, Mode::Repair { .. }) if can_deal_with_all(request) => looked_at(&job, &opened).await,
         _ => None,
     };
-    let budget = request.time_budget.or(job.limits.time_budget);
-    let stop = Stop::watching(console.stop.clone(), budget);
+    if request.scope.sweeps() {
+        let gate = Gate {
+            job: &job,
+            source: &opened.stores.source,
+            masters: &opened.nodes,
+            progress: &console.progress,
+            stop: &stop,
+        };
+        opened.stores.reading = gate.open().await?;
+    }
     let shared = Shared::new(
         &job,
         request.shard,
@@ -281,7 +294,9 @@ async fn run_with(
         mending: &mending,
         sink: &sink,
         stop: &stop,
+        patience: &patience,
         ledger: &mut ledger,
+        progress: &console.progress,
         context: judge_context(&opened.nodes),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;
@@ -409,10 +424,12 @@ async fn looked_at(job: &Job, opened: &Opened) -> Option<Outlook> {
 
 /// What was found out is of the masters that answered then.
 fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Result<(), RunError> {
-    let is_known = |node: &&NodeFacts| {
-        let (identity, episodes) = (&node.identity, found.map(|o| o.episodes.iter()));
-        episodes.is_none_or(|mut episodes| {
-            episodes
+    let is_known = |node: &NodeFacts| {
+        let identity = &node.identity;
+        found.is_none_or(|outlook| {
+            outlook
+                .episodes
+                .iter()
                 .any(|e| e.run_id == identity.run_id && e.replication_id == identity.replication_id)
         })
     };

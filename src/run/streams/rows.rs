@@ -58,8 +58,8 @@ impl Wanted {
         let has_duplicates = can_duplicate(judge, DuplicateSide::Entries)
             || can_duplicate(judge, DuplicateSide::Rows);
         let places = places(run).await?;
-        let duplicates = || Duplicates::create(&run.scratch, shard).expecting(places);
-        let lost = || LostSearch::create(&run.scratch, shard).expecting(places);
+        let duplicates = || Duplicates::create(&run.scratch).of(shard).expecting(places);
+        let lost = || LostSearch::create(&run.scratch).of(shard).expecting(places);
         Ok(Self {
             duplicates: has_duplicates.then(duplicates),
             lost: (has_rows && keeps_entries).then(lost),
@@ -141,7 +141,7 @@ async fn send_pages(
     pages: &mpsc::Sender<Result<Rows, RunError>>,
 ) -> Result<(), RunError> {
     let ground = &run.ground;
-    let (source, mapping) = (&ground.stores.source, &run.judge.mapping().rows);
+    let (source, mapping) = (&ground.stores.reading.source, &run.judge.mapping().rows);
     let bounds = match selection {
         Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
         _ => None,

@@ -81,12 +81,13 @@ impl DuplicatePlaces {
 
 impl Duplicates {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
-    /// Only what is `shard`'s is kept of what is pushed.
-    pub fn create(folder: &Path, shard: Shard) -> Self {
-        Self {
-            shard,
-            ..Self::with_limits(folder, SpillLimits::default())
-        }
+    pub fn create(folder: &Path) -> Self {
+        Self::with_limits(folder, SpillLimits::default())
+    }
+
+    /// The same, which keeps of what is pushed only what is `shard`'s.
+    pub fn of(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// The same, for about this many entries and rows together. None may have been pushed yet.

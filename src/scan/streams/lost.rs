@@ -66,11 +66,13 @@ pub struct LostLook {
 
 impl LostSearch {
     /// Files, if any are needed, lie in a folder of their own below `folder`.
-    pub fn create(folder: &Path, shard: Shard) -> Self {
-        Self {
-            shard,
-            ..Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
-        }
+    pub fn create(folder: &Path) -> Self {
+        Self::with_limits(folder, SpillLimits::default(), CANDIDATES_MAX)
+    }
+
+    /// The same, which keeps of what is pushed only what is `shard`'s.
+    pub fn of(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// The same, for about this many entries and rows together. None may have been pushed yet.

@@ -136,7 +136,6 @@ fn slots(word: &str) -> impl Iterator<Item = Slot> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
     const NODES: &str = "\

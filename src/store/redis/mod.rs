@@ -19,6 +19,7 @@ mod per_node;
 mod place;
 mod read;
 mod reader;
+mod replica;
 mod reply;
 mod routed;
 mod scan;

@@ -111,6 +111,8 @@ async fn a_restart_with_its_data_says_so() {
 #[tokio::test]
 async fn a_restart_from_an_old_snapshot_shows_its_age() {
     let redis = server(None, &[]).await;
+    // Without any replica a snapshot does not even name its history.
+    let _spare = replica(None, &redis).await;
     let site = Site::new(&redis.url(), "");
     checkpointed(&site);
     let old = heartbeat(&redis).await;

@@ -128,7 +128,7 @@ async fn it_outlives_its_redis_and_tells_what_came_back() {
     beats_on(&site, &redis, 2).await;
     assert_eq!(site.remembered().changes.len(), 1);
     assert_eq!(site.remembered().changes[0].found, None);
-    let lost = sidecar.stderr().matches("no heartbeat").count();
+    let lost = sidecar.stderr().matches("WARN no heartbeat").count();
     assert_eq!(
         lost,
         1,
@@ -164,8 +164,12 @@ async fn it_stops_at_once_while_its_redis_hangs() {
 
 #[tokio::test]
 async fn a_refusal_at_the_start_is_3() {
-    let redis = server(None, &["requirepass hush"]).await;
-    let site = Site::new(&redis.url(), "");
+    let options = RedisOptions {
+        password: Some("hush".into()),
+        ..RedisOptions::default()
+    };
+    let redis = RedisServer::start(options).await.unwrap();
+    let site = Site::new(&format!("redis://127.0.0.1:{}", redis.port()), "");
     let run = site.checkpoint(&["--every", "100ms"]);
     assert_eq!(run.code, Some(3), "{run:?}");
     let run = site.checkpoint(&["--every", "0s"]);
@@ -210,10 +214,11 @@ async fn it_follows_the_sentinels_to_the_new_master() {
         offsets.iter().filter(|at| lost(**at)).count() >= 2,
         "beats of the stalled time are lost and remembered: {offsets:?} {change:?}"
     );
-    assert_eq!(
-        offsets.iter().filter(|at| !lost(**at)).max(),
-        Some(&found.offset),
-        "the one that was found is the last that was replicated"
+    // The offset is that before the beat: of the first lost beat it may just have been replicated.
+    let first_lost = offsets.iter().find(|at| **at > found.offset).unwrap();
+    assert!(
+        found.offset < change.second_offset && *first_lost + 1 >= change.second_offset,
+        "the one that was found is the last that was replicated: {offsets:?} {change:?}"
     );
     assert_eq!(sidecar.stop().await, Some(0));
 }

@@ -8,6 +8,10 @@ fn every_example_loads() {
     secrets.write("mysql_password", "swordfish\n");
     secrets.write("redis_password", "sesame\n");
     secrets.write("sentinel_password", "sesame\r\n");
+    let mounted = |name: &str| match name {
+        "CREDENTIALS_DIRECTORY" => Some(secrets.0.path().display().to_string()),
+        _ => environment(name),
+    };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(repository().join("jobs")).unwrap() {
         let path = entry.unwrap().path();
@@ -20,13 +24,13 @@ fn every_example_loads() {
         let folder = Folder::new();
         folder.write("sql/top_bid.sql", &read("sql/top_bid.sql"));
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let job = job::load(&folder.write(&format!("jobs/{name}"), &text), &environment)
+        let job = job::load(&folder.write(&format!("jobs/{name}"), &text), &mounted)
             .unwrap_or_else(|e| panic!("{name}\n{e}"));
         assert_eq!(format!("{}.toml", job.name), name);
         assert!(!format!("{job:?}").contains("swordfish"));
         names.push(name);
     }
-    assert_eq!(names.len(), 8, "{names:?}");
+    assert_eq!(names.len(), 9, "{names:?}");
 }
 
 #[test]

@@ -166,7 +166,7 @@ async fn dead_letters_are_paid_for_page_by_page() {
 /// Rows of which no entry was pushed.
 async fn without_entries(bids: &Bids, judge: &StreamJudge) -> LostCandidates {
     let folder = tempfile::tempdir().unwrap();
-    let mut search = LostSearch::create(folder.path(), auditor::model::shard::Shard::default());
+    let mut search = LostSearch::create(folder.path());
     let all = KeyRange::default();
     let rows = &judge.mapping().rows;
     let page = bids.source.page(rows, &all, Selection::All, 9_000).await;

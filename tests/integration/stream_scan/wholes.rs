@@ -1,6 +1,5 @@
 //! What only the whole stream and the whole table show: duplicates and lost entries.
 
-use auditor::model::shard::Shard;
 use auditor::model::stream::{Entry, IdRange, Identity, StreamId};
 use auditor::rules::StreamJudge;
 use auditor::rules::stream::{DuplicateBy, DuplicateCase, DuplicateSide};
@@ -21,7 +20,7 @@ async fn entries(bids: &Bids) -> Vec<Entry> {
 
 /// All groups of the whole stream and the whole table.
 async fn groups(bids: &Bids, judge: &StreamJudge) -> Vec<DuplicateGroup> {
-    let mut duplicates = Duplicates::create(bids.world.folder.path(), Shard::WHOLE);
+    let mut duplicates = Duplicates::create(bids.world.folder.path());
     for entry in entries(bids).await {
         if judge.belongs(&entry) {
             duplicates.push_entry(judge, &entry).unwrap();
@@ -184,7 +183,7 @@ async fn a_digest_that_two_values_share_makes_no_duplicate() {
 
 /// Rows first, then the entries from `window` on, then the rest of the stream.
 async fn lost(bids: &Bids, judge: &StreamJudge, window: &str) -> Vec<LostRow> {
-    let mut search = LostSearch::create(bids.world.folder.path(), Shard::WHOLE);
+    let mut search = LostSearch::create(bids.world.folder.path());
     let rows = &judge.mapping().rows;
     let page = bids
         .source

@@ -38,7 +38,11 @@ impl World {
     }
 
     pub async fn with_replicas(flavor: Flavor, count: usize) -> Self {
-        let mysql = MysqlServer::start(flavor).await.unwrap();
+        Self::around(MysqlServer::start(flavor).await.unwrap(), count).await
+    }
+
+    /// The same with a server that was started otherwise.
+    pub async fn around(mysql: MysqlServer, count: usize) -> Self {
         mysql.create_database(DATABASE).await.unwrap();
         let redis = RedisServer::start(RedisOptions {
             lines: vec!["repl-diskless-sync-delay 0".into()],

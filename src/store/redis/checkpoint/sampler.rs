@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Script, Value};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 
 use super::evidence::Evidence;
 use super::keys::CheckpointKeys;
 use super::read;
-use crate::job::RedisSpec;
+use crate::job::{Endpoint, RedisSpec};
 use crate::model::heartbeat::{FoundBeat, Heartbeat};
 use crate::model::node::NodeFacts;
 use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
 use crate::store::redis::connect::{self, Link};
+use crate::store::redis::discovery::open_masters;
 use crate::store::redis::error::{self, RedisError};
 use crate::store::redis::{info, reply, writer};
 
@@ -71,11 +73,14 @@ impl Sampler {
     /// Connects to every master that `spec` means now, each with its own keys behind `prefix`. A replica is
     /// `TopologyChanged`.
     pub async fn connect_all(spec: &RedisSpec, prefix: &str) -> Result<Vec<Self>, RedisError> {
+        if let Endpoint::Cluster { nodes } = &spec.endpoint {
+            return Self::connect_cluster(spec, nodes, prefix).await;
+        }
         let link = connect::open(spec, RESPONSE_LIMIT).await?;
         let facts = info::facts(&link).await.map_err(granted)?;
         if facts.is_cluster {
             return Err(RedisError::Refused(format!(
-                "{} is a node of a Redis Cluster, which is not supported yet",
+                "{0} is a node of a Redis Cluster; write redis-cluster://{0} as [redis] url",
                 link.address
             )));
         }
@@ -87,6 +92,27 @@ impl Sampler {
         }
         let keys = CheckpointKeys::alone(prefix);
         Ok(vec![Self { link, facts, keys }])
+    }
+
+    /// The masters of a Cluster that have slots; the others hold no keys.
+    async fn connect_cluster(
+        spec: &RedisSpec,
+        nodes: &[(String, u16)],
+        prefix: &str,
+    ) -> Result<Vec<Self>, RedisError> {
+        let masters = open_masters(spec, nodes, RESPONSE_LIMIT).await?;
+        let asked = masters.into_iter().map(|master| async move {
+            let mut facts = info::facts(&master.link).await.map_err(granted)?;
+            facts.slots = master.slots;
+            let keys = CheckpointKeys::of(prefix, &facts);
+            Ok(keys.map(|keys| Self {
+                link: master.link,
+                facts,
+                keys,
+            }))
+        });
+        let masters = try_join_all(asked).await?;
+        Ok(masters.into_iter().flatten().collect())
     }
 
     /// What the node said of itself when the connection was opened.

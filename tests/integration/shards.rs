@@ -1,0 +1,5 @@
+//! Several processes that divide a job find what one process finds.
+
+mod frozen;
+mod locks;
+mod union;
