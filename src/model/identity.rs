@@ -36,6 +36,11 @@ pub struct PinnedNode {
 }
 
 impl Pinned {
+    /// Whether a process of that run id is among them.
+    pub fn has_process(&self, run_id: &str) -> bool {
+        self.nodes.iter().any(|node| node.identity.run_id == run_id)
+    }
+
     /// A single node, which answers for every key.
     pub fn one(address: impl Into<String>, identity: NodeIdentity) -> Self {
         let node = PinnedNode {
