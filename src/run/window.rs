@@ -111,7 +111,7 @@ fn refusal(due: Due, outlook: &Outlook) -> String {
     let happened = outlook.explanation();
     match due {
         Due::Nothing => format!(
-            "`--since auto` has nothing to look at: {happened} Say --since TIME or --full to look all the same"
+            "`--since auto` has nothing to look at: {happened} To look all the same, say --since TIME or --full"
         ),
         Due::FullSweep => format!(
             "`--since auto` is not enough: {happened} No window can hold what is lost: a full sweep is due, say --full"

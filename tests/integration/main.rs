@@ -16,6 +16,7 @@ mod lab_streams;
 mod promises;
 mod races;
 mod replicas;
+mod scheduled;
 mod schedules;
 mod settling;
 mod shards;

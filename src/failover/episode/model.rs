@@ -39,6 +39,8 @@ pub(super) enum Event {
     RestartEmpty,
     /// A new replication id on the same process.
     Renew,
+    /// Every replica is replaced by a new one, in step with the master.
+    NewReplicas,
     /// The checkpoint stands still or goes on.
     Checkpoint(bool),
     /// Of the samples only every so many-th is kept.
@@ -156,6 +158,14 @@ impl World {
                 self.nodes[self.main].second = None;
                 self.resync();
             }
+            Event::NewReplicas => {
+                let now = self.now;
+                let run_id = |n: &Node| format!("new{}x{now}", n.number);
+                for node in self.nodes.iter_mut().filter(|n| n.role == Role::Replica) {
+                    (node.run_id, node.started) = (run_id(node), now);
+                }
+                self.resync();
+            }
             Event::Checkpoint(is_on) => self.has_checkpoint = is_on,
             Event::Thin(every) => {
                 let mut index = 0;
@@ -203,7 +213,7 @@ impl World {
     pub(super) fn topology(&self) -> Topology {
         let is_watched = self.kind == TopologyKind::Sentinel;
         let views = self.nodes.iter().map(|node| NodeView {
-            address: address(node),
+            address: self.address(node),
             said: match node.role {
                 Role::Dead(_) => Err("Connection refused (os error 111)".into()),
                 _ => Ok(self.facts(node)),
@@ -216,7 +226,7 @@ impl World {
             settings: None,
         });
         let belief = SentinelBelief {
-            master: address(&self.nodes[self.main]),
+            master: self.address(&self.nodes[self.main]),
             config_epoch: 0,
             role_since: Some(Micros(self.nodes[self.main].role_since)),
             down_after_millis: 1_000,
@@ -434,6 +444,14 @@ impl World {
         }
     }
 
+    /// In a plain URL the master has a name that follows it.
+    fn address(&self, node: &Node) -> String {
+        match self.kind {
+            TopologyKind::Standalone if node.number == self.main => "redis:6379".into(),
+            _ => format!("h:{}", node.number),
+        }
+    }
+
     fn heartbeat(&self, node: &Node) -> Option<Heartbeat> {
         let beats = self.writes.iter().rev().filter(|w| w.beat.is_some());
         let mut kept = beats.filter(|w| self.has(node, w.history, w.offset));
@@ -443,7 +461,7 @@ impl World {
     fn facts(&self, node: &Node) -> NodeFacts {
         let second = node.second.map(|(history, _)| history_id(history));
         NodeFacts {
-            address: address(node),
+            address: self.address(node),
             identity: NodeIdentity {
                 run_id: node.run_id.clone(),
                 replication_id: history_id(node.history),
@@ -452,7 +470,7 @@ impl World {
             offset: node.offset,
             replication_id2: second.unwrap_or_else(|| NO_HISTORY.into()),
             second_offset: node.second.map_or(-1, |(_, offset)| offset),
-            uptime_seconds: (self.now - node.started).unsigned_abs() / 1_000_000,
+            uptime_seconds: (self.now / 1_000_000 - node.started / 1_000_000).unsigned_abs(),
             time: Micros(self.now + self.clocks[node.number]),
             ..master("", "a")
         }
@@ -461,8 +479,4 @@ impl World {
 
 fn history_id(number: usize) -> String {
     format!("{:040x}", number + 1)
-}
-
-fn address(node: &Node) -> String {
-    format!("h:{}", node.number)
 }
