@@ -93,6 +93,11 @@ pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict)
     if !(is_complete && is_same && covers && can_deal_with_all(closing.request)) {
         return;
     }
+    if outlook.is_some_and(Outlook::is_open) {
+        return tracing::warn!(
+            "the former master does not answer and may go on taking writes that will be lost: the next run looks again"
+        );
+    }
     let masters = &closing.opened.nodes;
     if let Err(fault) = mark(closing.job, masters, closing.started.0, marks.copies).await {
         tracing::warn!(

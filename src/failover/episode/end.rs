@@ -26,10 +26,14 @@ pub(super) enum EndedBy {
     Restart,
     /// Not known: one master is left now.
     OneIsLeft,
+    /// The old master does not answer, and may go on where only its clients reach it.
+    Silence,
     /// Two are.
     Nothing,
 }
 
+/// How long a silent master is held for one that may come back and take writes until it is demoted.
+const SILENCE_MAX: Duration = Duration::from_secs(3_600);
 /// How often Sentinel asks a replica for its role: so long a master may stay unnoticed.
 const INFO_PERIOD: Duration = Duration::from_secs(11);
 /// Sentinel notes the role of a new instance when it hears of it, within this of the promotion.
@@ -125,6 +129,10 @@ fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
             // A host that refuses the connection has no such process any more. One that is silent may be cut off from us
             // and from the Sentinels, and go on.
             (Some(at), _) if why.contains("Connection refused") => death(at),
+            (Some(at), _) if at.plus(SILENCE_MAX) > seen.topology.seen_at => End {
+                at: Some(seen.topology.seen_at),
+                by: EndedBy::Silence,
+            },
             _ => left(seen),
         },
     }
