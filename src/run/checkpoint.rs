@@ -232,9 +232,8 @@ impl Sidecar {
             // Before the samples: with them the history counts as known.
             false => self.folder.take_in(remembered),
         };
-        match kept.and_then(|()| self.folder.add_samples(&samples)) {
-            Ok(()) => self.state_fault = None,
-            Err(fault) => self.state_fault(&fault, said),
+        if let Err(fault) = kept.and_then(|()| self.folder.add_samples(&samples)) {
+            self.state_fault(&fault, said);
         }
         let changes = beaten.iter().filter_map(|beat| beat.change.as_ref());
         changes.for_each(|change| session.known.learn_change(change));
@@ -249,6 +248,8 @@ impl Sidecar {
             Ok(remembered) => remembered,
             Err(fault) => return self.state_fault(&fault, said),
         };
+        // Appending samples says nothing of the file beside them; only reading both does.
+        self.state_fault = None;
         if let Err(fault) = sampler::keep_copies(masters, &self.job, &remembered).await {
             said.warnings
                 .push(format!("the state was not copied to Redis: {fault}"));

@@ -19,6 +19,7 @@ mod copies;
 mod folders;
 mod grants;
 mod histories;
+mod neighbours;
 mod readers;
 mod sidecars;
 
