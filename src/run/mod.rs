@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod checkpoint;
 mod checkpoint_said;
+mod close;
 mod compensations;
 mod control;
 #[cfg(feature = "lab")]

@@ -12,6 +12,7 @@ mod error;
 mod expiry;
 mod info;
 mod inventory;
+mod layout;
 mod nodes;
 mod own_line;
 mod pending;
@@ -39,6 +40,7 @@ pub use self::checkpoint::{BeatAnswer, CheckpointKeys, Evidence, Kept, Sampler, 
 pub use self::error::RedisError;
 pub use self::inventory::{Inventory, read_topology};
 pub use self::per_node::PerNode;
+pub use self::layout::SlotLayout;
 pub use self::reader::Redis;
 pub use self::scan::{KeyWalk, ScanPage};
 pub use self::settlement::{Delivery, Held, Settlement};
