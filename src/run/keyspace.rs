@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::RunError;
+use super::audit::SLICES_PER_ATTEMPT;
+use super::batch::{BATCH_TARGETS, Batch, Begun, Outbox};
 use super::check::CheckRun;
-use super::sweep::{BATCH_TARGETS, Batch, send_full};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
+use crate::model::slice::{Section, SliceOrder};
 use crate::scan::{KeyspaceCursor, Place, Tally, Target, look, next_keyspace_page};
 
 /// Pages of a walk between two proofs that it is still the same node: asking costs about as much as a page.
@@ -31,25 +33,32 @@ pub(super) async fn sweep_keyspace(
     batches: &mpsc::Sender<Batch<Target>>,
 ) -> Result<Coverage, RunError> {
     let mut counts = Coverage::default();
-    let mut batch = Batch::default();
+    let timing = &check.ground.timing;
+    let mut outbox = Outbox::new(batches, timing.settle.max(timing.cache_delay));
+    let attempt = slice / SLICES_PER_ATTEMPT;
+    outbox.batch.passed.begun.push(Begun {
+        slice,
+        order: SliceOrder::new(attempt, Section::Keyspace, &[]),
+        is_shared: true,
+    });
     let Some(tally) = tally else {
-        look_up(check, slice, batches, &mut batch, &mut counts, |_| true).await?;
-        let _ = batches.send(batch).await;
+        look_up(check, slice, &mut outbox, &mut counts, |_| true).await?;
+        outbox.close().await;
         return Ok(counts);
     };
     if let Some(walked) = reconcile(check, tally, &mut counts).await? {
         if tally.is_even() {
-            batch.slices_done.push((slice, walked));
+            outbox.batch.passed.slices_done.push((slice, walked));
         } else {
             // The first walk has counted what cannot be looked up.
             let mut recounted = Coverage::default();
             let is_uneven = |p: &Place| tally.is_uneven_at(&p.key, p.member.as_deref());
-            look_up(check, slice, batches, &mut batch, &mut recounted, is_uneven).await?;
+            look_up(check, slice, &mut outbox, &mut recounted, is_uneven).await?;
             counts.suspect += recounted.suspect;
             counts.foreign = recounted.foreign;
         }
     }
-    let _ = batches.send(batch).await;
+    outbox.close().await;
     Ok(counts)
 }
 
@@ -91,8 +100,7 @@ async fn reconcile(
 async fn look_up(
     check: &Arc<CheckRun>,
     slice: u32,
-    batches: &mpsc::Sender<Batch<Target>>,
-    batch: &mut Batch<Target>,
+    outbox: &mut Outbox<'_, Target>,
     counts: &mut Coverage,
     is_wanted: impl Fn(&Place) -> bool,
 ) -> Result<(), RunError> {
@@ -103,7 +111,8 @@ async fn look_up(
             next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
         else {
             check.ground.still_the_same_nodes().await?;
-            batch.slices_done.push((slice, cursor.walked()));
+            let done = (slice, cursor.walked());
+            outbox.batch.passed.slices_done.push(done);
             break;
         };
         check
@@ -124,11 +133,11 @@ async fn look_up(
             check.ground.still_the_same_nodes().await?;
         }
         let unexplained = unexplained(check, wanted).await?;
-        batch.targets.extend(unexplained.targets);
+        outbox.batch.targets.extend(unexplained.targets);
         counts.suspect += unexplained.suspect;
         counts.foreign += unexplained.foreign;
         check.ground.progress.advance(unexplained.looked_up);
-        if !send_full(batch, batches).await {
+        if !outbox.send().await {
             return Ok(());
         }
     }
