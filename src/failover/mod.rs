@@ -2,6 +2,7 @@
 
 mod episode;
 mod evidence;
+mod fitness;
 mod guard;
 mod known;
 pub mod sampler;
@@ -12,5 +13,6 @@ pub use episode::{
     Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find,
 };
 pub use evidence::{Change, Handled, Remembered, Sample};
+pub use fitness::{Fitness, fitness};
 pub use guard::{Drift, drift};
 pub use known::Known;

@@ -28,7 +28,11 @@ pub struct Job {
     pub full_repair: bool,
     pub checkpoint: CheckpointSpec,
     pub mysql: MysqlSpec,
+    /// Where sweeps read rows instead of at the primary.
+    pub mysql_replica: Option<MysqlSpec>,
     pub redis: RedisSpec,
+    /// Nodes at which sweeps may read keys instead of at the master, the preferred one first: each a plain address.
+    pub redis_replicas: Vec<RedisSpec>,
     pub limits: Limits,
     pub caches: Vec<Arc<CacheCheck>>,
     pub streams: Vec<Arc<StreamCheck>>,
@@ -43,7 +47,7 @@ pub struct CheckpointSpec {
     pub evidence_max: u32,
 }
 
-/// The primary. `url` is `mysql://user:password@host:port/database`.
+/// A server. `url` is `mysql://user:password@host:port/database`.
 #[derive(Debug, Clone)]
 pub struct MysqlSpec {
     pub url: Secret,

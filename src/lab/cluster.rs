@@ -4,14 +4,19 @@
 //! A plain `kill -9` loses next to nothing: what the replica has not read yet waits in its socket. The
 //! replicas are stalled first (`CLIENT PAUSE … WRITE`, which leaves PING and INFO answered), so that the
 //! link dies with the unread input still in it.
+//!
+//! What befalls a master that lives on (a partition, a switch, a restart) is in [`survivors`].
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::app::MasterName;
-use super::servers::{RedisOptions, RedisServer, SentinelGroup};
+use super::proxy::Proxy;
+use super::servers::{RedisOptions, RedisServer, SentinelGroup, SentinelOptions};
 use super::{LabError, wait};
+
+mod survivors;
 
 /// Past any lab's steps; the pause is lifted long before.
 const STALL_MS: &str = "60000";
@@ -25,6 +30,12 @@ pub struct ClusterOptions {
     pub sentinel_name: Option<String>,
     /// Further configuration lines of every server.
     pub lines: Vec<String>,
+    /// After what silence the Sentinels take the master for dead; `None`: 3 s.
+    pub down_after: Option<Duration>,
+    /// Between the first master and everyone but the application lies a network of its own: Sentinels, replicas and
+    /// whoever asks the Sentinels know it by a proxy's port. The application has the server's own port and stays there
+    /// until it is thrown out, and only then goes where [`Cluster::tell_application`] has sent it.
+    pub behind_proxy: bool,
 }
 
 /// Servers by their present roles.
@@ -32,8 +43,10 @@ pub struct Cluster {
     options: ClusterOptions,
     master: RedisServer,
     replicas: Vec<RedisServer>,
-    /// Killed masters of earlier failovers: their ports stay theirs.
-    dead: Vec<RedisServer>,
+    /// Masters of earlier failovers, killed or demoted: their ports stay theirs.
+    former: Vec<RedisServer>,
+    /// The first master's.
+    proxy: Option<Proxy>,
     sentinels: Option<SentinelGroup>,
     named: watch::Sender<u16>,
 }
@@ -43,17 +56,30 @@ impl Cluster {
     pub async fn start(options: ClusterOptions) -> Result<Self, LabError> {
         let master = start_server(&options, None).await?;
         let (named, _) = watch::channel(master.port());
+        let proxy = match options.behind_proxy {
+            true => Some(Proxy::start(master.port()).await?),
+            false => None,
+        };
         let mut cluster = Self {
             master,
             replicas: Vec::new(),
-            dead: Vec::new(),
+            former: Vec::new(),
+            proxy,
             sentinels: None,
             named,
             options,
         };
         cluster.add_replicas().await?;
         if let Some(name) = &cluster.options.sentinel_name {
-            let group = SentinelGroup::start(cluster.master.port(), name).await?;
+            let down_after = cluster.options.down_after.map(|silence| {
+                let millis = silence.as_millis();
+                format!("sentinel down-after-milliseconds {name} {millis}")
+            });
+            let options = SentinelOptions {
+                lines: down_after.into_iter().collect(),
+                ..SentinelOptions::default()
+            };
+            let group = SentinelGroup::start_with(cluster.known_port(), name, options).await?;
             group.wait_until_ready(cluster.options.replicas).await?;
             cluster.sentinels = Some(group);
         }
@@ -68,9 +94,9 @@ impl Cluster {
         &self.replicas
     }
 
-    /// The masters that were killed, the latest last.
-    pub fn dead_masters(&self) -> &[RedisServer] {
-        &self.dead
+    /// The masters of earlier failovers, killed or demoted, the latest last.
+    pub fn former_masters(&self) -> &[RedisServer] {
+        &self.former
     }
 
     pub fn sentinels(&self) -> Option<&SentinelGroup> {
@@ -87,11 +113,11 @@ impl Cluster {
     /// How the application follows the master.
     pub fn master_name(&self) -> MasterName {
         match &self.sentinels {
-            Some(group) => MasterName::Sentinel {
+            Some(group) if self.proxy.is_none() => MasterName::Sentinel {
                 ports: group.ports(),
                 name: group.name().to_owned(),
             },
-            None => MasterName::Watched(self.named.subscribe()),
+            _ => MasterName::Watched(self.named.subscribe()),
         }
     }
 
@@ -165,18 +191,21 @@ impl Cluster {
                 .command(&["REPLICAOF", "127.0.0.1", &port.to_string()])
                 .await?;
         }
-        self.take_over(port).await
+        self.take_over(port).await?;
+        self.tell_application();
+        Ok(())
     }
 
     /// Lets the Sentinels promote a replica, and waits until they all name it and it is writable.
-    /// A stalled replica would refuse their promotion, so the stall ends first.
+    /// A stalled replica would refuse their promotion, so the stall ends first. An application that asks the Sentinels
+    /// follows when it has lost the old master, one behind a proxy when it is told, too.
     pub async fn wait_for_new_master(&mut self) -> Result<(), LabError> {
         let group = self
             .sentinels
             .as_ref()
             .ok_or_else(|| LabError::Unfit("there are no Sentinels".into()))?;
         self.unstall_replicas().await?;
-        let port = group.wait_for_new_master(self.master.port()).await?;
+        let port = group.wait_for_new_master(self.known_port()).await?;
         self.take_over(port).await
     }
 
@@ -188,9 +217,14 @@ impl Cluster {
         }
     }
 
+    /// Whoever of the application has no connection, or loses the one he has, now goes to the present master.
+    pub fn tell_application(&self) {
+        self.named.send_replace(self.master.port());
+    }
+
     /// Fresh replicas for the present master, as many as there were at first, ready for the next failover.
     pub async fn rearm(&mut self) -> Result<(), LabError> {
-        self.dead.clear();
+        self.former.clear();
         self.add_replicas().await?;
         match &self.sentinels {
             Some(group) => group.wait_until_ready(self.options.replicas).await,
@@ -201,7 +235,7 @@ impl Cluster {
     async fn add_replicas(&mut self) -> Result<(), LabError> {
         while self.replicas.len() < self.options.replicas {
             self.replicas
-                .push(start_server(&self.options, Some(self.master.port())).await?);
+                .push(start_server(&self.options, Some(self.known_port())).await?);
         }
         self.master.wait_for_replicas(self.replicas.len()).await
     }
@@ -219,9 +253,16 @@ impl Cluster {
                 .is_ok_and(|role| role.as_deref() == Some("master"))
         })
         .await?;
-        self.dead.push(std::mem::replace(&mut self.master, next));
-        self.named.send_replace(port);
+        self.former.push(std::mem::replace(&mut self.master, next));
         self.master.wait_for_replicas(self.replicas.len()).await
+    }
+
+    /// Where everyone but the application finds the present master.
+    fn known_port(&self) -> u16 {
+        match &self.proxy {
+            Some(proxy) if self.former.is_empty() => proxy.port(),
+            _ => self.master.port(),
+        }
     }
 }
 

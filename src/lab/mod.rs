@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+pub mod accidents;
 pub mod app;
 pub mod cluster;
 pub mod demo_job;

@@ -15,11 +15,11 @@ use super::watch::Watcher;
 
 const DATABASE: &str = "auction";
 /// A slow machine gets through a lab's few thousand requests well within this.
-const REQUESTS_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const REQUESTS_LIMIT: Duration = Duration::from_secs(120);
 /// Earned while the replicas are stalled, so that the earning is lost …
-const EARNED: i64 = 1_000;
+pub(super) const EARNED: i64 = 1_000;
 /// … and spent after the failover, so that the cached points fall below zero.
-const SPENT: i64 = 900;
+pub(super) const SPENT: i64 = 900;
 
 pub struct Stage {
     pub database: MysqlServer,
@@ -153,7 +153,7 @@ impl Stage {
         Ok((loss, running))
     }
 
-    async fn guests_change_points(&self, change: i64) -> Result<(), LabError> {
+    pub(super) async fn guests_change_points(&self, change: i64) -> Result<(), LabError> {
         let unfit = |error: AppError| LabError::Unfit(format!("a guest's request failed: {error}"));
         let mut clerk = self.app.clerk(self.app.stock().seed).await.map_err(unfit)?;
         for guest in self.app.stock().guest_ids() {

@@ -1,12 +1,20 @@
 //! What must hold before anything of a batch is written.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::apply::Applier;
 use crate::failover::{Drift, drift};
+use crate::model::node::NodeFacts;
+use crate::store::Backoff;
 use crate::store::redis::LAG_SECONDS_MAX;
 
+/// A replica that was cut off, or is new, is back by then; a master that is still alone may be the wrong one.
+const REPLICAS_PATIENCE: Duration = Duration::from_secs(5);
+
 impl Applier {
-    /// The lease is ours, the nodes are the pinned ones and the only masters, enough replicas of those that answer for `keys` listen; else
-    /// repairing stops.
+    /// The lease is ours, the nodes are the pinned ones and the only masters of their keys, enough replicas of those that
+    /// answer for `keys` listen; else repairing stops.
     pub(super) async fn check_ground<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,
@@ -16,6 +24,26 @@ impl Applier {
             Ok(false) => return Err(self.stop("the advisory lock was lost")),
             Err(fault) => return Err(self.stop(&format!("the advisory lock was lost: {fault}"))),
         }
+        let places = self.writer.nodes_of(keys);
+        let mut backoff = Backoff::within(REPLICAS_PATIENCE);
+        let mut is_told = false;
+        loop {
+            let nodes = self.check_nodes().await?;
+            let Some(why) = self.lacks_replicas(&places, &nodes) else {
+                return Ok(());
+            };
+            let Some(pause) = backoff.next_pause() else {
+                return Err(self.stop(&why));
+            };
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!("waiting for replicas: {why}");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// What the nodes say of themselves, if they are the pinned ones and nobody else is a master of their keys.
+    async fn check_nodes(&mut self) -> Result<Vec<NodeFacts>, String> {
         let nodes = match self.cache.facts_of_all().await {
             Ok(nodes) => nodes,
             Err(fault) => return Err(self.stop(&fault.to_string())),
@@ -28,11 +56,15 @@ impl Applier {
             }
             Drift::Changed(why) => return Err(self.stop(&why)),
         }
-        let pinned = &self.pinned;
-        if let Err(why) = self.lookout.clear(|other| pinned.has_process(other)).await {
+        if let Err(why) = self.lookout.clear(&self.pinned).await {
             return Err(self.stop(&why));
         }
-        for at in self.writer.nodes_of(keys) {
+        Ok(nodes)
+    }
+
+    /// Which of the nodes at `places` has too few replicas that listen, if one has.
+    fn lacks_replicas(&self, places: &BTreeSet<usize>, nodes: &[NodeFacts]) -> Option<String> {
+        places.iter().find_map(|&at| {
             let run_id = &self.pinned.nodes[at].identity.run_id;
             let facts = nodes.iter().find(|node| node.identity.run_id == *run_id);
             let needed = *self.limits.min_replicas.of(at);
@@ -43,14 +75,10 @@ impl Applier {
                     .filter(|r| r.lag_seconds <= LAG_SECONDS_MAX)
                     .count()
             });
-            if (fresh as u64) < u64::from(needed) {
-                let named = self.named(at);
-                return Err(self.stop(&format!(
-                    "{fresh} replica(s){named} online and fresh, {needed} needed"
-                )));
-            }
-        }
-        Ok(())
+            let named = self.named(at);
+            ((fresh as u64) < u64::from(needed))
+                .then(|| format!("{fresh} replica(s){named} online and fresh, {needed} needed"))
+        })
     }
 
     /// ` of host:port`, where there are several nodes.

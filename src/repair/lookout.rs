@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::job::RedisSpec;
+use crate::model::identity::Pinned;
+use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
 use crate::model::topology::Topology;
 use crate::rules::{TopologyObjection, judge_topology};
@@ -36,9 +38,8 @@ impl Lookout {
         }
     }
 
-    /// Says why nothing may be written, if so. `is_pinned` knows the processes that are written to by their run ids. A node
-    /// that does not answer is no second master.
-    pub(super) async fn clear(&mut self, is_pinned: impl Fn(&str) -> bool) -> Result<(), String> {
+    /// Says why nothing may be written to `pinned`, if so. A node that does not answer is no second master.
+    pub(super) async fn clear(&mut self, pinned: &Pinned) -> Result<(), String> {
         if Instant::now() < self.next {
             return Ok(());
         }
@@ -53,7 +54,7 @@ impl Lookout {
         if let Some(detail) = first {
             return Err(format!("there are two masters at once: {detail}"));
         }
-        dissent(&topology, is_pinned).map_or(Ok(()), Err)
+        dissent(&topology, pinned).map_or(Ok(()), Err)
     }
 
     /// Two masters at once, as they were seen, with the time of this host.
@@ -63,25 +64,17 @@ impl Lookout {
 }
 
 /// Why the Sentinels do not mean the node that is written to, if so.
-fn dissent(topology: &Topology, is_pinned: impl Fn(&str) -> bool) -> Option<String> {
+fn dissent(topology: &Topology, pinned: &Pinned) -> Option<String> {
+    let is_pinned = |facts: &NodeFacts| pinned.has_process(&facts.identity.run_id);
     let named = topology.believed_master()?;
     let node = topology.nodes.iter().find(|node| node.address == named)?;
+    let mut answered = topology.nodes.iter().filter_map(|n| n.said.as_ref().ok());
     match &node.said {
-        Ok(facts) if is_pinned(&facts.identity.run_id) => None,
+        Ok(facts) if is_pinned(facts) => None,
         Ok(_) => Some(format!("the Sentinels name {named} as the master by now")),
-        // Our own node, if the Sentinels know it by an address that is not ours to use.
-        Err(_) if !has_pinned(topology, is_pinned) => None,
-        Err(why) => Some(format!(
-            "the Sentinels name {named} as the master by now, which does not answer: {why}"
-        )),
+        // If ours does not answer there either, it may be the same one.
+        Err(why) => answered.any(is_pinned).then(|| {
+            format!("the Sentinels name {named} as the master by now, which does not answer: {why}")
+        }),
     }
-}
-
-fn has_pinned(topology: &Topology, is_pinned: impl Fn(&str) -> bool) -> bool {
-    let said = topology
-        .nodes
-        .iter()
-        .filter_map(|node| node.said.as_ref().ok());
-    said.into_iter()
-        .any(|facts| is_pinned(&facts.identity.run_id))
 }

@@ -98,16 +98,13 @@ impl Undoer {
             }
             Drift::Changed(why) => return Err(why),
         }
+        self.lookout.clear(&self.pinned).await?;
         // The furthest clock: what has expired by it is left alone, whichever node it lies on.
         let now = nodes
             .iter()
             .map(|node| node.time)
             .max()
             .unwrap_or_else(Micros::now);
-        let pinned = &self.pinned;
-        self.lookout
-            .clear(|other| pinned.has_process(other))
-            .await?;
         let writes = self
             .plan(mapping, entries, now)
             .await

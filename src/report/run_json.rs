@@ -110,6 +110,9 @@ pub struct TopologyRecord {
     pub source: Option<SourceRecord>,
     /// Every node that is known; `None` where only one key was asked for.
     pub inventory: Option<InventoryRecord>,
+    /// The replicas that sweeps read instead; absent where they read the servers above.
+    pub sweep_redis: Option<RedisRecord>,
+    pub sweep_source: Option<SourceRecord>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -310,6 +313,7 @@ pub(super) mod tests {
                 inventory: Some(topology_json::tests::inventory(&redis)),
                 redis: Some(redis),
                 source: Some(source),
+                ..TopologyRecord::default()
             },
             topology_after: TopologyRecord::default(),
             topology_findings: vec![topology_json::tests::finding()],

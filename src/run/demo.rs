@@ -66,7 +66,7 @@ async fn play(console: &mut Console) -> Result<bool, LabError> {
     let cluster = ClusterOptions {
         replicas: 2,
         sentinel_name: Some("mymaster".into()),
-        lines: Vec::new(),
+        ..ClusterOptions::default()
     };
     let mut stage = Stage::start(database, cluster, Stock::new(USERS, AUCTIONS, SEED)).await?;
     let streams = DemoStreams::start(&stage, STREAM_COUNT, SEED).await?;

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::RunError;
 use super::open::Opened;
 use super::pace::Pacer;
+use super::reading::Reading;
 use super::request::Console;
 use super::stop::Stop;
 use crate::failover::{Drift, drift};
@@ -33,9 +34,22 @@ pub(super) struct Stores {
     pub source: Mysql,
     pub source_identity: SourceIdentity,
     pub cache: Redis,
+    /// Where sweeps read; everything that decides reads `source` and `cache`.
+    pub reading: Reading,
     pub pinned: Pinned,
     /// When, by this host's clock, every node is known to have served as a master.
     pub serving_since: Micros,
+}
+
+impl Stores {
+    /// The servers whose rows are read: the primary, and the replica of sweeps.
+    fn read_sources(&self) -> Vec<Mysql> {
+        let replica = self.reading.source_facts.is_some();
+        let replica = replica.then(|| self.reading.source.clone());
+        std::iter::once(self.source.clone())
+            .chain(replica)
+            .collect()
+    }
 }
 
 /// A check's stores and margins, and what it shares with the others.
@@ -81,7 +95,7 @@ impl<'a> Shared<'a> {
     ) -> Self {
         let pacer = Pacer::new(
             job.limits.max_keys_per_second,
-            opened.stores.source.clone(),
+            opened.stores.read_sources(),
             job.limits.max_threads_running,
             Arc::clone(&console.progress),
             stop.clone(),

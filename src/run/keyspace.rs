@@ -8,6 +8,7 @@ use super::RunError;
 use super::audit::SLICES_PER_ATTEMPT;
 use super::batch::{BATCH_TARGETS, Batch, Begun, Outbox};
 use super::check::CheckRun;
+use super::reading::Reader;
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
@@ -69,13 +70,14 @@ async fn reconcile(
     tally: &Tally,
     counts: &mut Coverage,
 ) -> Result<Option<u64>, RunError> {
+    // A cursor belongs to the node that gave it, so that a whole walk is read at one.
+    let reader = check.ground.reader();
     let mut cursor = KeyspaceCursor::of(check.ground.shard);
     let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
-        let Some(found) =
-            next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
-        else {
-            check.ground.still_the_same_nodes().await?;
+        let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
+        let Some(found) = check.ground.read_of_walk(&reader, found)? else {
+            check.ground.counted_of_walk(&reader, Ok(())).await?;
             return Ok(Some(cursor.walked()));
         };
         check
@@ -85,7 +87,7 @@ async fn reconcile(
             .await;
         pages += 1;
         if pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_nodes().await?;
+            check.ground.counted_of_walk(&reader, Ok(())).await?;
         }
         counts.foreign += found.foreign;
         counts.skipped += found.skipped;
@@ -104,13 +106,14 @@ async fn look_up(
     counts: &mut Coverage,
     is_wanted: impl Fn(&Place) -> bool,
 ) -> Result<(), RunError> {
+    // A cursor belongs to the node that gave it, so that a whole walk is read at one.
+    let reader = check.ground.reader();
     let mut cursor = KeyspaceCursor::of(check.ground.shard);
     let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
-        let Some(found) =
-            next_keyspace_page(&check.ground.stores.cache, &check.mapping, &mut cursor).await?
-        else {
-            check.ground.still_the_same_nodes().await?;
+        let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
+        let Some(found) = check.ground.read_of_walk(&reader, found)? else {
+            check.ground.counted_of_walk(&reader, Ok(())).await?;
             let done = (slice, cursor.walked());
             outbox.batch.passed.slices_done.push(done);
             break;
@@ -130,9 +133,9 @@ async fn look_up(
             .collect();
         pages += 1;
         if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.still_the_same_nodes().await?;
+            check.ground.counted_of_walk(&reader, Ok(())).await?;
         }
-        let unexplained = unexplained(check, wanted).await?;
+        let unexplained = unexplained(check, &reader, wanted).await?;
         outbox.batch.targets.extend(unexplained.targets);
         counts.suspect += unexplained.suspect;
         counts.foreign += unexplained.foreign;
@@ -163,15 +166,20 @@ struct Unexplained {
 }
 
 /// Of the keys SCAN brought up, those to which the rules object once their row is known.
-async fn unexplained(check: &Arc<CheckRun>, targets: Vec<Target>) -> Result<Unexplained, RunError> {
+async fn unexplained(
+    check: &Arc<CheckRun>,
+    reader: &Reader,
+    targets: Vec<Target>,
+) -> Result<Unexplained, RunError> {
     let mut kept = Vec::new();
     let looked_up = targets.len() as u64;
     let mut foreign = 0;
     for group in targets.chunks(BATCH_TARGETS) {
         let refs: Vec<&Target> = group.iter().collect();
         check.ground.pacer.take(2 * refs.len()).await;
-        let stores = &check.ground.stores;
-        let looks = look(&stores.source, &stores.cache, &check.mapping, &refs).await?;
+        let source = &check.ground.stores.reading.source;
+        let looks = look(source, &reader.cache, &check.mapping, &refs).await;
+        let looks = check.ground.read_of_walk(reader, looks)?;
         for (target, look) in group.iter().zip(looks) {
             let row = look.row.as_ref().map(|r| r.as_ref());
             // What a live row explains is judged by the sweep of the rows; here only the rest counts.

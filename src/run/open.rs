@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng;
-
 use super::RunError;
 use super::ground::Stores;
+use super::patience::Patience;
+use super::reading::Reading;
 use crate::job::{Endpoint, Fault, Job};
 use crate::model::check::{CacheCheck, Named, Source};
 use crate::model::identity::Pinned;
@@ -19,17 +19,21 @@ use crate::store::mysql::{Mysql, MysqlError, ServerFacts};
 use crate::store::redis::{Redis, RedisError};
 
 /// A page of 1000 keys answers in milliseconds; a server that takes this long is down or blocked.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sweeps, looks and the load question, side by side.
 const SOURCE_CONNECTIONS: usize = 8;
-/// A failover under Sentinel takes some seconds; this many tries outlast one.
-const CONNECT_TRIES: u32 = 6;
-const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// A server that is restarted is back by then; one that is not may be a wrong address.
+const RESTART_PATIENCE: Duration = Duration::from_secs(15);
+/// Sentinel takes a master for dead after half a minute, if nobody told it otherwise, and then elects another.
+const FAILOVER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Both stores, and what they said of themselves.
 pub(super) struct Opened {
     pub stores: Stores,
     pub source: ServerFacts,
+    /// This host's clock when each had said so.
+    pub source_seen_at: Micros,
+    pub nodes_seen_at: Micros,
     /// One outside of a Cluster, else its masters.
     pub nodes: Vec<NodeFacts>,
     /// How far this host's clock and MySQL's are apart: times on the command line are by the one, rows are
@@ -40,18 +44,19 @@ pub(super) struct Opened {
 }
 
 /// Connects to both stores. Unreachable ones are tried again, with growing pauses; a refusal is final.
-pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
-    let source = retrying(
-        || Mysql::connect(&job.mysql, SOURCE_CONNECTIONS),
-        is_unreachable_source,
-    )
-    .await
-    .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+pub(super) async fn open_stores(job: &Job, patience: &Patience) -> Result<Opened, RunError> {
+    let connect = || Mysql::connect(&job.mysql, SOURCE_CONNECTIONS);
+    let source = patience
+        .retry(RESTART_PATIENCE, connect, is_unreachable_source)
+        .await
+        .map_err(|e| RunError::NothingJudged(e.to_string()))?;
+    source.show_waiting_to(patience.progress());
     let facts = source
         .facts()
         .await
         .map_err(|e| RunError::NothingJudged(e.to_string()))?;
-    let skew = Duration::from_micros(Micros::now().0.abs_diff(facts.now.0));
+    let source_seen_at = Micros::now();
+    let skew = Duration::from_micros(source_seen_at.0.abs_diff(facts.now.0));
     if facts.identity.read_only {
         return Err(RunError::NothingJudged(
             "the MySQL in [mysql].url is read-only, so it is a replica (or fenced off): verdicts need the \
@@ -59,11 +64,14 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
                 .to_owned(),
         ));
     }
-    let (cache, nodes) = open_cache(job).await?;
-    let now = Micros::now();
-    let apart = nodes.iter().map(|node| now.0.abs_diff(node.time.0));
+    let (cache, nodes) = open_cache(job, patience).await?;
+    let nodes_seen_at = Micros::now();
+    let apart = nodes
+        .iter()
+        .map(|node| nodes_seen_at.0.abs_diff(node.time.0));
     let cache_skew = Duration::from_micros(apart.max().unwrap_or_default());
     let stores = Stores {
+        reading: Reading::at_the_masters(&source),
         source,
         source_identity: facts.identity.clone(),
         cache,
@@ -73,6 +81,8 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
     Ok(Opened {
         stores,
         source: facts,
+        source_seen_at,
+        nodes_seen_at,
         cache_skew,
         nodes,
         skew,
@@ -80,13 +90,21 @@ pub(super) async fn open_stores(job: &Job) -> Result<Opened, RunError> {
 }
 
 /// Connects to Redis alone: at the start, and again after the topology changed.
-pub(super) async fn open_cache(job: &Job) -> Result<(Redis, Vec<NodeFacts>), RunError> {
+pub(super) async fn open_cache(
+    job: &Job,
+    patience: &Patience,
+) -> Result<(Redis, Vec<NodeFacts>), RunError> {
     let open = || async {
         let cache = Redis::connect(&job.redis, RESPONSE_TIMEOUT).await?;
         let nodes = cache.facts_of_all().await?;
         Ok((cache, nodes))
     };
-    let (cache, nodes) = retrying(open, is_unreachable_cache)
+    let bound = match job.redis.endpoint {
+        Endpoint::Sentinel { .. } | Endpoint::Cluster { .. } => FAILOVER_PATIENCE,
+        Endpoint::Tcp { .. } | Endpoint::Unix(_) => RESTART_PATIENCE,
+    };
+    let (cache, nodes) = patience
+        .retry(bound, open, is_unreachable_cache)
         .await
         .map_err(|e: RedisError| RunError::NothingJudged(e.to_string()))?;
     let is_cluster = matches!(job.redis.endpoint, Endpoint::Cluster { .. });
@@ -141,30 +159,6 @@ fn is_unreachable_cache(fault: &RedisError) -> bool {
         fault,
         RedisError::Unreachable(_) | RedisError::TopologyChanged(_)
     )
-}
-
-/// Tries `open` until it succeeds or fails for good; pauses double from half a second.
-async fn retrying<T, E, F>(mut open: impl FnMut() -> F, may_heal: fn(&E) -> bool) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-    E: std::fmt::Display,
-{
-    let mut pause = CONNECT_PAUSE;
-    let mut tries = 1;
-    loop {
-        match open().await {
-            Ok(opened) => return Ok(opened),
-            Err(fault) if may_heal(&fault) && tries < CONNECT_TRIES => {
-                // Up to a quarter more, so that runs that lost the same server do not return as one.
-                let jittered = pause.mul_f64(rand::rng().random_range(1.0..1.25));
-                tracing::warn!("{fault}; trying again in {:.1} s", jittered.as_secs_f64());
-                tokio::time::sleep(jittered).await;
-                pause *= 2;
-                tries += 1;
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
 }
 
 /// Every check with its columns found.

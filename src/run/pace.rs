@@ -28,7 +28,8 @@ struct Inner {
     rate: Rate,
     /// When the keys taken so far will have been paid for.
     paid_until: Mutex<Instant>,
-    source: Mysql,
+    /// Each server whose rows are read.
+    sources: Vec<Mysql>,
     threads_running_max: u32,
     load_asked: Mutex<Option<Instant>>,
     progress: Arc<dyn ProgressSink>,
@@ -38,7 +39,7 @@ struct Inner {
 impl Pacer {
     pub(super) fn new(
         rate: Rate,
-        source: Mysql,
+        sources: Vec<Mysql>,
         threads_running_max: u32,
         progress: Arc<dyn ProgressSink>,
         stop: Stop,
@@ -47,7 +48,7 @@ impl Pacer {
             inner: Arc::new(Inner {
                 rate,
                 paid_until: Mutex::new(Instant::now()),
-                source,
+                sources,
                 threads_running_max,
                 load_asked: Mutex::new(None),
                 progress,
@@ -80,6 +81,15 @@ impl Pacer {
         }
     }
 
+    /// Of the busiest server; one that does not tell counts as idle.
+    async fn threads_running(&self) -> u32 {
+        let mut most = 0;
+        for source in &self.inner.sources {
+            most = most.max(source.threads_running().await.unwrap_or_default());
+        }
+        most
+    }
+
     /// Only one worker asks; the others wait for its answer, so a busy server pauses them all. A server
     /// that does not tell is not paused for.
     async fn wait_for_load(&self) {
@@ -89,9 +99,7 @@ impl Pacer {
         }
         let mut is_waiting = false;
         while !self.inner.stop.is_requested() {
-            let Ok(running) = self.inner.source.threads_running().await else {
-                break;
-            };
+            let running = self.threads_running().await;
             if running <= self.inner.threads_running_max {
                 break;
             }

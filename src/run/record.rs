@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::execute::Mode;
 use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
+use super::marks::Marks;
 use super::open::Opened;
+use super::reading::Reading;
 use super::request::ScanRequest;
 use super::sink::Sink;
 use super::task::Task;
@@ -42,6 +44,8 @@ pub(super) struct Closing<'a> {
     pub from_run: Option<Uuid>,
     /// What the nodes showed at the start; `None` where one key was asked for.
     pub nodes: Option<Task<Looked>>,
+    /// `None`: it writes nothing, and leaves everything to the next run.
+    pub marks: Option<Marks>,
 }
 
 pub(super) async fn record_of(
@@ -53,6 +57,7 @@ pub(super) async fn record_of(
     nodes: Option<&Nodes>,
 ) -> RunRecord {
     let verdict = ledger.verdict(sink.unresolved());
+    let read_remarks: Vec<String> = closing.stores.reading.remarks().collect();
     let after = TopologyRecord {
         redis: closing
             .stores
@@ -71,6 +76,7 @@ pub(super) async fn record_of(
             .as_ref()
             .map(|facts| source_record(facts, Micros::now())),
         inventory: nodes.map(|nodes| inventory_record(&nodes.after.topology)),
+        ..read_to_the_end(&closing.stores.reading)
     };
     let checks = closing
         .mappings
@@ -103,9 +109,13 @@ pub(super) async fn record_of(
                 .opened
                 .nodes
                 .first()
-                .map(|node| redis_record(node, Micros::now())),
-            source: Some(source_record(&closing.opened.source, Micros::now())),
+                .map(|node| redis_record(node, closing.opened.nodes_seen_at)),
+            source: Some(source_record(
+                &closing.opened.source,
+                closing.opened.source_seen_at,
+            )),
             inventory: nodes.map(|nodes| inventory_record(&nodes.before.topology)),
+            ..read_by_sweeps(&closing.opened.stores.reading)
         },
         topology_after: after,
         topology_findings: findings.map(finding_record).collect(),
@@ -115,11 +125,32 @@ pub(super) async fn record_of(
             took: closing.started.1.elapsed(),
         }],
         limits_hit: ledger.limits_hit.clone(),
-        remarks: [&ledger.partial[..], &ledger.remarks].concat(),
+        remarks: [&ledger.partial[..], &ledger.remarks, &read_remarks].concat(),
         undo_records,
         verdict,
         exit_code: verdict.exit_code(),
     }
+}
+
+/// The replicas that sweeps read at first, as they were found fit.
+fn read_by_sweeps(reading: &Reading) -> TopologyRecord {
+    let redis = reading.replica.as_ref().map(|replica| {
+        let (facts, found_at) = replica.found();
+        redis_record(facts, found_at)
+    });
+    let source = reading.source_facts.as_ref();
+    TopologyRecord {
+        sweep_redis: redis,
+        sweep_source: source.map(|(facts, seen_at)| source_record(facts, *seen_at)),
+        ..TopologyRecord::default()
+    }
+}
+
+/// Those that sweeps read to the end.
+fn read_to_the_end(reading: &Reading) -> TopologyRecord {
+    let mut record = read_by_sweeps(reading);
+    record.sweep_redis = record.sweep_redis.filter(|_| reading.given_up().is_none());
+    record
 }
 
 fn check_record(job: &Job, mapping: &Mapping, entry: &CheckLedger, sink: &Sink) -> CheckRecord {

@@ -117,6 +117,13 @@ pub enum Scope {
     EarlierRun(String, Option<WindowText>),
 }
 
+impl Scope {
+    /// Whether anything is looked for, and not only looked at.
+    pub(super) fn sweeps(&self) -> bool {
+        matches!(self, Scope::Window(_) | Scope::Full(_))
+    }
+}
+
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -364,6 +371,8 @@ mod tests {
                 url: Secret::new(""),
                 tls: TlsFiles::default(),
             },
+            mysql_replica: None,
+            redis_replicas: Vec::new(),
             redis: RedisSpec {
                 endpoint: Endpoint::Tcp {
                     host: "h".into(),

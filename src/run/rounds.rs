@@ -14,7 +14,9 @@ use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger, merged};
 use super::mend::Mending;
 use super::open::{open_cache, serving_since};
+use super::patience::Patience;
 use super::plan::Plan;
+use super::replicas::Gate;
 use super::scope::control_selection;
 use super::sink::Sink;
 use super::stop::Stop;
@@ -22,7 +24,9 @@ use super::streams;
 use crate::failover::{Drift, drift};
 use crate::job::Job;
 use crate::model::identity::Pinned;
+use crate::model::node::NodeFacts;
 use crate::model::outcome::Coverage;
+use crate::model::progress::ProgressSink;
 use crate::rules::JudgeContext;
 use crate::scan::ScanError;
 use crate::store::redis::RedisError;
@@ -37,7 +41,9 @@ pub(super) struct Rounds<'a> {
     pub mending: &'a Mending,
     pub sink: &'a Arc<Mutex<Sink>>,
     pub stop: &'a Stop,
+    pub patience: &'a Patience,
     pub ledger: &'a mut Ledger,
+    pub progress: &'a Arc<dyn ProgressSink>,
     /// Of the present nodes.
     pub context: JudgeContext,
 }
@@ -95,7 +101,7 @@ impl Rounds<'_> {
                 Ok(is_another) if is_another => again.append(&mut done),
                 Ok(_) => {}
                 Err(fault) => {
-                    let why = format!("Redis did not come back: {fault}");
+                    let why = format!("the stores did not come back: {fault}");
                     again.iter().for_each(|plan| self.leave(plan, &why));
                     self.ledger.partial.push(why);
                     break;
@@ -113,16 +119,44 @@ impl Rounds<'_> {
 
     /// Connects again; true if it is another process or history than before.
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
-        let (cache, nodes) = open_cache(self.job).await?;
+        let (cache, nodes) = open_cache(self.job, self.patience).await?;
         let is_another = matches!(drift(&stores.pinned, &nodes), Drift::Changed(_));
         if is_another {
             stores.serving_since = serving_since(&nodes);
         }
+        self.reopen_reading(stores, &nodes).await?;
         self.context = judge_context(&nodes);
         stores.cache = cache;
         stores.pinned = Pinned::of(&nodes);
         self.sink.lock().await.pinned(&stores.pinned)?;
         Ok(is_another)
+    }
+
+    /// What another failover lost was committed before it, so that replicas have to prove anew what they have. One
+    /// that broke a sweep is not asked again.
+    async fn reopen_reading(
+        &mut self,
+        stores: &mut Stores,
+        nodes: &[NodeFacts],
+    ) -> Result<(), RunError> {
+        let reading = &stores.reading;
+        if reading.source_facts.is_none() && reading.replica.is_none() {
+            return Ok(());
+        }
+        self.ledger.remarks.extend(reading.remarks());
+        let mut job = self.job.clone();
+        if reading.given_up().is_some() {
+            job.redis_replicas.clear();
+        }
+        let gate = Gate {
+            job: &job,
+            source: &stores.source,
+            masters: nodes,
+            progress: self.progress,
+            stop: self.stop,
+        };
+        stores.reading = gate.open().await?;
+        Ok(())
     }
 
     /// Another node may evict otherwise, so the judges are made anew too.

@@ -64,6 +64,7 @@ pub(super) async fn sweep_source(
             check
                 .ground
                 .stores
+                .reading
                 .source
                 .key_bounds(&check.mapping)
                 .await?
@@ -168,25 +169,33 @@ async fn one_page(
         .acquire()
         .await
         .expect("the semaphore is never closed");
-    let paired = page(
-        &check.ground.stores.source,
-        &check.ground.stores.cache,
-        &check.mapping,
-        &part.range,
-        selection,
-        check.ground.shard,
-        check.page_rows.load(Ordering::Relaxed),
-    )
-    .await?;
-    check
-        .ground
-        .observed
-        .fetch_add(paired.keyed.len() as u64, Ordering::Relaxed);
-    let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
-    check.page_rows.store(next_rows, Ordering::Relaxed);
-    // Keys are paid for once it is known how many they were; the next page waits for it.
-    check.ground.pacer.take(paired.keyed.len()).await;
-    check.ground.still_the_same_nodes().await?;
+    let paired = loop {
+        let reader = check.ground.reader();
+        let paired = page(
+            &check.ground.stores.reading.source,
+            &reader.cache,
+            &check.mapping,
+            &part.range,
+            selection,
+            check.ground.shard,
+            check.page_rows.load(Ordering::Relaxed),
+        )
+        .await;
+        if let Ok(paired) = &paired {
+            let keys = paired.keyed.len();
+            check
+                .ground
+                .observed
+                .fetch_add(keys as u64, Ordering::Relaxed);
+            let next_rows = rows_of_weight(paired.rows.len(), paired.weight());
+            check.page_rows.store(next_rows, Ordering::Relaxed);
+            // Keys are paid for once it is known how many they were; the next page waits for it.
+            check.ground.pacer.take(keys).await;
+        }
+        if let Some(paired) = check.ground.counted(&reader, paired).await? {
+            break paired;
+        }
+    };
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,

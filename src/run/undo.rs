@@ -8,9 +8,11 @@ use super::RunError;
 use super::execute::{ask_for, ending};
 use super::lease::take_lease;
 use super::open::{bind_all, named, open_stores};
+use super::patience::Patience;
 use super::repairing::fence_replicas;
 use super::request::{Console, Ending, UndoRequest};
 use super::sink::report;
+use super::stop::Stop;
 use crate::job;
 use crate::model::finding::OutcomeKind;
 use crate::model::mapping::Mapping;
@@ -49,7 +51,9 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
     if let Ok(earlier) = EarlierRun::read(&folder) {
         tracing::info!("run {} ended as {}", earlier.run_id, earlier.verdict);
     }
-    let opened = open_stores(&job).await?;
+    let stop = Stop::watching(console.stop.clone(), None);
+    let patience = Patience::new(Arc::clone(&console.progress), stop);
+    let opened = open_stores(&job, &patience).await?;
     let mappings = bind_all(&job, &job.caches, &[], &opened.stores.source)
         .await?
         .caches;

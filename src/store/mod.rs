@@ -1,4 +1,7 @@
 //! The two servers: the only room that knows their crates, their SQL and their Lua. It decides nothing.
 
+mod backoff;
 pub mod mysql;
 pub mod redis;
+
+pub use backoff::Backoff;

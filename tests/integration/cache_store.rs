@@ -76,7 +76,7 @@ fn named(text: &str) -> Named {
 }
 
 /// A mapping that says nothing but how its subjects lie in Redis.
-fn mapping(value: ValueKind, member: Option<&str>, fields: &[Locator]) -> Mapping {
+pub(super) fn mapping(value: ValueKind, member: Option<&str>, fields: &[Locator]) -> Mapping {
     let layout = match member {
         Some(template) => Layout::RowPerMember(Template::parse(template).unwrap()),
         None => Layout::KeyPerRow,
@@ -158,7 +158,7 @@ fn field(cache: Locator) -> FieldSpec {
     }
 }
 
-fn hash_field(name: &str) -> Locator {
+pub(super) fn hash_field(name: &str) -> Locator {
     Locator::HashField(name.as_bytes().to_vec())
 }
 

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod limits;
+mod patience;
 mod servers;
 mod stopping;

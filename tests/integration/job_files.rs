@@ -108,5 +108,6 @@ fn taken(lines: &str) -> Job {
 
 mod examples;
 mod refusals;
+mod replicas;
 mod streams;
 mod whole_file;

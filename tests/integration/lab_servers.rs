@@ -345,7 +345,7 @@ async fn stage(sentinel_name: Option<String>, replicas: usize, seed: u64) -> Sta
     let cluster = ClusterOptions {
         replicas,
         sentinel_name,
-        lines: Vec::new(),
+        ..ClusterOptions::default()
     };
     Stage::start(database, cluster, Stock::new(400, 60, seed))
         .await

@@ -124,7 +124,7 @@ async fn stage(replicas: usize, sentinel_name: Option<&str>) -> StreamStage {
     let cluster = ClusterOptions {
         replicas,
         sentinel_name: sentinel_name.map(str::to_owned),
-        lines: Vec::new(),
+        ..ClusterOptions::default()
     };
     StreamStage::start(database, cluster).await.unwrap()
 }

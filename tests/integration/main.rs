@@ -4,15 +4,20 @@
 
 mod cache_store;
 mod checkpoint;
+mod cluster;
 mod demo_truth;
 mod example_jobs;
+mod failovers;
 mod faults;
 mod job_files;
 mod keyspace;
+mod lab_accidents;
 mod lab_servers;
 mod lab_streams;
 mod promises;
 mod races;
+mod replicas;
+mod scheduled;
 mod schedules;
 mod settling;
 mod shards;

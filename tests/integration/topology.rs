@@ -1,5 +1,6 @@
 //! All nodes of a job's Redis: who is found, what they say, and what becomes of a run when they change.
 
+mod failovers;
 mod findings;
 mod inventory;
 mod sentinels;

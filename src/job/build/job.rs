@@ -29,10 +29,18 @@ pub(in crate::job) fn build(
         .mysql
         .given()
         .and_then(|mysql| stores::mysql(mysql, faults));
+    let mysql_replica = raw
+        .mysql
+        .given()
+        .and_then(|mysql| stores::mysql_replica(mysql, faults));
     let redis = raw
         .redis
         .given()
         .and_then(|redis| stores::redis(redis, faults));
+    let redis_replicas = match (raw.redis.given(), &redis) {
+        (Some(raw), Some(redis)) => stores::redis_replicas(raw, redis, faults),
+        _ => Vec::new(),
+    };
     let raw_caches = raw.caches.given().map_or(&[][..], Vec::as_slice);
     let raw_streams = raw.streams.given().map_or(&[][..], Vec::as_slice);
     let is_faulty = matches!(raw.caches, Setting::Faulty) || matches!(raw.streams, Setting::Faulty);
@@ -80,7 +88,9 @@ pub(in crate::job) fn build(
         state_dir,
         full_repair: raw.full_repair.or(false),
         mysql: mysql?,
+        mysql_replica,
         redis: redis?,
+        redis_replicas,
         limits,
         caches: caches.into_iter().collect::<Option<_>>()?,
         streams: streams.into_iter().collect::<Option<_>>()?,

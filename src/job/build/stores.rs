@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::job::elements::mysql_url;
 use crate::job::fault::Fault;
 use crate::job::raw::{RawMysql, RawRedis, RawTlsFiles};
 use crate::job::reader::{Setting, Text};
@@ -16,6 +17,75 @@ pub(super) fn mysql(raw: &RawMysql, faults: &mut Vec<Fault>) -> Option<MysqlSpec
     })
 }
 
+/// The replica, with the TLS files of the primary.
+pub(super) fn mysql_replica(raw: &RawMysql, faults: &mut Vec<Fault>) -> Option<MysqlSpec> {
+    let replica = raw.replica_url.given()?;
+    let url = replica.value.clone()?;
+    if let Some(primary) = raw.url.given()
+        && mysql_url::database(&primary.value) != mysql_url::database(&url)
+    {
+        faults.push(
+            Fault::new(
+                replica.span.clone(),
+                "`url` and `replica_url` name different databases",
+            )
+            .hint("a replica holds the primary's tables under the same name"),
+        );
+    }
+    Some(MysqlSpec {
+        url,
+        // What is wrong with them was said of the primary.
+        tls: tls_files(&raw.tls, &mut Vec::new()),
+    })
+}
+
+/// The replicas of `read_url`: with the master's user and password where their URL has none, its TLS files and its
+/// database.
+pub(super) fn redis_replicas(
+    raw: &RawRedis,
+    master: &RedisSpec,
+    faults: &mut Vec<Fault>,
+) -> Vec<RedisSpec> {
+    let Some(given) = raw.read_url.given() else {
+        return Vec::new();
+    };
+    if matches!(master.endpoint, Endpoint::Cluster { .. }) && !given.value.is_empty() {
+        faults.push(
+            Fault::new(given.span.clone(), "in a Cluster sweeps read the masters")
+                .hint("take `read_url` out: it names replicas of one master"),
+        );
+    }
+    let mut replicas = Vec::new();
+    for url in &given.value {
+        if url.database.is_some_and(|number| number != master.database) {
+            faults.push(
+                Fault::new(
+                    given.span.clone(),
+                    "`read_url` and `url` name different databases",
+                )
+                .hint("a replica holds the master's databases under the same numbers"),
+            );
+        }
+        let has_login = url.user.is_some() || url.password.is_some();
+        let login = if has_login {
+            (url.user.clone(), url.password.clone())
+        } else {
+            (master.user.clone(), master.password.clone())
+        };
+        replicas.push(RedisSpec {
+            endpoint: url.endpoint.clone(),
+            user: login.0,
+            password: login.1,
+            database: master.database,
+            tls: url.tls,
+            tls_files: master.tls_files.clone(),
+            sentinel_user: None,
+            sentinel_password: None,
+        });
+    }
+    replicas
+}
+
 pub(super) fn redis(raw: &RawRedis, faults: &mut Vec<Fault>) -> Option<RedisSpec> {
     let tls_files = tls_files(&raw.tls, faults);
     let url = raw.url.given()?;
@@ -28,8 +98,14 @@ pub(super) fn redis(raw: &RawRedis, faults: &mut Vec<Fault>) -> Option<RedisSpec
             );
         }
     }
+    let mut read_urls = raw
+        .read_url
+        .given()
+        .into_iter()
+        .flat_map(|urls| &urls.value);
+    let has_tls = url.value.tls || read_urls.any(|url| url.tls);
     for setting in [&raw.tls.ca, &raw.tls.cert, &raw.tls.key] {
-        if let Some(text) = setting.given().filter(|_| !url.value.tls) {
+        if let Some(text) = setting.given().filter(|_| !has_tls) {
             faults.push(
                 text.fault("TLS files are given, but the URL does not ask for TLS")
                     .hint("write rediss://, rediss-sentinel:// or rediss-cluster://"),

@@ -9,6 +9,7 @@ pub(super) mod name;
 pub(super) mod plain;
 pub(super) mod prefix;
 pub(super) mod rate;
+pub(super) mod read_url;
 pub(super) mod redis_url;
 pub(super) mod source_name;
 pub(super) mod sql;

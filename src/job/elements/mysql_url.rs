@@ -7,26 +7,54 @@ use crate::model::secret::Secret;
 
 /// The URL as it is, once it is known to name a host and a database.
 pub(in crate::job) fn parse(text: &Text) -> Result<Secret, Fault> {
+    named(
+        text,
+        "url",
+        "name the primary alone: verdicts are taken against it",
+    )
+}
+
+/// The same of a replica; `None` where the text is empty, which is how a job leaves it to the environment.
+pub(in crate::job) fn parse_replica(text: &Text) -> Result<Option<Secret>, Fault> {
+    if text.value.is_empty() {
+        return Ok(None);
+    }
+    named(
+        text,
+        "replica_url",
+        "name one replica: what is read is compared with how far that one is",
+    )
+    .map(Some)
+}
+
+/// The database of a URL that was found right, as it is written.
+pub(in crate::job) fn database(url: &Secret) -> &str {
+    let rest = url.reveal().split_once("://").map_or("", |(_, rest)| rest);
+    let path = rest.split_once('/').map_or("", |(_, path)| path);
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn named(text: &Text, setting: &str, one_host: &'static str) -> Result<Secret, Fault> {
     let parts = url::split(text)?;
     if parts.scheme != "mysql" {
         return Err(text
             .fault(format!(
-                "[mysql] url begins with `{}://`",
+                "[mysql] {setting} begins with `{}://`",
                 scheme_shown(parts.scheme)
             ))
             .hint("write mysql://user:password@host:port/database (for MariaDB too)"));
     }
     if parts.authority.contains(',') {
         return Err(text
-            .fault("[mysql] url names several hosts")
-            .hint("name the primary alone: verdicts are taken against it"));
+            .fault(format!("[mysql] {setting} names several hosts"))
+            .hint(one_host));
     }
     url::host_and_port(text, parts.authority, 3306)?;
     let database = url::decoded(text, parts.path.trim_start_matches('/'))?;
     match database {
         Some(database) if !database.contains('/') => Ok(Secret::new(text.value.clone())),
         _ => Err(text
-            .fault("[mysql] url names no database")
+            .fault(format!("[mysql] {setting} names no database"))
             .hint("write mysql://user:password@host:port/database")),
     }
 }

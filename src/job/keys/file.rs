@@ -38,7 +38,7 @@ pub(in crate::job) static MYSQL: Table = Table {
         Key::new("tls_ca", Kind::Text, "a PEM file with the authority that signed the server's certificate"),
         Key::new("tls_cert", Kind::Text, "a PEM file with the client's certificate; needs tls_key"),
         Key::new("tls_key", Kind::Text, "a PEM file with the client's key; needs tls_cert"),
-        Key::later("replica_url", "a replica for sweeps"),
+        Key::new("replica_url", Kind::Text, "the same of one replica, at which sweeps read rows once it has every transaction the primary had when the run began (by GTID); verdicts and repairs stay with the primary. It uses the TLS files above"),
     ],
 };
 
@@ -54,7 +54,7 @@ pub(in crate::job) static REDIS: Table = Table {
         Key::new("tls_ca", Kind::Text, "a PEM file with the authority that signed the servers' certificates; replaces the system's"),
         Key::new("tls_cert", Kind::Text, "a PEM file with the client's certificate; needs tls_key"),
         Key::new("tls_key", Kind::Text, "a PEM file with the client's key; needs tls_cert"),
-        Key::later("read_url", "a replica for sweeps"),
+        Key::new("read_url", Kind::Text, "redis://, rediss:// or redis+unix:// of a replica, or several with commas between: sweeps read keys at the first that is fit (link up, the master's history, everything the master had when the run began), else at the master; verdicts and repairs stay with the master. Without user and password of its own it takes those below"),
     ],
 };
 

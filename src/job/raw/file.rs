@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::cache::RawCache;
 use super::stream::RawStream;
-use crate::job::elements::{duration, mysql_url, name, prefix, rate, redis_url, zone};
+use crate::job::elements::{duration, mysql_url, name, prefix, rate, read_url, redis_url, zone};
 use crate::job::keys;
 use crate::job::reader::{At, Reader, Section, Setting, Text};
 use crate::job::spec::Rate;
@@ -36,11 +36,13 @@ pub(in crate::job) struct RawTlsFiles {
 
 pub(in crate::job) struct RawMysql {
     pub(in crate::job) url: Setting<At<Secret>>,
+    pub(in crate::job) replica_url: Setting<At<Option<Secret>>>,
     pub(in crate::job) tls: RawTlsFiles,
 }
 
 pub(in crate::job) struct RawRedis {
     pub(in crate::job) url: Setting<At<redis_url::RedisUrl>>,
+    pub(in crate::job) read_url: Setting<At<Vec<redis_url::RedisUrl>>>,
     pub(in crate::job) user: Setting<Text>,
     pub(in crate::job) password: Setting<Text>,
     pub(in crate::job) db: Setting<At<i64>>,
@@ -88,6 +90,7 @@ impl RawFile {
             }),
             mysql: map(mysql, |section| RawMysql {
                 url: section.parsed(reader, "url", mysql_url::parse),
+                replica_url: section.parsed(reader, "replica_url", mysql_url::parse_replica),
                 tls: RawTlsFiles::read(reader, section),
             }),
             redis: map(redis, |section| RawRedis::read(reader, section)),
@@ -130,6 +133,7 @@ impl RawRedis {
     fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Self {
         Self {
             url: section.parsed(reader, "url", redis_url::parse),
+            read_url: section.parsed(reader, "read_url", read_url::parse),
             user: section.text(reader, "user"),
             password: section.text(reader, "password"),
             db: section.integer("db"),

@@ -163,6 +163,24 @@ impl SentinelGroup {
         self.master_port().await
     }
 
+    /// `SENTINEL FAILOVER`: what an operator does to move a living master. The old one is demoted some 10 s later, and
+    /// whoever is still connected to it is acknowledged until then.
+    pub async fn ask_for_failover(&self) -> Result<(), LabError> {
+        let action = || "ask a Sentinel for a failover".to_owned();
+        let sentinel = self.sentinels.first();
+        let sentinel = sentinel.ok_or_else(|| LabError::Unfit("there are no Sentinels".into()))?;
+        let mut connection = self
+            .connect(sentinel.port)
+            .await
+            .map_err(LabError::redis(action()))?;
+        redis::cmd("SENTINEL")
+            .arg("FAILOVER")
+            .arg(&self.name)
+            .query_async(&mut connection)
+            .await
+            .map_err(LabError::redis(action()))
+    }
+
     /// SIGKILL of the Sentinel at `index` (0 to 2).
     pub fn kill(&mut self, index: usize) -> Result<(), LabError> {
         let process = self

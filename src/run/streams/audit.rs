@@ -24,6 +24,8 @@ use crate::run::mend::{Mending, mend};
 use crate::run::settle::settle;
 use crate::run::sink::Sink;
 use crate::run::sweep::add;
+use crate::scan::ScanError;
+use crate::store::redis::Redis;
 
 /// Entries that were right and are looked at again together.
 const CLEAN_AT_ONCE: usize = 50;
@@ -202,7 +204,16 @@ impl Bounds {
 
 /// `None`: there is no stream to walk over.
 async fn bounds(run: &StreamRun) -> Result<Option<Bounds>, RunError> {
-    let cache = &run.ground.stores.cache;
+    loop {
+        let reader = run.ground.reader();
+        let bounds = bounds_at(run, &reader.cache).await;
+        if let Some(bounds) = run.ground.counted(&reader, bounds).await? {
+            return Ok(bounds);
+        }
+    }
+}
+
+async fn bounds_at(run: &StreamRun, cache: &Redis) -> Result<Option<Bounds>, ScanError> {
     let check = run.check();
     let facts = match cache.stream_state(&check.key).await? {
         StreamState::Stream(facts) => facts,

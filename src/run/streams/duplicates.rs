@@ -181,10 +181,11 @@ impl<'a> Aftermath<'a> {
                 last,
             };
             let pace = &run.ground.pacer;
-            let searched = candidates.search(&stores.source, &stores.cache, judge, range, pace);
+            let reader = run.ground.reader();
+            let searched = candidates.search(&stores.source, &reader.cache, judge, range, pace);
             match searched.await {
                 Err(ScanError::Stopped) => return Ok(()),
-                searched => searched?,
+                searched => run.ground.counted_of_walk(&reader, searched).await?,
             }
         }
         run.ground.still_the_same_nodes().await?;

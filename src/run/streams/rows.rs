@@ -141,7 +141,7 @@ async fn send_pages(
     pages: &mpsc::Sender<Result<Rows, RunError>>,
 ) -> Result<(), RunError> {
     let ground = &run.ground;
-    let (source, mapping) = (&ground.stores.source, &run.judge.mapping().rows);
+    let (source, mapping) = (&ground.stores.reading.source, &run.judge.mapping().rows);
     let bounds = match selection {
         Selection::All if is_integer_key(mapping) => source.key_bounds(mapping).await?,
         _ => None,

@@ -182,19 +182,26 @@ async fn read_page(
     let ground = &run.ground;
     let permit = Arc::clone(&ground.pages).acquire_owned().await;
     let permit = permit.expect("the semaphore is never closed");
-    let (cache, judge) = (&ground.stores.cache, &run.judge);
-    let reads = match pass {
-        Pass::Entries { .. } => {
-            read_entries(cache, judge, range, ground.shard, PAGE_ENTRIES).await?
+    let judge = &run.judge;
+    loop {
+        let reader = ground.reader();
+        let reads = match pass {
+            Pass::Entries { .. } => {
+                read_entries(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await
+            }
+            Pass::Pending => {
+                read_pending(&reader.cache, judge, range, ground.shard, PAGE_ENTRIES).await
+            }
+        };
+        if let Ok(reads) = &reads {
+            // Entries are paid for once it is known how many they were; the next page waits for it.
+            let cost = cost(reads.entries_read, reads.pending_read);
+            ground.pacer.take(cost).await;
         }
-        Pass::Pending => read_pending(cache, judge, range, ground.shard, PAGE_ENTRIES).await?,
-    };
-    // Entries are paid for once it is known how many they were; the next page waits for it.
-    ground
-        .pacer
-        .take(cost(reads.entries_read, reads.pending_read))
-        .await;
-    Ok((reads, permit))
+        if let Some(reads) = ground.counted(&reader, reads).await? {
+            return Ok((reads, permit));
+        }
+    }
 }
 
 fn spawn(run: &Arc<StreamRun>, pass: Pass, page: PageRead) -> Task<Result<PageDone, RunError>> {

@@ -26,6 +26,7 @@ mod replica;
 mod schema;
 mod server;
 mod statement;
+mod waiting;
 mod witness;
 
 pub use error::MysqlError;

@@ -12,7 +12,9 @@ use super::error::MysqlError;
 use super::pages::WindowPlans;
 use super::replica::Pin;
 use super::server::WITNESS_WIDTH;
+use super::waiting::Waiting;
 use crate::job::MysqlSpec;
+use crate::model::progress::ProgressSink;
 use crate::model::rows::Rows;
 
 /// What one statement is given. Pages are cut to take milliseconds; only an aggregate over a large
@@ -59,6 +61,7 @@ struct Shared {
     plans: WindowPlans,
     /// Of a replica: who alone may answer.
     pin: OnceLock<Pin>,
+    waiting: Waiting,
 }
 
 /// A session taken from the pool. Dropped without [`Lent::give_back`] it is closed: whatever
@@ -93,10 +96,16 @@ impl Mysql {
             permits: Arc::new(Semaphore::new(connections_max.max(1))),
             plans: WindowPlans::default(),
             pin: OnceLock::new(),
+            waiting: Waiting::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// From now on waiting for the server to come back is shown there, with its reason.
+    pub fn show_waiting_to(&self, progress: Arc<dyn ProgressSink>) {
+        self.shared.waiting.show_to(progress);
     }
 
     pub(super) fn plans(&self) -> &WindowPlans {
@@ -148,7 +157,7 @@ impl Mysql {
         let is_reused = reused.is_some();
         let session = match reused {
             Some(session) => session,
-            None => shared.connector.open().await?,
+            None => shared.waiting.open(&shared.connector).await?,
         };
         let mut lent = Lent {
             session,
@@ -171,9 +180,9 @@ impl Mysql {
         let width = width.into();
         let mut lent = self.lend().await?;
         let mut outcome = lent.fetch_proven(sql, width).await;
-        // A session that lay idle may have been closed by the server meanwhile. Reading once more on a
+        // The session may have been closed by the server meanwhile, or be lost with it. Reading once more on a
         // fresh one is safe, because nothing here writes.
-        if lent.is_reused && matches!(outcome, Err(MysqlError::Unreachable(_))) {
+        if matches!(outcome, Err(MysqlError::Unreachable(_))) {
             drop(lent);
             lent = self.lend_from(false).await?;
             outcome = lent.fetch_proven(sql, width).await;

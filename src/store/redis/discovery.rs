@@ -86,7 +86,8 @@ pub(super) async fn open_masters(
     Ok(masters)
 }
 
-/// Connects to a master by the address the Cluster gives it. `None`: one without slots that is not there.
+/// Connects to a master by the address the Cluster gives it. `None`: one without slots that is not there, or follows
+/// another by now.
 async fn open_seat(
     spec: &RedisSpec,
     seat: &Seat,
@@ -115,8 +116,10 @@ async fn open_seat(
     };
     match opened.await {
         Ok(master) => Ok(Some(master)),
-        Err(RedisError::Unreachable(why)) if seat.slots.is_empty() => {
-            tracing::warn!("a master without slots is left out: {why}");
+        Err(RedisError::Unreachable(why) | RedisError::TopologyChanged(why))
+            if seat.slots.is_empty() =>
+        {
+            tracing::info!("a node without slots is left out: {why}");
             Ok(None)
         }
         Err(error) => Err(error),

@@ -93,14 +93,6 @@ fn a_syntax_error_beside_the_others() {
 fn later_additions_are_refused_and_never_ignored() {
     for (text, setting) in [
         ("[matrix]\n", "matrix"),
-        (
-            "[mysql]\nurl = \"mysql://h/d\"\nreplica_url = \"mysql://r/d\"\n",
-            "replica_url",
-        ),
-        (
-            "[redis]\nurl = \"redis://h\"\nread_url = \"redis://r\"\n",
-            "read_url",
-        ),
         ("[[cache]]\ncodec = \"gzip\"\n", "codec"),
         ("[[cache]]\nprefix_bytes = 4\n", "prefix_bytes"),
         ("[[cache]]\nvalue = \"opaque\"\n", "value = \"opaque\""),

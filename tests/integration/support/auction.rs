@@ -1,6 +1,7 @@
 //! The lab's auction house under the job file that is shipped for it, and the program as a child.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use auditor::lab::cluster::ClusterOptions;
@@ -28,15 +29,19 @@ impl Auction {
         sentinel_name: Option<&str>,
         stock: Stock,
     ) -> Self {
+        let cluster = ClusterOptions {
+            replicas,
+            sentinel_name: sentinel_name.map(str::to_owned),
+            ..ClusterOptions::default()
+        };
+        Self::start_with(flavor, cluster, stock).await
+    }
+
+    pub async fn start_with(flavor: Flavor, cluster: ClusterOptions, stock: Stock) -> Self {
         let database = MysqlOptions {
             flavor,
             arguments: Vec::new(),
             tls: false,
-        };
-        let cluster = ClusterOptions {
-            replicas,
-            sentinel_name: sentinel_name.map(str::to_owned),
-            lines: Vec::new(),
         };
         let stage = Stage::start(database, cluster, stock).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -57,18 +62,37 @@ impl Auction {
 
     /// Runs the program on the auction's job file to its end, while everything else goes on.
     pub async fn auditor(&self, command: &str, arguments: &[&str]) -> Run {
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditor"))
+        let output = self.command(command, arguments).output().await.unwrap();
+        Run::of(output, self.folder.path())
+    }
+
+    /// The same, and does not wait for its end; dropping it kills it. What it says goes to `COMMAND.log`.
+    pub fn spawn(&self, command: &str, arguments: &[&str]) -> tokio::process::Child {
+        let log = self.folder.path().join(format!("{command}.log"));
+        let log = std::fs::File::create(log).unwrap();
+        let mut command = self.command(command, arguments);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.spawn().unwrap()
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> tokio::process::Command {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditor"));
+        program
             .args([command, "jobs/auction.toml"])
             .args(arguments)
             .envs(self.stage.environment())
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .current_dir(self.folder.path())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        Run::of(output, self.folder.path())
+            .kill_on_drop(true);
+        program
+    }
+
+    /// The folders of all runs so far.
+    pub fn run_folders(&self) -> BTreeSet<PathBuf> {
+        let runs = std::fs::read_dir(self.folder.path().join("output/auction"));
+        let entries = runs.into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// The planted truth as the program names such things.

@@ -51,10 +51,20 @@ impl Bidding {
             arguments: Vec::new(),
             tls: false,
         };
+        Self::start_on(database, replicas, sentinel_name, by_entry_id).await
+    }
+
+    /// The same on a database of its own kind.
+    pub async fn start_on(
+        database: MysqlOptions,
+        replicas: usize,
+        sentinel_name: Option<&str>,
+        by_entry_id: Settling,
+    ) -> Self {
         let cluster = ClusterOptions {
             replicas,
             sentinel_name: sentinel_name.map(str::to_owned),
-            lines: Vec::new(),
+            ..ClusterOptions::default()
         };
         let stage = StreamStage::start(database, cluster).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -168,7 +178,12 @@ impl Bidding {
 
     /// Runs the program to its end, while everything else goes on.
     pub async fn auditor(&self, words: &[&str]) -> Run {
-        let output = self.command(words, &[]).output().await.unwrap();
+        self.auditor_with(words, &[]).await
+    }
+
+    /// The same with further variables.
+    pub async fn auditor_with(&self, words: &[&str], variables: &[(&'static str, String)]) -> Run {
+        let output = self.command(words, variables).output().await.unwrap();
         Run::of(output, self.folder.path())
     }
 
@@ -232,8 +247,10 @@ name = "bidding"
 time_zone = "UTC"
 [mysql]
 url = "${MYSQL_URL}"
+replica_url = "${MYSQL_REPLICA_URL:-}"
 [redis]
 url = "${REDIS_URL}"
+read_url = "${REDIS_READ_URL:-}"
 [limits]
 settle = "100ms"
 cache_delay = "300ms"

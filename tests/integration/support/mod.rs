@@ -7,6 +7,7 @@ pub mod gate;
 pub mod monitor;
 pub mod report;
 pub mod shop;
+pub mod witness;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -38,7 +39,11 @@ impl World {
     }
 
     pub async fn with_replicas(flavor: Flavor, count: usize) -> Self {
-        let mysql = MysqlServer::start(flavor).await.unwrap();
+        Self::around(MysqlServer::start(flavor).await.unwrap(), count).await
+    }
+
+    /// The same with a server that was started otherwise.
+    pub async fn around(mysql: MysqlServer, count: usize) -> Self {
         mysql.create_database(DATABASE).await.unwrap();
         let redis = RedisServer::start(RedisOptions {
             lines: vec!["repl-diskless-sync-delay 0".into()],
