@@ -204,8 +204,9 @@ async fn run_with(
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
-    let is_one = matches!(request.scope, Scope::One(..));
-    let nodes = (!is_one).then(|| Task::spawn(topology::look(job.redis.clone())));
+    // Every shard would say the same of them.
+    let is_asked = !matches!(request.scope, Scope::One(..)) && request.shard.index() == 0;
+    let nodes = is_asked.then(|| Task::spawn(topology::look(job.redis.clone())));
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
     let is_repair = matches!(mode, Mode::Repair { .. });
