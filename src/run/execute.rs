@@ -10,6 +10,7 @@ use super::RunError;
 use super::check::{CheckRun, check_runs, judge_context};
 use super::close::close;
 use super::ground::Shared;
+use super::header::{Beginning, header_of};
 use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::marks::{Copies, Marks, can_deal_with_all};
@@ -203,8 +204,9 @@ async fn run_with(
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
-    let is_one = matches!(request.scope, Scope::One(..));
-    let nodes = (!is_one).then(|| Task::spawn(topology::look(job.redis.clone())));
+    // Every shard would say the same of them.
+    let is_asked = !matches!(request.scope, Scope::One(..)) && request.shard.index() == 0;
+    let nodes = is_asked.then(|| Task::spawn(topology::look(job.redis.clone())));
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
     let is_repair = matches!(mode, Mode::Repair { .. });
@@ -269,12 +271,17 @@ async fn run_with(
 
     let folder = RunFolder::open(&request.output, &job.name, run_id)
         .map_err(|e| RunError::BadRequest(e.to_string()))?;
-    let sink = Sink::new(
-        folder.findings().map_err(report)?,
-        folder.ranges(None).map_err(report)?,
-        folder.compensation().map_err(report)?,
-        folder.subjects(),
-    );
+    let beginning = Beginning {
+        job: &job,
+        request,
+        mode,
+        command: options.command(mode),
+        window: window.as_ref(),
+        opened: &opened,
+        plans: &plans,
+        started_at: started.0,
+    };
+    let sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
     let sink = match request.scope {
         Scope::One(..) => sink.showing(),
         _ => sink,
