@@ -75,15 +75,17 @@ pub(super) async fn repair_found(
     found: Found,
     console: &mut Console,
 ) -> Result<Ending, RunError> {
+    let window = WindowText {
+        since: Since::Auto,
+        until: None,
+    };
     let (scope, control, outlook) = match found {
-        Found::Window(outlook) => {
-            let window = WindowText {
-                since: Since::Auto,
-                until: None,
-            };
-            (Scope::Window(window), ControlChoice::Refuses, outlook)
-        }
-        Found::Everything(outlook) => (Scope::Full(None), ControlChoice::NotApplicable, outlook),
+        Found::Window(outlook) => (Scope::Window(window), ControlChoice::Refuses, outlook),
+        Found::Everything(outlook) => (
+            Scope::Full(Some(window)),
+            ControlChoice::NotApplicable,
+            outlook,
+        ),
     };
     let scan = ScanRequest {
         job_path: request.job_path.clone(),
