@@ -11,7 +11,7 @@ use super::check::{CheckRun, check_runs, judge_context};
 use super::ground::Shared;
 use super::lease::take_lease;
 use super::ledger::Ledger;
-use super::marks::{Copies, can_deal_with_all, mark_if_complete};
+use super::marks::{Copies, can_deal_with_all, mark_if_complete, remark_on};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::{is_handled, remembered_in_folder};
@@ -258,6 +258,7 @@ async fn run_with(
     let stream_runs = stream_runs(&shared, &bound.streams, &selected, &scratch);
     let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
+    ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
     let earlier = earlier_run(request, &job)?;
     if earlier
         .as_ref()
