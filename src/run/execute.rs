@@ -13,7 +13,7 @@ use super::ground::Shared;
 use super::header::{Beginning, header_of};
 use super::lease::take_lease;
 use super::ledger::Ledger;
-use super::marks::{Copies, Marks, can_deal_with_all};
+use super::marks::{Copies, Marks, can_deal_with_all, remark_on};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::{is_handled, remembered_in_folder};
@@ -261,6 +261,7 @@ async fn run_with(
     let stream_runs = stream_runs(&shared, &bound.streams, &selected, &scratch);
     let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
+    ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
     let earlier = earlier_run(request, &job)?;
     if earlier
         .as_ref()

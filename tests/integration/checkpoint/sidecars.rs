@@ -110,8 +110,10 @@ async fn it_beats_until_it_is_told_to_stop_and_says_so_once() {
     assert_eq!(sidecar.stdout().lines().count(), 1, "{}", sidecar.stdout());
     assert!(text(&redis, STATE).await.is_some());
     let samples = site.remembered().samples;
-    let at = |index: usize| samples[index].beat.beat_at.0;
-    assert!(at(2) - at(0) >= 150_000, "not more often than it was told");
+    // However late single beats come on a busy machine, there are no more of them than ticks.
+    let span = samples[samples.len() - 1].beat.beat_at.0 - samples[0].beat.beat_at.0;
+    let ticks = span / 100_000 + 2;
+    assert!(samples.len() as i64 <= ticks, "not more often than it was told");
     assert_eq!(sidecar.stop().await, Some(0));
 }
 
