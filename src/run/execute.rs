@@ -10,6 +10,7 @@ use super::RunError;
 use super::check::{CheckRun, check_runs, judge_context};
 use super::close::close;
 use super::ground::Shared;
+use super::header::{Beginning, header_of};
 use super::lease::take_lease;
 use super::ledger::Ledger;
 use super::marks::{Copies, Marks, can_deal_with_all};
@@ -74,15 +75,17 @@ pub(super) async fn repair_found(
     found: Found,
     console: &mut Console,
 ) -> Result<Ending, RunError> {
+    let window = WindowText {
+        since: Since::Auto,
+        until: None,
+    };
     let (scope, control, outlook) = match found {
-        Found::Window(outlook) => {
-            let window = WindowText {
-                since: Since::Auto,
-                until: None,
-            };
-            (Scope::Window(window), ControlChoice::Refuses, outlook)
-        }
-        Found::Everything(outlook) => (Scope::Full(None), ControlChoice::NotApplicable, outlook),
+        Found::Window(outlook) => (Scope::Window(window), ControlChoice::Refuses, outlook),
+        Found::Everything(outlook) => (
+            Scope::Full(Some(window)),
+            ControlChoice::NotApplicable,
+            outlook,
+        ),
     };
     let scan = ScanRequest {
         job_path: request.job_path.clone(),
@@ -270,12 +273,17 @@ async fn run_with(
 
     let folder = RunFolder::open(&request.output, &job.name, run_id)
         .map_err(|e| RunError::BadRequest(e.to_string()))?;
-    let sink = Sink::new(
-        folder.findings().map_err(report)?,
-        folder.ranges(None).map_err(report)?,
-        folder.compensation().map_err(report)?,
-        folder.subjects(),
-    );
+    let beginning = Beginning {
+        job: &job,
+        request,
+        mode,
+        command: options.command(mode),
+        window: window.as_ref(),
+        opened: &opened,
+        plans: &plans,
+        started_at: started.0,
+    };
+    let sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
     let sink = match request.scope {
         Scope::One(..) => sink.showing(),
         _ => sink,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::RunError;
+use super::audit::SLICES_PER_ATTEMPT;
+use super::batch::{BATCH_TARGETS, Batch, Begun, Outbox};
 use super::check::CheckRun;
 use super::reading::Reader;
-use super::sweep::{BATCH_TARGETS, Batch, send_full};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
+use crate::model::slice::{Section, SliceOrder};
 use crate::scan::{KeyspaceCursor, Place, Tally, Target, look, next_keyspace_page};
 
 /// Pages of a walk between two proofs that it is still the same node: asking costs about as much as a page.
@@ -32,25 +34,32 @@ pub(super) async fn sweep_keyspace(
     batches: &mpsc::Sender<Batch<Target>>,
 ) -> Result<Coverage, RunError> {
     let mut counts = Coverage::default();
-    let mut batch = Batch::default();
+    let timing = &check.ground.timing;
+    let mut outbox = Outbox::new(batches, timing.settle.max(timing.cache_delay));
+    let attempt = slice / SLICES_PER_ATTEMPT;
+    outbox.batch.passed.begun.push(Begun {
+        slice,
+        order: SliceOrder::new(attempt, Section::Keyspace, &[]),
+        is_shared: true,
+    });
     let Some(tally) = tally else {
-        look_up(check, slice, batches, &mut batch, &mut counts, |_| true).await?;
-        let _ = batches.send(batch).await;
+        look_up(check, slice, &mut outbox, &mut counts, |_| true).await?;
+        outbox.close().await;
         return Ok(counts);
     };
     if let Some(walked) = reconcile(check, tally, &mut counts).await? {
         if tally.is_even() {
-            batch.slices_done.push((slice, walked));
+            outbox.batch.passed.slices_done.push((slice, walked));
         } else {
             // The first walk has counted what cannot be looked up.
             let mut recounted = Coverage::default();
             let is_uneven = |p: &Place| tally.is_uneven_at(&p.key, p.member.as_deref());
-            look_up(check, slice, batches, &mut batch, &mut recounted, is_uneven).await?;
+            look_up(check, slice, &mut outbox, &mut recounted, is_uneven).await?;
             counts.suspect += recounted.suspect;
             counts.foreign = recounted.foreign;
         }
     }
-    let _ = batches.send(batch).await;
+    outbox.close().await;
     Ok(counts)
 }
 
@@ -93,8 +102,7 @@ async fn reconcile(
 async fn look_up(
     check: &Arc<CheckRun>,
     slice: u32,
-    batches: &mpsc::Sender<Batch<Target>>,
-    batch: &mut Batch<Target>,
+    outbox: &mut Outbox<'_, Target>,
     counts: &mut Coverage,
     is_wanted: impl Fn(&Place) -> bool,
 ) -> Result<(), RunError> {
@@ -106,7 +114,8 @@ async fn look_up(
         let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
         let Some(found) = check.ground.read_of_walk(&reader, found)? else {
             check.ground.counted_of_walk(&reader, Ok(())).await?;
-            batch.slices_done.push((slice, cursor.walked()));
+            let done = (slice, cursor.walked());
+            outbox.batch.passed.slices_done.push(done);
             break;
         };
         check
@@ -127,11 +136,11 @@ async fn look_up(
             check.ground.counted_of_walk(&reader, Ok(())).await?;
         }
         let unexplained = unexplained(check, &reader, wanted).await?;
-        batch.targets.extend(unexplained.targets);
+        outbox.batch.targets.extend(unexplained.targets);
         counts.suspect += unexplained.suspect;
         counts.foreign += unexplained.foreign;
         check.ground.progress.advance(unexplained.looked_up);
-        if !send_full(batch, batches).await {
+        if !outbox.send().await {
             return Ok(());
         }
     }

@@ -1,6 +1,7 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
 
 mod audit;
+mod batch;
 mod check;
 mod checkpoint;
 mod checkpoint_said;
@@ -16,6 +17,7 @@ mod examine;
 mod execute;
 mod findings;
 mod ground;
+mod header;
 mod keys;
 mod keyspace;
 mod lease;

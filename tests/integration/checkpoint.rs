@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::support::Run;
 
 mod beats;
+mod clusters;
 mod copies;
 mod folders;
 mod grants;

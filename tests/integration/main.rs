@@ -3,8 +3,8 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod cache_store;
-mod cluster;
 mod checkpoint;
+mod cluster;
 mod demo_truth;
 mod example_jobs;
 mod failovers;

@@ -36,7 +36,8 @@ const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// What decides how much a failover may lose; asked one by one, because several at once are understood only from
 /// Redis 7.0 on. A server that does not know one of them answers nothing for it.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
+    "appendfsync",
     "appendonly",
     "maxmemory",
     "maxmemory-policy",
