@@ -38,10 +38,7 @@ fn is_refused(args: &[&str], part: &str) {
 
 #[test]
 fn a_wrong_request_is_2_and_says_what_to_do() {
-    is_refused(
-        &["scan", "job.toml", "--until", "auto"],
-        "`auto` is no end",
-    );
+    is_refused(&["scan", "job.toml", "--until", "auto"], "`auto` is no end");
     is_refused(
         &["scan", "job.toml", "--since", "noon"],
         "`noon` is no time",
