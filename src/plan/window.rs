@@ -575,24 +575,24 @@ mod tests {
     #[test]
     fn a_window_begins_in_the_past_and_ends_after_it_begins() {
         let now = at("2026-11-21T06:00:00Z");
-        let found = Some(TimeWindow {
+        let found = TimeWindow {
             since: at("2026-11-21T05:10:00Z"),
             until: Some(at("2026-11-21T05:11:00Z")),
-        });
+        };
         let auto = WindowText {
             since: Since::parse(" AUTO ").unwrap(),
             until: None,
         };
         assert!(auto.is_auto() && !auto.needs_zone());
         let zone = Zone::Named(Tz::UTC);
-        assert_eq!(auto.resolve(now, zone, found), Ok(found.unwrap()));
+        assert_eq!(auto.resolve(now, zone, Some(found)), Ok(found));
         assert_eq!(auto.resolve(now, zone, None), Err(TimeError::NothingFound));
         let window = |since: &str, until: Option<&str>| {
             WindowText {
                 since: Since::parse(since).unwrap(),
                 until: until.map(|u| TimeText::parse(u).unwrap()),
             }
-            .resolve(now, Zone::Named(Tz::UTC), found)
+            .resolve(now, Zone::Named(Tz::UTC), Some(found))
         };
         assert_eq!(
             window("1h", None),

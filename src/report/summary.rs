@@ -1,5 +1,6 @@
 //! What stdout gets at the end: the run in a few lines, the verdict last.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -80,10 +81,13 @@ fn write_topology(out: &mut dyn Write, findings: &[TopologyFindingRecord]) -> io
             finding.rule, finding.severity, finding.reason
         )?;
     }
-    let named: Vec<String> = advice
-        .iter()
-        .filter_map(|f| Some(format!("{} = {}", f.setting.as_ref()?, f.value.as_ref()?)))
+    let settings = advice.iter();
+    let settings = settings.filter_map(|f| Some((f.setting.as_ref()?, f.value.as_ref()?)));
+    // Several masters have them in common, as a rule.
+    let named: BTreeSet<String> = settings
+        .map(|(name, value)| format!("{name} = {value}"))
         .collect();
+    let named: Vec<String> = named.into_iter().collect();
     if !named.is_empty() {
         writeln!(
             out,

@@ -13,7 +13,7 @@ use super::ground::Shared;
 use super::header::{Beginning, header_of};
 use super::lease::take_lease;
 use super::ledger::Ledger;
-use super::marks::{Copies, Marks, can_deal_with_all};
+use super::marks::{Copies, Marks, can_deal_with_all, remark_on};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::{is_handled, remembered_in_folder};
@@ -75,15 +75,17 @@ pub(super) async fn repair_found(
     found: Found,
     console: &mut Console,
 ) -> Result<Ending, RunError> {
+    let window = WindowText {
+        since: Since::Auto,
+        until: None,
+    };
     let (scope, control, outlook) = match found {
-        Found::Window(outlook) => {
-            let window = WindowText {
-                since: Since::Auto,
-                until: None,
-            };
-            (Scope::Window(window), ControlChoice::Refuses, outlook)
-        }
-        Found::Everything(outlook) => (Scope::Full(None), ControlChoice::NotApplicable, outlook),
+        Found::Window(outlook) => (Scope::Window(window), ControlChoice::Refuses, outlook),
+        Found::Everything(outlook) => (
+            Scope::Full(Some(window)),
+            ControlChoice::NotApplicable,
+            outlook,
+        ),
     };
     let scan = ScanRequest {
         job_path: request.job_path.clone(),
@@ -204,8 +206,9 @@ async fn run_with(
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
-    let is_one = matches!(request.scope, Scope::One(..));
-    let nodes = (!is_one).then(|| Task::spawn(topology::look(job.redis.clone())));
+    // Every shard would say the same of them.
+    let is_asked = !matches!(request.scope, Scope::One(..)) && request.shard.index() == 0;
+    let nodes = is_asked.then(|| Task::spawn(topology::look(job.redis.clone())));
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
     let is_repair = matches!(mode, Mode::Repair { .. });
@@ -258,6 +261,7 @@ async fn run_with(
     let stream_runs = stream_runs(&shared, &bound.streams, &selected, &scratch);
     let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
+    ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
     let earlier = earlier_run(request, &job)?;
     if earlier
         .as_ref()

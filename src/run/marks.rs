@@ -1,5 +1,7 @@
 //! What a run leaves behind for the next one: which histories are dealt with, and until when everything was audited.
 
+use std::time::Duration;
+
 use super::RunError;
 use super::record::Closing;
 use super::request::{ScanRequest, Scope};
@@ -79,6 +81,18 @@ pub(super) fn can_deal_with_all(request: &ScanRequest) -> bool {
     is_whole && matches!(request.scope, Scope::Window(_) | Scope::Full(_))
 }
 
+/// What happened where no window tells it, and that this is not the end of it.
+pub(super) fn remark_on(outlook: &Outlook) -> Option<String> {
+    match outlook.due(Duration::ZERO) {
+        Due::FullSweep => Some(outlook.explanation()),
+        Due::Window(_) if outlook.is_open() => Some(
+            "the former master does not answer, and what it may go on taking will be lost: the next run looks again"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
 /// Marks what a run has dealt with: only a complete one, of everything that was lost, and on the histories it began with.
 pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict) {
     let Some(marks) = &closing.marks else {
@@ -94,9 +108,7 @@ pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict)
         return;
     }
     if outlook.is_some_and(Outlook::is_open) {
-        return tracing::warn!(
-            "the former master does not answer and may go on taking writes that will be lost: the next run looks again"
-        );
+        return;
     }
     let masters = &closing.opened.nodes;
     if let Err(fault) = mark(closing.job, masters, closing.started.0, marks.copies).await {

@@ -16,7 +16,7 @@ use crate::model::node::NodeFacts;
 use crate::model::progress::ProgressSink;
 use crate::model::time::Micros;
 use crate::store::mysql::{Mysql, Standing};
-use crate::store::redis::{Redis, RedisError};
+use crate::store::redis::{Redis, RedisError, ReplicaHabits};
 
 /// A replica that lags by more than this is no help in an incident.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
@@ -164,10 +164,10 @@ async fn ask(spec: &RedisSpec, master: &NodeFacts) -> Asked {
     let opened = async {
         let cache = Redis::connect(spec, RESPONSE_TIMEOUT).await?;
         let facts = cache.facts().await?;
-        let is_writable = cache.is_writable_replica().await?;
-        Ok::<_, RedisError>((cache, facts, is_writable))
+        let habits = cache.replica_habits().await?;
+        Ok::<_, RedisError>((cache, facts, habits))
     };
-    let (cache, facts, is_writable) = match opened.await {
+    let (cache, facts, habits) = match opened.await {
         Ok(opened) => opened,
         Err(fault @ RedisError::Refused(_)) => return Asked::Never(fault.to_string()),
         Err(fault) => return Asked::NotYet(fault.to_string()),
@@ -177,10 +177,28 @@ async fn ask(spec: &RedisSpec, master: &NodeFacts) -> Asked {
         Fitness::NotYet(why) => Asked::NotYet(about(&why)),
         Fitness::Foreign(why) => Asked::Foreign(about(&why)),
         Fitness::Never(why) => Asked::Never(about(&why)),
-        Fitness::Fit if is_writable => {
-            Asked::Never(about("takes writes of its own (replica-read-only no)"))
+        Fitness::Fit => match own_ways(habits) {
+            Some(why) => Asked::Never(about(why)),
+            None => Asked::Fit(Box::new(KeyReplica::new(cache, facts, master.clone()))),
+        },
+    }
+}
+
+/// Why a replica may hold something else than its master for all its offset says. A key that it evicted by itself
+/// would pass for one that is not cached, whatever the master shows.
+fn own_ways(habits: ReplicaHabits) -> Option<&'static str> {
+    if habits.takes_writes {
+        return Some("takes writes of its own (replica-read-only no)");
+    }
+    match habits.leaves_eviction {
+        Some(false) if habits.has_eviction => {
+            Some("evicts keys by itself (replica-ignore-maxmemory no)")
         }
-        Fitness::Fit => Asked::Fit(Box::new(KeyReplica::new(cache, facts, master.clone()))),
+        None if habits.has_eviction => Some(
+            "may evict keys by itself, and does not say (let the user call CONFIG GET, for \
+             replica-ignore-maxmemory)",
+        ),
+        _ => None,
     }
 }
 

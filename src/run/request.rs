@@ -120,7 +120,7 @@ pub enum Scope {
 impl Scope {
     /// Whether anything is looked for, and not only looked at.
     pub(super) fn sweeps(&self) -> bool {
-        matches!(self, Scope::Window(_) | Scope::Full(_))
+        !matches!(self, Scope::One(..) | Scope::EarlierRun(..))
     }
 }
 

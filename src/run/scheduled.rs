@@ -10,7 +10,7 @@ use super::outlook::{Found, is_handled, look_back, remembered_in_folder};
 use super::request::{Console, Ending, Format, RunRequest};
 use super::stop::Stop;
 use crate::failover::{Due, EpisodeKind};
-use crate::job::{self, Job};
+use crate::job::{self, Endpoint, Job};
 use crate::model::node::NodeFacts;
 use crate::model::outcome::RunVerdict;
 use crate::model::time::Micros;
@@ -20,6 +20,8 @@ use crate::store::redis::{Redis, RedisError};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long nobody at all is waited for: the next call of cron comes soon.
 const PATIENCE_WITH_SILENCE: Duration = Duration::from_secs(30);
+/// Sentinel takes a master for dead after half a minute, if nobody told it otherwise, and then elects another.
+const PATIENCE_WITH_FAILOVER: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(500);
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// A failover in the middle of finding out about one begins it again, so often.
@@ -129,31 +131,19 @@ impl Scheduled<'_> {
     /// The inner `Err`: why there is not one master, and how long that may be waited for.
     async fn glance(&self) -> Result<Result<Glance, (String, Duration)>, RunError> {
         let remembered = remembered_in_folder(&self.job)?;
-        let (cache, node) = match self.connect().await {
+        let (cache, masters) = match self.connect().await {
             Ok(opened) => opened,
             Err(fault @ RedisError::Unreachable(_)) => {
-                return Ok(Err((fault.to_string(), PATIENCE_WITH_SILENCE)));
+                return Ok(Err((fault.to_string(), self.patience_with_silence())));
             }
             Err(fault @ RedisError::TopologyChanged(_)) => {
                 return Ok(Err((fault.to_string(), PATIENCE)));
             }
             Err(fault) => return Err(RunError::NothingJudged(fault.to_string())),
         };
-        if node.is_cluster {
-            return Err(RunError::BadRequest(format!(
-                "{} is a node of a Redis Cluster, which is not supported yet; name a standalone server or a Sentinel",
-                node.address
-            )));
+        if let Some(reason) = unready(&masters) {
+            return Ok(Err((reason, PATIENCE)));
         }
-        if !node.identity.is_master || node.is_loading {
-            let state = if node.is_loading {
-                "is loading its data"
-            } else {
-                "is a replica"
-            };
-            return Ok(Err((format!("{} {state}", node.address), PATIENCE)));
-        }
-        let masters = vec![node];
         if is_handled(&remembered, &masters) {
             return Ok(Ok(Glance::Handled(masters)));
         }
@@ -167,10 +157,17 @@ impl Scheduled<'_> {
         })
     }
 
-    async fn connect(&self) -> Result<(Redis, NodeFacts), RedisError> {
+    async fn connect(&self) -> Result<(Redis, Vec<NodeFacts>), RedisError> {
         let cache = Redis::connect(&self.job.redis, ANSWER_LIMIT).await?;
-        let node = cache.facts().await?;
-        Ok((cache, node))
+        let masters = cache.facts_of_all().await?;
+        Ok((cache, masters))
+    }
+
+    fn patience_with_silence(&self) -> Duration {
+        match self.job.redis.endpoint {
+            Endpoint::Sentinel { .. } | Endpoint::Cluster { .. } => PATIENCE_WITH_FAILOVER,
+            Endpoint::Tcp { .. } | Endpoint::Unix(_) => PATIENCE_WITH_SILENCE,
+        }
     }
 
     async fn nothing_new(
@@ -257,6 +254,19 @@ impl Scheduled<'_> {
             console,
         );
     }
+}
+
+/// Why these nodes cannot serve as masters yet, if they cannot.
+fn unready(masters: &[NodeFacts]) -> Option<String> {
+    masters.iter().find_map(|node| {
+        if !node.identity.is_master {
+            Some(format!("{} is a replica", node.address))
+        } else if node.is_loading {
+            Some(format!("{} is loading its data", node.address))
+        } else {
+            None
+        }
+    })
 }
 
 /// Addresses of two masters for the same keys.

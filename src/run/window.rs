@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RunError;
 use super::open::Opened;
 use super::outlook::{Found, look_back};
-use super::request::{Console, ScanRequest};
+use super::request::{Console, ScanRequest, Scope};
 use crate::failover::{Due, Episode, Outlook};
 use crate::job::Job;
 use crate::model::node::NodeFacts;
@@ -42,9 +42,15 @@ pub(super) async fn window_of(
         Some(outlook) => outlook.clone(),
         None => look_at(job, opened).await?.outlook,
     };
-    let due = outlook.due(skew_of(opened));
-    let Due::Window(span) = due else {
-        return Err(RunError::BadRequest(refusal(due, &outlook)));
+    let skew = skew_of(opened);
+    let span = match (outlook.due(skew), &request.scope) {
+        (Due::Window(span), _) => span,
+        // Everything is looked at; the window only says what belongs to the failover.
+        (_, Scope::Full(_)) => match outlook.window(skew) {
+            Some(span) => span,
+            None => return Ok(None),
+        },
+        (due, _) => return Err(RunError::BadRequest(refusal(due, &outlook))),
     };
     let zone = zone_of(job, console);
     let span = resolved(text, zone, Some(span))?;

@@ -3,9 +3,11 @@
 //! nothing to do.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::time::Duration;
 
 use auditor::lab::accidents::{Accident, Mishap};
+use auditor::lab::app::streams::Layout;
 use auditor::lab::app::{Load, Running, Stock};
 use auditor::lab::cluster::ClusterOptions;
 use auditor::lab::servers::{Flavor, RedisServer};
@@ -23,6 +25,7 @@ use crate::support::witness::{false_alarms, missed, undone, unexplained};
 mod demotions;
 mod promotions;
 mod restarts;
+mod streams;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// What the job file promises of the application.

@@ -77,13 +77,18 @@ fn a_promotion_loses_from_the_heartbeat_found_until_the_old_master_was_dead() {
 fn a_silent_old_master_may_go_on_where_nobody_sees_it() {
     let new = promoted("B", "b", "A", 400);
     let hour = 3_600;
-    for (down_since, is_open) in [(510, true), (NOW - hour + 1, true), (NOW - hour, false)] {
-        let cut_off = silent("a", "no answer within 2 s", Some(down_since));
+    for (down_since, is_open) in [
+        (None, true),
+        (Some(510), true),
+        (Some(NOW - hour + 1), true),
+        (Some(NOW - hour), false),
+    ] {
+        let cut_off = silent("a", "no answer within 2 s", down_since);
         let seen = topology(TopologyKind::Sentinel, vec![cut_off, view(&new)]);
         let found = present(new.clone(), Some(beat("A", "a", 400)));
         let episode = looked(&watched(), found, &seen);
         assert_eq!(episode.window, window(400, NOW));
-        assert_eq!(episode.is_open, is_open, "{down_since}");
+        assert_eq!(episode.is_open, is_open, "{down_since:?}");
     }
 }
 

@@ -129,10 +129,16 @@ fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
             // A host that refuses the connection has no such process any more. One that is silent may be cut off from us
             // and from the Sentinels, and go on.
             (Some(at), _) if why.contains("Connection refused") => death(at),
-            (Some(at), _) if at.plus(SILENCE_MAX) > seen.topology.seen_at => End {
-                at: Some(seen.topology.seen_at),
-                by: EndedBy::Silence,
-            },
+            // A Sentinel needs a while after the switch to see that it is silent, too.
+            (since, TopologyKind::Sentinel)
+                if !why.contains("Connection refused")
+                    && since.is_none_or(|at| at.plus(SILENCE_MAX) > seen.topology.seen_at) =>
+            {
+                End {
+                    at: Some(seen.topology.seen_at),
+                    by: EndedBy::Silence,
+                }
+            }
             _ => left(seen),
         },
     }

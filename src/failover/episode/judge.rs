@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::end::{End, end_by_promotion, end_by_restart};
 use super::estimate::{estimated_start, promoted_at};
-use super::kind::EpisodeKind;
+use super::kind::{EpisodeKind, FoundBy, Sureness};
 use super::memory::{Known, Memory, Seen};
 use super::start::{Start, last_kept_sample, proven_start};
-use super::step::{BACKLOG_TTL, Durability, Step, UPTIME_ERROR};
+use super::step::{Durability, Step, UPTIME_ERROR};
 use crate::failover::Sample;
 use crate::model::time::Micros;
 
@@ -20,6 +20,13 @@ pub(super) struct Judged<'a> {
     pub(super) end: Option<End>,
 }
 
+/// What an empty server lost: whatever was ever written.
+const EVERYTHING: Start = Start {
+    at: Micros(0),
+    by: FoundBy::Samples,
+    sureness: Sureness::ExactToTheBeat,
+};
+
 /// What a machine that falls takes with it under `appendfsync everysec`.
 const FSYNC_MAX: Duration = Duration::from_secs(2);
 
@@ -27,6 +34,7 @@ pub(super) fn judge<'a>(step: Step<'a>, seen: &Seen<'_>, memory: &Memory<'_>) ->
     let kind = kind_of(&step, seen, memory);
     let start = match kind {
         EpisodeKind::Promotion | EpisodeKind::RestartFromOldSnapshot => proven_start(&step, memory),
+        EpisodeKind::RestartEmpty => Some(EVERYTHING),
         EpisodeKind::RestartWithData if !is_whole(&step) => proven_start(&step, memory),
         _ => None,
     };
@@ -41,9 +49,9 @@ pub(super) fn judge<'a>(step: Step<'a>, seen: &Seen<'_>, memory: &Memory<'_>) ->
         EpisodeKind::Promotion | EpisodeKind::EvidenceGone => {
             Some(end_by_promotion(&step, seen, memory))
         }
-        EpisodeKind::RestartWithData | EpisodeKind::RestartFromOldSnapshot => {
-            start.map(|_| end_by_restart(&step, seen))
-        }
+        EpisodeKind::RestartWithData
+        | EpisodeKind::RestartFromOldSnapshot
+        | EpisodeKind::RestartEmpty => start.map(|_| end_by_restart(&step, seen)),
         _ => None,
     };
     Judged {
@@ -103,7 +111,7 @@ fn without_traces(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> Epis
 /// since then, it would name one, unless that is so long ago that it can have been forgotten.
 fn is_renewed(step: &Step<'_>, known: Micros, seen: &Seen<'_>) -> bool {
     let was_master = promoted_at(step, seen).is_some_and(|since| since <= known);
-    was_master || step.noticed_at <= known.plus(BACKLOG_TTL)
+    was_master || step.noticed_at <= known.plus(step.backlog_ttl)
 }
 
 /// Whether the process replaces the one before it. Without a former history a young process was never promoted, or it would

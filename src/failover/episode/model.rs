@@ -290,7 +290,7 @@ impl World {
         self.promote();
         // A supervisor brings the old one back as a replica, and Sentinel never sees it in another role.
         let run_id = format!("again{}", self.writes.len());
-        if self.writes.len() % 2 == 0 {
+        if self.writes.len().is_multiple_of(2) {
             let node = &mut self.nodes[old];
             (node.role, node.started, node.run_id) = (Role::Replica, self.now, run_id);
             node.role_since = self.now;

@@ -135,7 +135,7 @@ fn episode_of(seen: &Seen<'_>, master: &PresentMaster) -> Episode {
     let starts = judged.iter().filter_map(|j| j.start).chain(gap.flatten());
     let earliest = starts.min_by_key(|start| start.at);
     let window = earliest
-        .filter(|_| kind < EpisodeKind::EvidenceGone || kind == EpisodeKind::RestartFromOldSnapshot)
+        .filter(|_| kind != EpisodeKind::EvidenceGone)
         .map(|start| TimeWindow {
             since: start.at.min(memory.audited_until.unwrap_or(start.at)),
             until: end_of(&judged, gap.is_some(), seen),

@@ -96,6 +96,7 @@ fn missing_beats_show_an_old_snapshot_whatever_info_says() {
 fn a_heartbeat_that_is_gone_shows_an_empty_server() {
     let episode = alone(&watched(), present(again("B"), None));
     assert_eq!(episode.kind, EpisodeKind::RestartEmpty);
+    assert_eq!(episode.window, window(0, 504), "whatever was ever written");
     assert_eq!(due(episode), Due::FullSweep);
 }
 

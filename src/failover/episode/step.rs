@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::memory::{Memory, PresentMaster, Seen};
 use crate::failover::Heartbeat;
 use crate::model::time::Micros;
+use crate::model::topology::NodeView;
 
 /// One master that took over from another, or came back: by what INFO and the first beat say.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,8 @@ pub(super) struct Step<'a> {
     pub(super) process_start: Micros,
     /// When this was read, by this host's clock.
     pub(super) noticed_at: Micros,
+    /// `repl-backlog-ttl`, as far as it is known; by default.
+    pub(super) backlog_ttl: Duration,
     /// What the server wrote to its file before it answered; known of a present master only.
     pub(super) durability: Durability,
 }
@@ -29,7 +32,7 @@ pub(super) struct Step<'a> {
 pub(super) const UPTIME_ERROR: Duration = Duration::from_secs(1);
 
 /// `repl-backlog-ttl` of a server that was not told otherwise.
-pub(super) const BACKLOG_TTL: Duration = Duration::from_secs(3_600);
+const BACKLOG_TTL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
@@ -69,11 +72,12 @@ impl<'a> Step<'a> {
             found: of_another.or(kept),
             process_start: noticed_at.minus(Duration::from_secs(facts.uptime_seconds)),
             noticed_at,
+            backlog_ttl: backlog_ttl(seen, &facts.identity.run_id),
             durability: durability(seen, master),
         }
     }
 
-    fn changed(change: &'a crate::failover::Change) -> Self {
+    fn changed(seen: &Seen<'_>, change: &'a crate::failover::Change) -> Self {
         let found = change.found.as_ref();
         Self {
             address: &change.address,
@@ -85,6 +89,7 @@ impl<'a> Step<'a> {
                 .noticed_at
                 .minus(Duration::from_secs(change.uptime_seconds)),
             noticed_at: change.noticed_at,
+            backlog_ttl: backlog_ttl(seen, &change.run_id),
             durability: Durability::Unknown,
         }
     }
@@ -92,7 +97,7 @@ impl<'a> Step<'a> {
     /// Whether it would still name its former history, had its process been promoted: that is forgotten only when no
     /// replica was attached for `repl-backlog-ttl`.
     pub(super) fn is_young(&self) -> bool {
-        self.noticed_at <= self.process_start.plus(BACKLOG_TTL)
+        self.noticed_at <= self.process_start.plus(self.backlog_ttl)
     }
 
     /// The history whose end is where losses begin: that of the heartbeat, past which everything is covered, or the
@@ -133,7 +138,7 @@ pub(super) fn steps_of<'a>(
             return (steps, Root::Known);
         }
         match memory.change_to(id) {
-            Some(change) => steps.push(Step::changed(change)),
+            Some(change) => steps.push(Step::changed(seen, change)),
             // The first history of which anything is remembered needs no beginning.
             None if !memory.has_handled_any() => return (steps, Root::Known),
             None if is_renewed(memory, id) => return (steps, Root::Known),
@@ -167,16 +172,29 @@ fn durability(seen: &Seen<'_>, master: &PresentMaster) -> Durability {
     if !master.facts.is_append_only {
         return Durability::Unknown;
     }
-    let views = seen.topology.nodes.iter();
-    let mut own = views.filter(|view| {
-        let said = view.said.as_ref();
-        said.is_ok_and(|facts| facts.identity.run_id == master.facts.identity.run_id)
-    });
-    let settings = own.next().and_then(|view| view.settings.as_ref());
-    let always = ("appendfsync".to_owned(), "always".to_owned());
-    if settings.is_some_and(|settings| settings.contains(&always)) {
-        Durability::EveryWrite
-    } else {
-        Durability::NearlyAll
+    let own = view_of(seen, &master.facts.identity.run_id);
+    match own.and_then(|view| view.setting("appendfsync")) {
+        Some("always") => Durability::EveryWrite,
+        _ => Durability::NearlyAll,
     }
+}
+
+fn backlog_ttl(seen: &Seen<'_>, run_id: &str) -> Duration {
+    let own = view_of(seen, run_id);
+    let setting = own.and_then(|view| view.setting("repl-backlog-ttl"));
+    let seconds = setting.and_then(|text| text.parse().ok());
+    match seconds {
+        // It is never forgotten.
+        Some(0) => Duration::MAX,
+        Some(seconds) => Duration::from_secs(seconds),
+        None => BACKLOG_TTL,
+    }
+}
+
+/// The node that this process is.
+fn view_of<'a>(seen: &Seen<'a>, run_id: &str) -> Option<&'a NodeView> {
+    seen.topology.nodes.iter().find(|view| {
+        let said = view.said.as_ref();
+        said.is_ok_and(|facts| facts.identity.run_id == run_id)
+    })
 }

@@ -42,7 +42,9 @@ pub(super) fn tell(judged: &Judged<'_>) -> String {
              what became of that"
         ),
     };
-    let start = judged.start.map(|start| tell_start(&start));
+    let is_all = judged.kind == EpisodeKind::RestartEmpty;
+    let start = judged.start.filter(|_| !is_all);
+    let start = start.map(|start| tell_start(&start));
     let end = judged.end.as_ref().filter(|_| judged.start.is_some());
     let parts = [Some(happened), start, end.and_then(tell_end)];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")

@@ -117,7 +117,10 @@ impl Mysql {
             Transactions::Position(_) if !self.is_mariadb() => {
                 Err(not_of_a_kind("MySQL", "MariaDB"))
             }
-            Transactions::Set(set) => self.standing_of_set(primary, set).await,
+            Transactions::Set(set) => {
+                self.refuse_visible_filters().await?;
+                self.standing_of_set(primary, set).await
+            }
             Transactions::Position(position) => {
                 self.refuse_filters().await?;
                 self.standing_of_position(primary, position).await
@@ -221,7 +224,23 @@ impl Mysql {
         })
     }
 
-    /// What a replica leaves out would never be looked at. Only MariaDB tells everybody.
+    /// MySQL's filters, where this user may see them: it takes SELECT on performance_schema.
+    async fn refuse_visible_filters(&self) -> Result<(), MysqlError> {
+        let sql = "SELECT filter_name, filter_rule FROM performance_schema.replication_applier_filters \
+             UNION ALL SELECT filter_name, filter_rule FROM performance_schema.replication_applier_global_filters";
+        match self.fetch(sql, 2).await {
+            Ok(rows) => rows.iter().next().map_or(Ok(()), |row| {
+                let text =
+                    |n| String::from_utf8_lossy(row.cell(n).unwrap_or_default()).into_owned();
+                Err(leaves_out(&text(0), &text(1)))
+            }),
+            // Hidden from this user, or a server that has no such tables.
+            Err(MysqlError::Refused(_) | MysqlError::Statement(_)) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What a replica leaves out would never be looked at. MariaDB tells everybody.
     async fn refuse_filters(&self) -> Result<(), MysqlError> {
         const FILTERS: [&str; 6] = [
             "replicate_do_db",
@@ -236,9 +255,7 @@ impl Mysql {
         let cells = self.cells(&sql, FILTERS.len()).await?;
         match FILTERS.iter().zip(&cells).find(|(_, set)| !set.is_empty()) {
             None => Ok(()),
-            Some((filter, set)) => Err(refused(&format!(
-                "leaves out a part of what it is sent ({filter} = {set}), and that part would never be looked at"
-            ))),
+            Some((filter, set)) => Err(leaves_out(filter, set)),
         }
     }
 
@@ -288,6 +305,12 @@ impl Pin {
 
 fn refused(why: &str) -> MysqlError {
     MysqlError::Refused(format!("the server at [mysql].replica_url {why}"))
+}
+
+fn leaves_out(filter: &str, rule: &str) -> MysqlError {
+    refused(&format!(
+        "leaves out a part of what it is sent ({filter} = {rule}), and that part would never be looked at"
+    ))
 }
 
 fn not_of_a_kind(replica: &str, primary: &str) -> MysqlError {

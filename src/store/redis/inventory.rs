@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, join};
 use futures_util::stream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::cluster_nodes::{self, ClusterView};
 use super::connect::Link;
@@ -36,7 +36,8 @@ const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// What decides how much a failover may lose; asked one by one, because several at once are understood only from
 /// Redis 7.0 on. A server that does not know one of them answers nothing for it.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
+    "appendfsync",
     "appendonly",
     "maxmemory",
     "maxmemory-policy",
@@ -195,13 +196,17 @@ impl Inventory {
                     return (asked, None, Err(why));
                 }
                 if let Some((asking, link)) = kept
-                    && let Ok(answer) = asking.await
+                    && let Ok(Ok(answer)) = timeout(limit, asking).await
                 {
                     return (asked, Some(link), Ok(answer));
                 }
                 let opened = asked.open(&spec, limit).await;
                 let answer = match &opened {
-                    Ok(link) => question(link.clone()).await.map_err(|e| e.to_string()),
+                    // A node that is busy with somebody's script is not waited for here.
+                    Ok(link) => match timeout(limit * 2, question(link.clone())).await {
+                        Ok(answer) => answer.map_err(|error| error.to_string()),
+                        Err(_) => Err(format!("{} did not answer in time", link.address)),
+                    },
                     Err(error) => Err(error.to_string()),
                 };
                 (asked, opened.ok(), answer)

@@ -42,6 +42,7 @@ pub use self::inventory::{Inventory, read_topology};
 pub use self::layout::SlotLayout;
 pub use self::per_node::PerNode;
 pub use self::reader::Redis;
+pub use self::replica::ReplicaHabits;
 pub use self::scan::{KeyWalk, ScanPage};
 pub use self::settlement::{Delivery, Held, Settlement};
 pub use self::write::{Fence, LAG_SECONDS_MAX, Write, WriteReply};

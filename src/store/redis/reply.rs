@@ -1,21 +1,32 @@
 //! Sending commands and taking their answers apart. Error replies stay values until somebody decides
 //! whether they are data (WRONGTYPE) or a failure.
 
+use std::time::Duration;
+
 use ::redis::{Cmd, Pipeline, ServerError, Value};
 use bytes::Bytes;
 
 use super::connect::Link;
 use super::error::RedisError;
+use crate::store::Backoff;
+
+/// A server that runs somebody's script answers nothing else until that ends, or is killed; ours are short.
+const BUSY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// One command; an error reply is an error.
 pub(super) async fn one(link: &Link, command: &Cmd) -> Result<Value, RedisError> {
-    let value = link
-        .connection
-        .clone()
-        .send_packed_command(command)
-        .await
-        .map_err(|error| RedisError::from_client(&link.address, &error))?;
-    accepted(&link.address, value)
+    let mut busy = Busy::default();
+    loop {
+        let value = link
+            .connection
+            .clone()
+            .send_packed_command(command)
+            .await
+            .map_err(|error| RedisError::from_client(&link.address, &error))?;
+        if !is_busy(&value) || !busy.is_waited_for(link).await {
+            return accepted(&link.address, value);
+        }
+    }
 }
 
 /// A pipeline; one answer for every command, error replies among them.
@@ -23,11 +34,58 @@ pub(super) async fn many(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>,
     if pipeline.is_empty() {
         return Ok(Vec::new());
     }
+    let mut answers = send(link, pipeline).await?;
+    let mut busy = Busy::default();
+    while answers.iter().any(is_busy) && busy.is_waited_for(link).await {
+        // What was answered so was not run, so nothing runs twice.
+        let open = (0..answers.len()).filter(|&at| is_busy(&answers[at]));
+        let open: Vec<usize> = open.collect();
+        let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
+        let mut again = ::redis::pipe();
+        for &at in &open {
+            again.add_command(commands[at].clone());
+        }
+        for (at, answer) in open.into_iter().zip(send(link, &again).await?) {
+            answers[at] = answer;
+        }
+    }
+    Ok(answers)
+}
+
+async fn send(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
     link.connection
         .clone()
         .send_packed_commands(pipeline, 0, pipeline.len())
         .await
         .map_err(|error| RedisError::from_client(&link.address, &error))
+}
+
+/// Waiting for somebody's script.
+#[derive(Default)]
+struct Busy(Option<Backoff>);
+
+impl Busy {
+    /// False when it was waited for long enough. The first time says so.
+    async fn is_waited_for(&mut self, link: &Link) -> bool {
+        let backoff = self.0.get_or_insert_with(|| {
+            tracing::warn!(
+                "waiting for Redis: {} is busy running a script (BUSY)",
+                link.address
+            );
+            Backoff::within(BUSY_PATIENCE)
+        });
+        match backoff.next_pause() {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+fn is_busy(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.code() == "BUSY")
 }
 
 /// An error reply turned into an error.

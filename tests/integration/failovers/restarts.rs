@@ -38,4 +38,7 @@ async fn everything_is_swept(accident: Accident, told: &str, seed: u64) {
     night.auction.edit_job(&[ALLOWED]);
     let report = night.is_dealt_with(&truth).await;
     assert_eq!(report.run["is_full"], true);
+    let remarks = report.run["remarks"].as_array().unwrap();
+    let is_told = |remark: &serde_json::Value| remark.as_str().unwrap().contains(told);
+    assert!(remarks.iter().any(is_told), "{remarks:?}");
 }

@@ -150,6 +150,33 @@ async fn a_redis_that_is_loading_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_redis_that_is_busy_with_a_script_is_waited_for() {
+    let mut world = one_user(0).await;
+    world
+        .redis::<()>(&["CONFIG", "SET", "busy-reply-threshold", "50"])
+        .await;
+    let path = world.folder.path().join("job.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
+    let child = start(&world, &SCAN, &[]);
+    says(&world, "second look at").await;
+    let mut other = world.redis.connect().await.unwrap();
+    let script = tokio::spawn(async move {
+        let endless = redis::cmd("EVAL")
+            .arg("while true do end")
+            .arg(0)
+            .to_owned();
+        endless.query_async::<redis::Value>(&mut other).await
+    });
+    says(&world, "is busy running a script").await;
+    world.redis.command(&["SCRIPT", "KILL"]).await.unwrap();
+    assert!(script.await.unwrap().is_err(), "it was killed");
+    let run = ended(&world, child).await.expect(1);
+    assert!(!run.stderr.contains("begins again"), "{}", run.stderr);
+    assert_eq!(run.report().lines(), FOUND);
+}
+
+#[tokio::test]
 async fn a_run_that_starts_in_the_middle_of_a_failover_waits_for_its_end() {
     let world = one_user(0).await;
     let mut cluster = Cluster::start(ClusterOptions {

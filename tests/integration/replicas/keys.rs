@@ -157,6 +157,39 @@ async fn what_takes_writes_of_its_own_is_not_read() {
     assert!(said.contains("is the master itself"), "{said}");
 }
 
+/// A replica that lacks what the master still shows would make a loss pass for a key that is not cached.
+#[tokio::test]
+async fn what_evicts_by_itself_is_not_read() {
+    let mut world = damaged(20, 1).await;
+    let rule = "ACL SETUSER looker on nopass ~* -@all +@read +@connection +info +time +role";
+    let rule: Vec<&str> = rule.split(' ').collect();
+    world.redis::<()>(&rule).await;
+    let replica = &world.replicas[0];
+    replica.command(&rule).await.unwrap();
+    let port = replica.port();
+    let set = async |name, value| {
+        let words = ["CONFIG", "SET", name, value];
+        replica.command(&words).await.unwrap();
+    };
+    set("maxmemory", "100mb").await;
+    set("maxmemory-policy", "allkeys-lru").await;
+    let keys = "read_url = \"${REDIS_READ_URL}\"";
+    job(&world, "", keys, "");
+    let said_to = |user: &str| {
+        let mut command = world.command(&SCAN);
+        command.env("REDIS_READ_URL", format!("redis://{user}127.0.0.1:{port}"));
+        let run = super::ended(command, world.folder.path()).expect(1);
+        assert_eq!(run.report().lines(), FOUND);
+        remarks(&run)
+    };
+    assert_eq!(said_to(""), "[]", "eviction is left to the master");
+    assert!(said_to("looker@").contains("CONFIG GET"));
+    set("replica-ignore-maxmemory", "no").await;
+    assert!(said_to("").contains("replica-ignore-maxmemory no"));
+    set("maxmemory", "0").await;
+    assert_eq!(said_to("looker@"), "[]", "there is no limit");
+}
+
 #[tokio::test]
 async fn a_stranger_is_refused() {
     let world = damaged(20, 0).await;

@@ -61,7 +61,7 @@ async fn a_scan_advises_on_settings_and_ends_as_if_it_had_not() {
         ("repl-backlog-size", ("1048576", "67108864")),
     ]);
     assert_eq!(said, expected);
-    let advice = "advice   unsafe-config: min-replicas-to-write = 0";
+    let advice = "advice   unsafe-config: appendonly = no, min-replicas-to-write = 0";
     assert!(run.stdout.contains(advice), "{}", run.stdout);
     let nodes = &report.run["topology_before"]["inventory"]["nodes"];
     assert_eq!(nodes.as_array().unwrap().len(), 2);
