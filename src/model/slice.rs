@@ -70,6 +70,20 @@ impl SliceOrder {
         (head[1] == Section::Rows as u8).then(|| unsortable(within))
     }
 
+    /// Whether what is last in this slice and first in `next`, the next one there is, are neighbours: a sweep of rows
+    /// or of a stream goes on from slice to slice.
+    pub fn joins(&self, next: &Self) -> bool {
+        use Section::{Entries, Group, Pending, Rows};
+        let section = |order: &Self| order.0[1];
+        let is = |pairs: &[(Section, Section)]| {
+            let mut pairs = pairs.iter();
+            pairs.any(|(a, b)| (section(self), section(next)) == (*a as u8, *b as u8))
+        };
+        let same = [(Pending, Pending), (Entries, Entries), (Rows, Rows)];
+        let after = [(Group, Pending), (Group, Entries), (Pending, Entries)];
+        self.0[0] == next.0[0] && (is(&same) || is(&after))
+    }
+
     pub fn from_hex(text: &str) -> Option<Self> {
         hex::decode(text).ok().filter(|b| b.len() >= 2).map(Self)
     }

@@ -45,6 +45,21 @@ pub struct WholeSlice {
     pub is_shared: bool,
 }
 
+impl CheckProgress {
+    /// What was counted up to where the check is dealt with.
+    pub fn counts(&self) -> Coverage {
+        let marked = || self.mark.as_ref().map(|mark| mark.counts);
+        let done = self.done.as_ref().map(|done| done.counts);
+        done.or_else(marked).unwrap_or_default()
+    }
+
+    /// Whether what stands at this place of its slice is dealt with.
+    pub fn has_passed(&self, slice: &SliceOrder, ordinal: u64) -> bool {
+        let is_marked = |mark: &Mark| (slice, ordinal) < (&mark.slice, mark.ordinal);
+        self.done.is_some() || self.mark.as_ref().is_some_and(is_marked)
+    }
+}
+
 impl Progress {
     /// Reads the file in `folder`; a line that a kill tore off is as if it were never written. `None`: an older
     /// version made the run.

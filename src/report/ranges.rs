@@ -142,6 +142,20 @@ impl RangesWriter {
         self.file.flush()
     }
 
+    /// A row as another run wrote it.
+    pub(super) fn copy_row(&mut self, cells: &[&str]) -> Result<(), ReportError> {
+        self.file.write(cells)
+    }
+
+    /// Ends the sweep of `check`; another one of it may follow.
+    pub(super) fn close(&mut self, check: &str) -> Result<(), ReportError> {
+        let sweep = self.checks.remove(check).unwrap_or_default();
+        sweep
+            .open
+            .iter()
+            .try_for_each(|(rule, range)| self.write_row(check, rule, range))
+    }
+
     /// Closes what is open and makes the file whole.
     pub fn finish(mut self) -> Result<PathBuf, ReportError> {
         for (check, sweep) in std::mem::take(&mut self.checks) {

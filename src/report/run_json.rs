@@ -176,7 +176,7 @@ pub struct RuleCount {
 }
 
 /// The control sample: pairs from outside the window.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ControlRecord {
     pub sampled: u64,
     pub mismatched: u64,

@@ -6,12 +6,18 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::ReportError;
+use super::coverage_json::CoverageTwin;
 use super::csv_file::unreadable;
 use super::folder::job_folder;
-use super::run_json::{FILE_NAME, RunRecord};
+use super::progress_read::Progress;
+use super::run_json::{ControlRecord, FILE_NAME, RunRecord};
+use crate::model::outcome::Coverage;
+use crate::model::shard::Shard;
+use crate::model::time::Micros;
 
-/// The part of a finished run's `run.json` that a later run needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The part of a finished run's `run.json` that a later run needs; of one that did not finish what its `progress.jsonl`
+/// says.
+#[derive(Debug, Clone, PartialEq)]
 pub struct EarlierRun {
     pub folder: PathBuf,
     pub run_id: String,
@@ -28,7 +34,27 @@ pub struct EarlierRun {
     /// Findings of all checks, whatever their verdict.
     pub findings: u64,
     pub undo_records: u64,
+    pub shard: Shard,
+    pub is_full: bool,
+    /// The run it went on from.
+    pub resumes: Option<String>,
+    /// Whether it came to its end, and so has a verdict.
+    pub is_finished: bool,
+    pub checks: Vec<EarlierCheck>,
 }
+
+/// What an earlier run says of one check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EarlierCheck {
+    pub name: String,
+    pub coverage: Coverage,
+    /// Each as a sentence.
+    pub not_searched: Vec<String>,
+    pub control: Option<ControlRecord>,
+}
+
+/// The verdict of a run that has none.
+const UNFINISHED: &str = "unfinished";
 
 /// The folder of `run`, which is a run id of this job or a path.
 pub fn find_run(output_root: &Path, job_name: &str, run: &str) -> Result<PathBuf, ReportError> {
@@ -86,7 +112,51 @@ impl EarlierRun {
                 .map(|f| f.count)
                 .sum(),
             undo_records: twin.undo_records,
+            shard: twin.shard.shard().unwrap_or_default(),
+            is_full: twin.is_full,
+            resumes: twin.resumes,
+            is_finished: true,
+            checks: twin.checks.into_iter().map(CheckTwin::check).collect(),
         })
+    }
+
+    /// The same of a run that has no `run.json`; `None`: nothing tells what it was.
+    pub fn read_unfinished(folder: &Path) -> Result<Option<Self>, ReportError> {
+        let Some(progress) = Progress::read(folder)? else {
+            return Ok(None);
+        };
+        let shard = progress.shard().unwrap_or_default();
+        let checks = progress.run.checks.iter().map(|check| {
+            let progress = progress.check(&check.name);
+            EarlierCheck {
+                name: check.name.clone(),
+                coverage: progress.counts(),
+                not_searched: progress.done.map(|done| done.left_out).unwrap_or_default(),
+                control: None,
+            }
+        });
+        let checks = checks.collect();
+        let run = progress.run;
+        let time = |us: i64| Micros(us).to_rfc3339();
+        let window = run.window.map(|w| (time(w.since_us), w.until_us.map(time)));
+        Ok(Some(Self {
+            folder: folder.to_owned(),
+            run_id: run.run_id,
+            job: run.job,
+            config_hash: run.config_hash,
+            command: run.command,
+            verdict: UNFINISHED.to_owned(),
+            is_dry_run: run.is_dry_run,
+            started_at: time(run.started_at_us),
+            window,
+            findings: 0,
+            undo_records: 0,
+            shard,
+            is_full: run.is_full,
+            resumes: run.resumes,
+            is_finished: false,
+            checks,
+        }))
     }
 }
 
@@ -103,6 +173,25 @@ struct Twin {
     window: Option<WindowTwin>,
     undo_records: u64,
     checks: Vec<CheckTwin>,
+    /// Older versions knew no shards.
+    #[serde(default)]
+    shard: ShardTwin,
+    #[serde(default)]
+    is_full: bool,
+    #[serde(default)]
+    resumes: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct ShardTwin {
+    index: u8,
+    count: u8,
+}
+
+impl ShardTwin {
+    fn shard(&self) -> Option<Shard> {
+        Shard::new(self.index, self.count)
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,7 +202,35 @@ struct WindowTwin {
 
 #[derive(Deserialize)]
 struct CheckTwin {
+    name: String,
+    coverage: CoverageTwin,
+    not_searched: Vec<String>,
+    control: Option<ControlTwin>,
     findings: Vec<CountTwin>,
+}
+
+#[derive(Deserialize)]
+struct ControlTwin {
+    sampled: u64,
+    mismatched: u64,
+    allowed: f64,
+    is_refused: bool,
+}
+
+impl CheckTwin {
+    fn check(self) -> EarlierCheck {
+        EarlierCheck {
+            name: self.name,
+            coverage: self.coverage.into(),
+            not_searched: self.not_searched,
+            control: self.control.map(|control| ControlRecord {
+                sampled: control.sampled,
+                mismatched: control.mismatched,
+                allowed: control.allowed,
+                is_refused: control.is_refused,
+            }),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -35,8 +35,7 @@ fn run(request: &ReportRequest, console: &mut Console) -> Result<Ending, RunErro
 /// The runs of each report.
 fn chosen(request: &ReportRequest) -> Result<Vec<Vec<EarlierRun>>, ReportError> {
     if request.runs.is_empty() {
-        let newest = newest_runs(&request.output)?;
-        return Ok(newest.into_iter().map(|run| vec![run]).collect());
+        return newest_runs(&request.output);
     }
     let runs = runs_named(&request.output, &request.runs)?;
     one_job(&runs)?;

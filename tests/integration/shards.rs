@@ -2,4 +2,5 @@
 
 mod frozen;
 mod locks;
+mod merged;
 mod union;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::rows::FILES;
+use super::splits::are_of_one_split;
 use crate::report::ReportError;
 use crate::report::csv_file::unreadable;
 use crate::report::run_json::FILE_NAME as RUN_JSON;
@@ -37,8 +38,9 @@ pub fn runs_named(output_root: &Path, names: &[String]) -> Result<Vec<EarlierRun
     Ok(runs)
 }
 
-/// The newest finished run of each job under `output_root`, by job name.
-pub fn newest_runs(output_root: &Path) -> Result<Vec<EarlierRun>, ReportError> {
+/// The newest finished run of each job under `output_root`, by job name; where it is a shard, the newest finished run of
+/// every shard of its split.
+pub fn newest_runs(output_root: &Path) -> Result<Vec<Vec<EarlierRun>>, ReportError> {
     let mut newest = Vec::new();
     let jobs = match folders(output_root) {
         Err(_) if !output_root.exists() => Vec::new(),
@@ -50,8 +52,8 @@ pub fn newest_runs(output_root: &Path) -> Result<Vec<EarlierRun>, ReportError> {
             .filter(|folder| run_id_of(folder).is_some() && folder.join(RUN_JSON).is_file())
             .collect();
         runs.sort();
-        if let Some(folder) = runs.last() {
-            newest.push(whole_run(folder)?);
+        if let Some(folder) = runs.pop() {
+            newest.push(with_shards(whole_run(&folder)?, &runs)?);
         }
     }
     if newest.is_empty() {
@@ -88,6 +90,27 @@ pub fn one_job(runs: &[EarlierRun]) -> Result<(), ReportError> {
         }
     }
     Ok(())
+}
+
+/// `run` and the newest of `older` for each other shard of its split.
+fn with_shards(run: EarlierRun, older: &[PathBuf]) -> Result<Vec<EarlierRun>, ReportError> {
+    let count = usize::from(run.shard.count());
+    let mut runs = vec![run];
+    for folder in older.iter().rev() {
+        if runs.len() == count {
+            break;
+        }
+        // What cannot be read is of no use here, and may be of another version.
+        let Ok(other) = EarlierRun::read(folder) else {
+            continue;
+        };
+        let is_new = runs.iter().all(|known| known.shard != other.shard);
+        if is_new && are_of_one_split(&runs[0], &other) {
+            runs.push(whole_run(folder)?);
+        }
+    }
+    runs.sort_by(|a, b| a.run_id.cmp(&b.run_id));
+    Ok(runs)
 }
 
 fn find_anywhere(output_root: &Path, name: &str) -> Result<PathBuf, ReportError> {
@@ -285,7 +308,7 @@ mod tests {
         fs::create_dir(root.path().join("a").join(id(9))).unwrap();
         fs::create_dir(root.path().join("c")).unwrap();
         let runs = newest_runs(root.path()).unwrap();
-        let ids: Vec<&str> = runs.iter().map(|r| r.run_id.as_str()).collect();
+        let ids: Vec<&str> = runs.iter().flatten().map(|r| r.run_id.as_str()).collect();
         assert_eq!(ids, [id(2), id(3)]);
     }
 

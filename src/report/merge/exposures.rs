@@ -14,6 +14,8 @@ use crate::model::time::Micros;
 /// A row of `compensation.csv` as far as it decides what it belongs to.
 #[derive(Debug, Clone)]
 pub(super) struct Seen<'a> {
+    /// The place of the run among those of the report.
+    pub run: usize,
     /// Customer, check, key, id and field.
     pub place: [&'a str; 5],
     /// The served and the true one. Place and values make two rows the same exposure.
@@ -29,6 +31,8 @@ pub(super) struct Seen<'a> {
 pub(super) struct Exposure {
     /// Number of the row that was met first, over all runs.
     pub first: u64,
+    /// The run that row is of.
+    pub run: usize,
     /// The earliest beginning any run knows.
     pub from: Option<Micros>,
     /// The earliest end any run knows; `None`: nobody saw it right.
@@ -106,6 +110,7 @@ impl Exposures {
         let at = u32::try_from(self.all.len()).expect("four thousand million rows are no report");
         self.all.push(Exposure {
             first: row,
+            run: seen.run,
             from: seen.from,
             until: seen.until,
             attributed,
@@ -203,6 +208,7 @@ mod tests {
 
     fn seen(from: i64, until: Option<i64>, evidence: &str) -> Seen<'_> {
         Seen {
+            run: 0,
             place: ["7", "balance", "user:7", "7", ""],
             values: ["100", "150"],
             from: Some(Micros(from)),

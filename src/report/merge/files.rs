@@ -1,4 +1,4 @@
-//! The merged files: findings and ranges one run after the other, one row for each exposure.
+//! The merged files: findings and ranges one split after the other, one row for each exposure.
 
 use std::fs::{DirBuilder, File};
 use std::io::Write;
@@ -8,7 +8,11 @@ use uuid::Uuid;
 
 use super::exposures::{Attributed, Exposure, Exposures, Seen};
 use super::record::{FILE_NAME, MergeRecord, MergedRun, path_in};
-use super::rows::Rows;
+use super::replay::Replay;
+use super::rows::{Rows, malformed};
+use super::sequence::{Found, Known};
+use super::splits::{Split, splits_of};
+use super::sums::{Counts, SplitRecord, record_of};
 use super::totals::{Amount, Totals};
 use crate::model::time::Micros;
 use crate::report::ReportError;
@@ -16,7 +20,7 @@ use crate::report::cell::{guard, unguard};
 use crate::report::csv_file::{CsvFile, not_writable, sync_folder};
 use crate::report::folder::job_folder;
 use crate::report::run_read::EarlierRun;
-use crate::report::{compensation, findings, ranges};
+use crate::report::{RangesWriter, compensation, findings, ranges};
 
 /// Writes `<output>/<job>/report-<uuid>/` from `runs` of one job, in their order, and says what they come
 /// to. `should_stop` is asked at every row. Panics without a run.
@@ -29,17 +33,21 @@ pub fn merge(
     let config_hash = runs[0].config_hash.clone();
     let report_id = Uuid::now_v7();
     let folder = new_folder(output_root, &job, report_id)?;
+    let splits = splits_of(runs)?;
+    let known: Result<Vec<Known<'_>>, ReportError> = splits.iter().map(Known::of).collect();
     let merger = Merger {
         folder: &folder,
-        runs: &runs,
+        job: &job,
+        report_id,
+        splits: known?,
         should_stop,
     };
-    let findings = merger.append(findings::FILE_NAME, &findings::COLUMNS)?;
-    merger.append(ranges::FILE_NAME, &ranges::COLUMNS)?;
-    let (exposures, rows_of_run) = merger.exposures()?;
+    let (findings, sums) = merger.write_findings()?;
+    let runs: Vec<EarlierRun> = splits.iter().flat_map(Split::runs).cloned().collect();
+    let (exposures, rows_of_run) = merger.exposures(runs.len())?;
     let places_repeated = exposures.places_repeated();
     let exposures = exposures.into_vec();
-    let new_of_run = new_exposures(&exposures, &rows_of_run);
+    let new_of_run = new_exposures(&exposures, runs.len());
     let (counted, apart) = merger.write_exposures(exposures)?;
     let counts = rows_of_run.into_iter().zip(new_of_run);
     let runs = runs
@@ -58,6 +66,7 @@ pub fn merge(
         config_hash,
         made_at: Micros::now(),
         runs,
+        splits: sums,
         findings,
         places_repeated,
         counted,
@@ -69,8 +78,25 @@ pub fn merge(
 
 struct Merger<'a> {
     folder: &'a Path,
-    runs: &'a [EarlierRun],
+    job: &'a str,
+    report_id: Uuid,
+    splits: Vec<Known<'a>>,
     should_stop: &'a dyn Fn() -> bool,
+}
+
+/// A row of a run's `compensation.csv`.
+struct CompensationRow<'a> {
+    /// The place of its run among those of the report.
+    run: usize,
+    folder: &'a Path,
+    line: u64,
+    row: csv::StringRecord,
+}
+
+impl CompensationRow<'_> {
+    fn fault(&self, what: &dyn std::fmt::Display) -> ReportError {
+        malformed(&self.folder.join(compensation::FILE_NAME), self.line, what)
+    }
 }
 
 /// Where the columns stand that decide something.
@@ -91,60 +117,80 @@ mod column {
 }
 
 impl Merger<'_> {
-    /// Copies the rows of `name` of every run; gives their number.
-    fn append(&self, name: &str, columns: &[&str]) -> Result<u64, ReportError> {
-        let mut file = CsvFile::create(self.folder, name, columns)?;
+    /// Findings and ranges of every split, and how many findings there are; sums of those that are more than a run.
+    fn write_findings(&self) -> Result<(u64, Vec<SplitRecord>), ReportError> {
+        let mut file = CsvFile::create(self.folder, findings::FILE_NAME, &findings::COLUMNS)?;
+        let mut ranges = RangesWriter::create(self.folder, self.job, self.report_id, None)?;
         let mut count = 0;
-        for run in self.runs {
-            for row in Rows::open(&run.folder, name, columns)? {
-                self.go_on()?;
-                let row = row?;
-                file.write(&row.iter().collect::<Vec<&str>>())?;
-                count += 1;
+        let mut sums = Vec::new();
+        for known in &self.splits {
+            if let Some(run) = plain(known) {
+                for row in Rows::open(&run.folder, findings::FILE_NAME, &findings::COLUMNS)? {
+                    self.go_on()?;
+                    file.write(&row?.iter().collect::<Vec<&str>>())?;
+                    count += 1;
+                }
+                for row in Rows::open(&run.folder, ranges::FILE_NAME, &ranges::COLUMNS)? {
+                    self.go_on()?;
+                    ranges.copy_row(&row?.iter().collect::<Vec<&str>>())?;
+                }
+                continue;
             }
+            let mut counts = Counts::default();
+            for check in &known.checks {
+                let mut replay = Replay::new(known, check)?;
+                for found in known.findings(check)? {
+                    self.go_on()?;
+                    let found = found?;
+                    file.write(&found.row.iter().collect::<Vec<&str>>())?;
+                    replay.write(&found, &mut ranges)?;
+                    counts.count(&found);
+                    count += 1;
+                }
+                ranges.close(check)?;
+            }
+            sums.push(record_of(known, &counts));
         }
         file.finish()?;
-        Ok(count)
+        ranges.finish()?;
+        Ok((count, sums))
     }
 
-    /// All exposures, and how many rows each run has.
-    fn exposures(&self) -> Result<(Exposures, Vec<u64>), ReportError> {
+    /// All exposures, and how many rows each of `runs` runs has.
+    fn exposures(&self, runs: usize) -> Result<(Exposures, Vec<u64>), ReportError> {
         let mut exposures = Exposures::default();
-        let mut rows_of_run = Vec::new();
-        for run in self.runs {
-            let mut rows = self.rows(run)?;
-            let mut count = 0;
-            while let Some(row) = rows.next() {
-                self.go_on()?;
-                let row = row?;
-                let time = |column: usize| match unguard(&row[column]) {
-                    "" => Ok(None),
-                    text => Micros::from_rfc3339(text)
-                        .map(Some)
-                        .ok_or_else(|| rows.fault(&format!("`{text}` is no RFC 3339 time"))),
-                };
-                let seen = Seen {
-                    place: [
-                        column::SUBJECT,
-                        column::CHECK,
-                        column::KEY,
-                        column::ID,
-                        column::FIELD,
-                    ]
-                    .map(|column| &row[column]),
-                    values: [&row[column::SERVED], &row[column::TRUE]],
-                    from: time(column::FROM)?,
-                    until: time(column::UNTIL)?,
-                    attribution: &row[column::ATTRIBUTION],
-                    evidence: unguard(&row[column::EVIDENCE]),
-                };
-                exposures.see(&seen).ok_or_else(|| {
-                    let what = format!("`{}` is no attribution", seen.attribution);
-                    rows.fault(&what)
-                })?;
-                count += 1;
-            }
-            rows_of_run.push(count);
+        let mut rows_of_run = vec![0; runs];
+        for of in self.compensations() {
+            self.go_on()?;
+            let of = of?;
+            let row = &of.row;
+            let time = |column: usize| match unguard(&row[column]) {
+                "" => Ok(None),
+                text => Micros::from_rfc3339(text)
+                    .map(Some)
+                    .ok_or_else(|| of.fault(&format!("`{text}` is no RFC 3339 time"))),
+            };
+            let seen = Seen {
+                run: of.run,
+                place: [
+                    column::SUBJECT,
+                    column::CHECK,
+                    column::KEY,
+                    column::ID,
+                    column::FIELD,
+                ]
+                .map(|column| &row[column]),
+                values: [&row[column::SERVED], &row[column::TRUE]],
+                from: time(column::FROM)?,
+                until: time(column::UNTIL)?,
+                attribution: &row[column::ATTRIBUTION],
+                evidence: unguard(&row[column::EVIDENCE]),
+            };
+            exposures.see(&seen).ok_or_else(|| {
+                let what = format!("`{}` is no attribution", seen.attribution);
+                of.fault(&what)
+            })?;
+            rows_of_run[of.run] += 1;
         }
         Ok((exposures, rows_of_run))
     }
@@ -156,43 +202,45 @@ impl Merger<'_> {
             CsvFile::create(self.folder, compensation::FILE_NAME, &compensation::COLUMNS)?;
         let (mut counted, mut apart) = (Totals::default(), Totals::default());
         let mut exposures = exposures.into_iter().peekable();
-        let mut number = 0;
-        for run in self.runs {
-            for row in self.rows(run)? {
-                self.go_on()?;
-                let row = row?;
-                let exposure = exposures.next_if(|exposure| exposure.first == number);
-                number += 1;
-                let Some(exposure) = exposure else { continue };
-                let time = |t: Option<Micros>| t.map(Micros::to_rfc3339).unwrap_or_default();
-                let mut cells: Vec<String> = row.iter().map(str::to_owned).collect();
-                cells[column::FROM] = guard(time(exposure.from));
-                cells[column::UNTIL] = guard(time(exposure.until));
-                cells[column::ATTRIBUTION] = exposure.attributed.name().to_owned();
-                if let Some(more) = &exposure.more_evidence {
-                    cells[column::EVIDENCE].push_str("; ");
-                    cells[column::EVIDENCE].push_str(more);
-                }
-                file.write(&cells)?;
-                let totals = match exposure.attributed {
-                    Attributed::Window => &mut counted,
-                    Attributed::Outside | Attributed::Unknown => &mut apart,
-                };
-                totals.add(Amount {
-                    subject: &row[column::SUBJECT],
-                    check: &row[column::CHECK],
-                    currency: &row[column::CURRENCY],
-                    delta: &row[column::DELTA],
-                    is_open: exposure.until.is_none(),
-                });
+        for (number, of) in (0..).zip(self.compensations()) {
+            self.go_on()?;
+            let row = of?.row;
+            let exposure = exposures.next_if(|exposure| exposure.first == number);
+            let Some(exposure) = exposure else { continue };
+            let time = |t: Option<Micros>| t.map(Micros::to_rfc3339).unwrap_or_default();
+            let mut cells: Vec<String> = row.iter().map(str::to_owned).collect();
+            cells[column::FROM] = guard(time(exposure.from));
+            cells[column::UNTIL] = guard(time(exposure.until));
+            cells[column::ATTRIBUTION] = exposure.attributed.name().to_owned();
+            if let Some(more) = &exposure.more_evidence {
+                cells[column::EVIDENCE].push_str("; ");
+                cells[column::EVIDENCE].push_str(more);
             }
+            file.write(&cells)?;
+            let totals = match exposure.attributed {
+                Attributed::Window => &mut counted,
+                Attributed::Outside | Attributed::Unknown => &mut apart,
+            };
+            totals.add(Amount {
+                subject: &row[column::SUBJECT],
+                check: &row[column::CHECK],
+                currency: &row[column::CURRENCY],
+                delta: &row[column::DELTA],
+                is_open: exposure.until.is_none(),
+            });
         }
         file.finish()?;
         Ok((counted, apart))
     }
 
-    fn rows(&self, run: &EarlierRun) -> Result<Rows, ReportError> {
-        Rows::open(&run.folder, compensation::FILE_NAME, &compensation::COLUMNS)
+    /// The rows of all runs, in the order of the findings they belong to.
+    fn compensations(&self) -> impl Iterator<Item = Result<CompensationRow<'_>, ReportError>> {
+        let firsts = self.splits.iter().scan(0, |first, known| {
+            let of = *first;
+            *first += known.split.runs().count();
+            Some((of, known))
+        });
+        firsts.flat_map(|(first, known)| compensations_of(known, first))
     }
 
     fn go_on(&self) -> Result<(), ReportError> {
@@ -203,21 +251,63 @@ impl Merger<'_> {
     }
 }
 
-/// How many exposures each run was the first to see.
-fn new_exposures(exposures: &[Exposure], rows_of_run: &[u64]) -> Vec<u64> {
-    let mut end = 0;
-    rows_of_run
-        .iter()
-        .map(|rows| {
-            let begin = end;
-            end += rows;
-            let of_run = begin..end;
-            exposures
-                .iter()
-                .filter(|e| of_run.contains(&e.first))
-                .count() as u64
+type Compensations<'a> = Box<dyn Iterator<Item = Result<CompensationRow<'a>, ReportError>> + 'a>;
+
+/// Of one split, whose first run is run `first` of the report.
+fn compensations_of<'a>(known: &'a Known<'a>, first: usize) -> Compensations<'a> {
+    if let Some(run) = plain(known) {
+        let columns = &compensation::COLUMNS;
+        return match Rows::open(&run.folder, compensation::FILE_NAME, columns) {
+            Ok(mut rows) => Box::new(std::iter::from_fn(move || {
+                let row = rows.next()?;
+                Some(row.map(|row| CompensationRow {
+                    run: first,
+                    folder: &run.folder,
+                    line: rows.line(),
+                    row,
+                }))
+            })),
+            Err(fault) => Box::new(std::iter::once(Err(fault))),
+        };
+    }
+    let folders: Vec<&Path> = known.split.runs().map(|r| r.folder.as_path()).collect();
+    let of_found = move |found: Found| {
+        let (run, folder) = (first + found.run, folders[found.run]);
+        let rows = found.compensations.into_iter();
+        rows.map(move |(line, row)| {
+            Ok(CompensationRow {
+                run,
+                folder,
+                line,
+                row,
+            })
         })
-        .collect()
+    };
+    let of_check = move |check: &'a String| -> Compensations<'a> {
+        let of_found = of_found.clone();
+        match known.findings(check) {
+            Ok(sequence) => Box::new(sequence.flat_map(move |found| -> Compensations<'a> {
+                match found {
+                    Ok(found) => Box::new(of_found(found)),
+                    Err(fault) => Box::new(std::iter::once(Err(fault))),
+                }
+            })),
+            Err(fault) => Box::new(std::iter::once(Err(fault))),
+        }
+    };
+    Box::new(known.checks.iter().flat_map(of_check))
+}
+
+/// The run of a split that is no more than it.
+fn plain<'a>(known: &Known<'a>) -> Option<&'a EarlierRun> {
+    known.split.runs().next().filter(|_| known.split.is_plain())
+}
+
+/// How many exposures each of `runs` runs was the first to see.
+fn new_exposures(exposures: &[Exposure], runs: usize) -> Vec<u64> {
+    let mut new_of_run = vec![0; runs];
+    exposures.iter().for_each(|e| new_of_run[e.run] += 1);
+    new_of_run
 }
 
 fn new_folder(output_root: &Path, job: &str, report_id: Uuid) -> Result<PathBuf, ReportError> {

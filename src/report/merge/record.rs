@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::sums::{CheckSum, SplitRecord};
 use super::totals::{Sum, Totals};
 use crate::model::time::Micros;
 use crate::report::money::Money;
@@ -21,6 +22,8 @@ pub struct MergeRecord {
     pub config_hash: String,
     pub made_at: Micros,
     pub runs: Vec<MergedRun>,
+    /// What shards, and runs that went on from one another, come to together.
+    pub splits: Vec<SplitRecord>,
     /// Rows of the merged `findings.csv`.
     pub findings: u64,
     /// Fields of one customer with several exposures, because the values were others or right in between.
@@ -79,10 +82,23 @@ struct RecordTwin<'a> {
     config_hash: &'a str,
     made_at: String,
     runs: Vec<RunTwin<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    splits: Vec<SplitTwin<'a>>,
     findings: u64,
     places_repeated: u64,
     counted: TotalsTwin<'a>,
     apart: TotalsTwin<'a>,
+}
+
+#[derive(Serialize)]
+struct SplitTwin<'a> {
+    run_ids: &'a [String],
+    shards: u8,
+    missing: &'a [u8],
+    gone: &'a [String],
+    verdict: &'static str,
+    exit_code: u8,
+    checks: &'a [CheckSum],
 }
 
 #[derive(Serialize)]
@@ -137,10 +153,25 @@ impl<'a> RecordTwin<'a> {
             config_hash: &record.config_hash,
             made_at: record.made_at.to_rfc3339(),
             runs: record.runs.iter().map(RunTwin::of).collect(),
+            splits: record.splits.iter().map(SplitTwin::of).collect(),
             findings: record.findings,
             places_repeated: record.places_repeated,
             counted: TotalsTwin::of(&record.counted),
             apart: TotalsTwin::of(&record.apart),
+        }
+    }
+}
+
+impl<'a> SplitTwin<'a> {
+    fn of(split: &'a SplitRecord) -> Self {
+        Self {
+            run_ids: &split.run_ids,
+            shards: split.shards,
+            missing: &split.missing,
+            gone: &split.gone,
+            verdict: split.verdict.name(),
+            exit_code: split.verdict.exit_code(),
+            checks: &split.checks,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The rows of a finished run's CSV files, cell by cell as they stand there.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
 use crate::report::csv_file::unreadable;
@@ -16,7 +17,7 @@ pub(super) const FILES: [&str; 3] = [
 /// Rows of one file, each with as many cells as this version writes.
 pub(super) struct Rows {
     path: PathBuf,
-    records: csv::StringRecordsIntoIter<File>,
+    records: csv::StringRecordsIntoIter<Take<File>>,
     columns: usize,
     /// Of the row last read. The header is line 1, and no cell holds a line's end.
     line: u64,
@@ -28,6 +29,25 @@ impl Rows {
     pub(super) fn open(folder: &Path, name: &str, columns: &[&str]) -> Result<Self, ReportError> {
         let path = folder.join(name);
         let file = File::open(&path).map_err(unreadable(&path))?;
+        Self::of(path, file.take(u64::MAX), columns)
+    }
+
+    /// The same of a run that was killed: its file may still be partial, and its last row torn off.
+    pub(super) fn open_torn(
+        folder: &Path,
+        name: &str,
+        columns: &[&str],
+    ) -> Result<Self, ReportError> {
+        let partial = folder.join(format!("{name}.partial"));
+        if !partial.exists() {
+            return Self::open(folder, name, columns);
+        }
+        let mut file = File::open(&partial).map_err(unreadable(&partial))?;
+        let whole = whole_lines(&mut file).map_err(unreadable(&partial))?;
+        Self::of(partial, file.take(whole), columns)
+    }
+
+    fn of(path: PathBuf, file: Take<File>, columns: &[&str]) -> Result<Self, ReportError> {
         let mut reader = csv::Reader::from_reader(file);
         let header = reader
             .headers()
@@ -47,6 +67,11 @@ impl Rows {
             columns: columns.len(),
             line: 1,
         })
+    }
+
+    /// Of the row last read.
+    pub(super) fn line(&self) -> u64 {
+        self.line
     }
 
     /// An error about the row last read.
@@ -73,7 +98,27 @@ impl Iterator for Rows {
     }
 }
 
-fn malformed(path: &Path, line: u64, what: &dyn std::fmt::Display) -> ReportError {
+/// How many bytes of the file are whole lines; it stands at its beginning then. No cell holds a line's end.
+fn whole_lines(file: &mut File) -> std::io::Result<u64> {
+    const CHUNK: u64 = 1 << 16;
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut chunk = Vec::new();
+    while end > 0 {
+        let begin = end.saturating_sub(CHUNK);
+        file.seek(SeekFrom::Start(begin))?;
+        chunk.clear();
+        file.by_ref().take(end - begin).read_to_end(&mut chunk)?;
+        if let Some(at) = chunk.iter().rposition(|&byte| byte == b'\n') {
+            end = begin + at as u64 + 1;
+            break;
+        }
+        end = begin;
+    }
+    file.rewind()?;
+    Ok(end)
+}
+
+pub(super) fn malformed(path: &Path, line: u64, what: &dyn std::fmt::Display) -> ReportError {
     ReportError::Malformed {
         path: path.to_owned(),
         line,
@@ -110,6 +155,23 @@ mod tests {
                 "{fault}"
             );
         }
+    }
+
+    #[test]
+    fn a_row_that_a_kill_tore_off_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.csv.partial");
+        let rows = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let rows = Rows::open_torn(folder.path(), "x.csv", &["a", "b"]);
+            rows.map(|rows| rows.map(Result::unwrap).count())
+        };
+        assert_eq!(rows("a,b\r\n1,2\r\n3,4\r\n").unwrap(), 2);
+        assert_eq!(rows("a,b\r\n1,2\r\n3,\"4").unwrap(), 1);
+        assert_eq!(rows("a,b\r\n1,2\r\n3,4").unwrap(), 1);
+        let long = "9".repeat(200_000);
+        assert_eq!(rows(&format!("a,b\r\n1,2\r\n{long}")).unwrap(), 1);
+        assert!(rows("a,").is_err(), "not even a header");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::record::MergeRecord;
+use super::sums::SplitRecord;
 use super::totals::{Sum, Totals};
 use crate::model::outcome::RunVerdict;
 use crate::report::money::Money;
@@ -26,6 +27,9 @@ pub fn write_merge_text(out: &mut dyn Write, record: &MergeRecord) -> io::Result
             run.findings,
             merged.new_exposures,
         )?;
+    }
+    for split in &record.splits {
+        write_split(out, split)?;
     }
     for merged in &record.runs {
         if merged.run.verdict == RunVerdict::Partial.name() {
@@ -68,6 +72,47 @@ pub fn write_merge_text(out: &mut dyn Write, record: &MergeRecord) -> io::Result
         record.apart.exposures,
         record.folder.display()
     )
+}
+
+/// Shards, and runs that went on from one another, in the words of one run.
+fn write_split(out: &mut dyn Write, split: &SplitRecord) -> io::Result<()> {
+    let runs = split.run_ids.len();
+    writeln!(
+        out,
+        "together {runs} run(s) of {} shard(s): {} (exit {})",
+        split.shards,
+        split.verdict.name(),
+        split.verdict.exit_code()
+    )?;
+    for check in &split.checks {
+        let c = &check.coverage;
+        writeln!(
+            out,
+            "  {}: {} observed, {} agree, {} confirmed, {} transient, {} hot, {} unknown, {} skipped",
+            check.name,
+            c.observed,
+            c.matched,
+            c.confirmed,
+            c.transient,
+            c.hot,
+            c.unknown,
+            c.skipped
+        )?;
+    }
+    for index in &split.missing {
+        writeln!(
+            out,
+            "note     shard {index}/{} is missing: what it would have looked at is not in these sums",
+            split.shards
+        )?;
+    }
+    for run in &split.gone {
+        writeln!(
+            out,
+            "note     run {run}, which another went on from, is missing: what it found is not in these sums"
+        )?;
+    }
+    Ok(())
 }
 
 fn write_totals(out: &mut dyn Write, totals: &Totals) -> io::Result<()> {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::merged::all_shards;
 use crate::support::World;
 use crate::support::report::{Record, Report};
-
-const SHARDS: usize = 4;
 
 /// Everything a finding says but for the run and the times.
 fn told(finding: &Record) -> Vec<String> {
@@ -52,27 +51,13 @@ fn counted(reports: &[Report]) -> BTreeMap<(String, String), u64> {
     counts
 }
 
-fn shards(world: &World, words: &[&str], code: i32) -> Vec<Report> {
-    let runs = (0..SHARDS).map(|index| {
-        let shard = format!("{index}/{SHARDS}");
-        let run = world.auditor(&[words, &["--shard", &shard]].concat());
-        let report = run.expect(code).report();
-        assert_eq!(
-            report.run["shard"],
-            serde_json::json!({"index": index, "count": SHARDS})
-        );
-        report
-    });
-    runs.collect()
-}
-
 #[tokio::test]
 async fn four_shards_find_what_one_process_finds() {
     let world = World::freeze("").await;
     for scope in [&["--full"][..], &["--since", "2025-06-01T00:00:00Z"]] {
         let words = [&["scan", "job.toml"], scope].concat();
         let whole = [world.auditor(&words).expect(1).report()];
-        let shards = shards(&world, &words, 1);
+        let shards = all_shards(&world, &words, 1);
         let (one, four) = (all_told(&whole), all_told(&shards));
         assert!(one.len() > 500, "only {} findings", one.len());
         for finding in &one {
