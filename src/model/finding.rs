@@ -31,6 +31,13 @@ impl Severity {
             Severity::Critical => "critical",
         }
     }
+
+    /// `None` for a word that is no severity's name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        use Severity::{Critical, High, Low, Medium};
+        let mut all = [Low, Medium, High, Critical].into_iter();
+        all.find(|severity| severity.name() == name)
+    }
 }
 
 /// Which side is older.
@@ -75,6 +82,13 @@ impl Verdict {
             Verdict::Hot => "hot",
             Verdict::Unknown => "unknown",
         }
+    }
+
+    /// `None` for a word that is no verdict's name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        use Verdict::{Confirmed, Hot, Transient, Unknown};
+        let mut all = [Confirmed, Transient, Hot, Unknown].into_iter();
+        all.find(|verdict| verdict.name() == name)
     }
 }
 

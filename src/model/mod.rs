@@ -14,6 +14,7 @@ pub mod progress;
 pub mod rows;
 pub mod secret;
 pub mod shard;
+pub mod slice;
 pub mod slots;
 pub mod stream;
 pub mod template;

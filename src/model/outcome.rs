@@ -23,6 +23,13 @@ impl RunVerdict {
         }
     }
 
+    /// `None` for a word that is no verdict's name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        use RunVerdict::{Consistent, FindingsRemain, NothingJudged, Partial};
+        let mut all = [Consistent, FindingsRemain, Partial, NothingJudged].into_iter();
+        all.find(|verdict| verdict.name() == name)
+    }
+
     /// Exit code as in the command-line contract; 2 (bad request) and 5 (lease) are said elsewhere.
     pub fn exit_code(self) -> u8 {
         match self {
@@ -59,4 +66,25 @@ pub struct Coverage {
     pub applied: u64,
     pub refused: u64,
     pub lost_race: u64,
+}
+
+impl Coverage {
+    /// Adds every count of `more`.
+    pub fn add(&mut self, more: &Self) {
+        self.observed += more.observed;
+        self.matched += more.matched;
+        self.absent += more.absent;
+        self.suspect += more.suspect;
+        self.confirmed += more.confirmed;
+        self.transient += more.transient;
+        self.hot += more.hot;
+        self.unknown += more.unknown;
+        self.ahead_legal += more.ahead_legal;
+        self.keyless += more.keyless;
+        self.foreign += more.foreign;
+        self.skipped += more.skipped;
+        self.applied += more.applied;
+        self.refused += more.refused;
+        self.lost_race += more.lost_race;
+    }
 }

@@ -10,6 +10,6 @@ pub mod window;
 
 pub use bind::{Bound, SourceSchema, bind};
 pub use bind_stream::{BoundStream, bind_stream};
-pub use id_slices::cut_ids;
+pub use id_slices::{IdSlice, cut_ids};
 pub use slices::{Slice, is_integer_key, slices};
 pub use timing::{attribute, select_since, timing_of};

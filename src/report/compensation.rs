@@ -101,6 +101,11 @@ impl CompensationWriter {
         self.file.flush()
     }
 
+    /// Puts the rows so far onto the disk.
+    pub fn sync(&mut self) -> Result<(), ReportError> {
+        self.file.sync()
+    }
+
     /// Makes the file whole and gives its path.
     pub fn finish(self) -> Result<PathBuf, ReportError> {
         self.file.finish_without(&self.superseded)

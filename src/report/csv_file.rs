@@ -48,6 +48,13 @@ impl CsvFile {
         self.writer.flush().map_err(not_writable(&self.partial))
     }
 
+    /// Puts what was written onto the disk.
+    pub(super) fn sync(&mut self) -> Result<(), ReportError> {
+        self.flush()?;
+        let file = self.writer.get_ref().get_ref();
+        file.sync_data().map_err(not_writable(&self.partial))
+    }
+
     /// Makes the file whole without the rows of these numbers, the first below the header being 0.
     pub(super) fn finish_without(mut self, rows: &BTreeSet<u64>) -> Result<PathBuf, ReportError> {
         if rows.is_empty() {

@@ -11,6 +11,8 @@ use super::csv_file::{not_writable, sync_folder};
 use super::digest_map::DigestMap;
 use super::findings::FindingsWriter;
 use super::journal::Journal;
+use super::places::PlacesWriter;
+use super::progress::{ProgressWriter, RunHeader};
 use super::ranges::RangesWriter;
 use super::run_json::{FILE_NAME, RunRecord};
 use super::{ReportError, findings, journal};
@@ -68,6 +70,16 @@ impl RunFolder {
         CompensationWriter::create(&self.path, self.run_id)
     }
 
+    /// Opens `places.csv.partial`.
+    pub fn places(&self) -> Result<PlacesWriter, ReportError> {
+        PlacesWriter::create(&self.path)
+    }
+
+    /// Begins `progress.jsonl`.
+    pub fn progress(&self, header: &RunHeader) -> Result<ProgressWriter, ReportError> {
+        ProgressWriter::create(&self.path, header)
+    }
+
     /// What is remembered of each subject reported; a file of it has no name and lies in the folder.
     pub fn subjects(&self) -> DigestMap {
         DigestMap::new(&self.path)
@@ -121,6 +133,8 @@ pub(super) fn is_ours(name: &str) -> bool {
         super::ranges::FILE_NAME,
         FILE_NAME,
         compensation::FILE_NAME,
+        super::places::FILE_NAME,
+        super::progress::FILE_NAME,
         "report.html",
         "auditor.prom",
     ]

@@ -6,6 +6,7 @@
 
 mod cell;
 mod compensation;
+mod coverage_json;
 mod csv_file;
 mod digest_map;
 mod findings;
@@ -16,6 +17,9 @@ mod journal_read;
 mod journal_settlement;
 mod merge;
 mod money;
+mod places;
+mod progress;
+mod progress_read;
 mod prune;
 mod range_row;
 mod ranges;
@@ -39,6 +43,9 @@ pub use merge::{
     MergeRecord, MergedRun, merge, newest_runs, one_job, runs_named, write_merge_json,
     write_merge_text,
 };
+pub use places::PlacesWriter;
+pub use progress::{HeaderCheck, HeaderNode, HeaderWindow, Mark, ProgressWriter, RunHeader};
+pub use progress_read::{CheckProgress, DoneCheck, Progress, WholeSlice};
 pub use prune::{Pruned, prune};
 pub use ranges::RangesWriter;
 pub use run_json::{

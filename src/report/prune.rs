@@ -123,7 +123,7 @@ mod tests {
     use super::super::run_json::{RunRecord, tests::record};
     use super::*;
     use crate::model::check::{Layout, ValueKind};
-    use crate::model::finding::Remedy;
+    use crate::model::finding::{Remedy, RuleId};
     use crate::model::observation::{KeyExpiry, Position};
     use crate::model::time::Micros;
 
@@ -229,12 +229,21 @@ mod tests {
             text.replace("\"auction\"", "\"other\""),
         )
         .unwrap();
+        let (id, advised) = begun(root.path());
+        fs::remove_file(advised.path().join("findings.csv")).unwrap();
+        let mut writer = advised.findings().unwrap();
+        let mut advice = finding(Position::default(), b"", &[b"127.0.0.1:6379"]);
+        advice.suspect.rule = RuleId("unsafe-config");
+        writer.write(&advice, None).unwrap();
+        writer.finish().unwrap();
+        advised.finish(&clean(id)).unwrap();
+        let advised = advised.path().to_owned();
         let gone = finished(root.path());
         let pruned = prune(root.path(), "auction", 1, Uuid::nil()).unwrap();
         assert_eq!(
             pruned,
             Pruned {
-                removed: vec![gone],
+                removed: vec![advised, gone],
                 kept: 7
             }
         );

@@ -10,9 +10,44 @@ use crate::model::finding::{Finding, Severity};
 use crate::model::stream::StreamId;
 use crate::model::time::Micros;
 
+/// What a range takes of a finding.
+#[derive(Debug, Clone)]
+pub(super) struct Affected<'a> {
+    /// `None`: the run that writes the file.
+    pub run_id: Option<&'a str>,
+    pub severity: Severity,
+    pub id: &'a [Vec<u8>],
+    pub stream_id: Option<StreamId>,
+    pub changed_at: Option<Micros>,
+    pub settled_at: Option<Micros>,
+    pub cache_version: Option<&'a [u8]>,
+    pub source_version: Option<&'a [u8]>,
+    pub money_delta: Option<&'a str>,
+    pub attribution: &'a str,
+}
+
+impl<'a> Affected<'a> {
+    pub(super) fn of(finding: &'a Finding) -> Self {
+        Self {
+            run_id: None,
+            severity: finding.suspect.severity,
+            id: &finding.subject.id,
+            stream_id: finding.stream_id,
+            changed_at: finding.changed_at,
+            settled_at: finding.settled_at,
+            cache_version: finding.cache_version.as_deref(),
+            source_version: finding.source_version.as_deref(),
+            money_delta: finding.money_delta.as_deref(),
+            attribution: finding.attribution.name(),
+        }
+    }
+}
+
 /// An unbroken run of confirmed findings of one rule of one check.
 #[derive(Debug, Clone)]
 pub(super) struct OpenRange {
+    /// Of its first finding.
+    pub(super) run_id: Option<String>,
     severity: Severity,
     first_id: Vec<Vec<u8>>,
     last_id: Vec<Vec<u8>>,
@@ -32,15 +67,16 @@ pub(super) struct OpenRange {
     settled: Option<Micros>,
     gaps: Option<(BigInt, BigInt)>,
     money: Money,
-    attribution: &'static str,
+    attribution: String,
 }
 
 impl OpenRange {
-    pub(super) fn begin(finding: &Finding, place: u64, promoted_at: Option<Micros>) -> Self {
+    pub(super) fn begin(finding: &Affected<'_>, place: u64, promoted_at: Option<Micros>) -> Self {
         let mut range = Self {
-            severity: finding.suspect.severity,
-            first_id: finding.subject.id.clone(),
-            last_id: finding.subject.id.clone(),
+            run_id: finding.run_id.map(str::to_owned),
+            severity: finding.severity,
+            first_id: finding.id.to_vec(),
+            last_id: finding.id.to_vec(),
             first_stream_id: finding.stream_id,
             last_stream_id: finding.stream_id,
             first_place: place,
@@ -53,20 +89,25 @@ impl OpenRange {
             settled: Some(Micros(i64::MIN)),
             gaps: None,
             money: Money::None,
-            attribution: finding.attribution.name(),
+            attribution: finding.attribution.to_owned(),
         };
         range.absorb(finding, promoted_at);
         range
     }
 
     /// Goes on with a finding on the same key, or on the next one.
-    pub(super) fn extend(&mut self, finding: &Finding, place: u64, promoted_at: Option<Micros>) {
+    pub(super) fn extend(
+        &mut self,
+        finding: &Affected<'_>,
+        place: u64,
+        promoted_at: Option<Micros>,
+    ) {
         if place != self.last_place {
             self.keys_repaired += u64::from(self.last_is_repaired);
             self.keys_whole += 1;
             self.last_is_repaired = true;
             self.last_place = place;
-            self.last_id.clone_from(&finding.subject.id);
+            self.last_id = finding.id.to_vec();
             self.last_stream_id = finding.stream_id;
         }
         self.absorb(finding, promoted_at);
@@ -101,12 +142,12 @@ impl OpenRange {
             (keys - repaired).to_string(),
             time(self.exposed_from),
             time(self.settled),
-            self.attribution.to_owned(),
+            self.attribution.clone(),
         ]
     }
 
-    fn absorb(&mut self, finding: &Finding, promoted_at: Option<Micros>) {
-        self.severity = self.severity.max(finding.suspect.severity);
+    fn absorb(&mut self, finding: &Affected<'_>, promoted_at: Option<Micros>) {
+        self.severity = self.severity.max(finding.severity);
         self.last_is_repaired &= finding.settled_at.is_some();
         if let Some(at) = finding.changed_at {
             let (first, last) = self.changed.unwrap_or((at, at));
@@ -125,11 +166,11 @@ impl OpenRange {
                 .unwrap_or_else(|| (gap.clone(), gap.clone()));
             self.gaps = Some((least.min(gap.clone()), most.max(gap)));
         }
-        if let Some(delta) = &finding.money_delta {
+        if let Some(delta) = finding.money_delta {
             self.money.add(delta);
         }
-        if self.attribution != finding.attribution.name() {
-            self.attribution = MIXED;
+        if self.attribution != finding.attribution {
+            self.attribution = MIXED.to_owned();
         }
     }
 }
@@ -138,9 +179,9 @@ impl OpenRange {
 const MIXED: &str = "mixed";
 
 /// source − cache, where both versions are whole numbers.
-fn version_gap(finding: &Finding) -> Option<BigInt> {
-    let whole = |bytes: &Option<Vec<u8>>| {
-        let text = std::str::from_utf8(bytes.as_deref()?).ok()?;
+fn version_gap(finding: &Affected<'_>) -> Option<BigInt> {
+    let whole = |bytes: Option<&[u8]>| {
+        let text = std::str::from_utf8(bytes?).ok()?;
         // A version is a column's number; what has more digits is a document gone wrong.
         if text.len() > 80 {
             None
@@ -148,5 +189,5 @@ fn version_gap(finding: &Finding) -> Option<BigInt> {
             BigInt::from_str(text).ok()
         }
     };
-    Some(whole(&finding.source_version)? - whole(&finding.cache_version)?)
+    Some(whole(finding.source_version)? - whole(finding.cache_version)?)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::ReportError;
 use super::cell::guard;
 use super::csv_file::CsvFile;
-use super::range_row::OpenRange;
+use super::range_row::{Affected, OpenRange};
 use crate::model::finding::{Finding, Verdict};
 use crate::model::observation::Position;
 use crate::model::time::Micros;
@@ -59,7 +59,7 @@ struct Sweep {
     slice: u32,
     /// Ids observed in the slices before it.
     observed_before: u64,
-    open: BTreeMap<&'static str, OpenRange>,
+    open: BTreeMap<String, OpenRange>,
 }
 
 impl RangesWriter {
@@ -85,21 +85,35 @@ impl RangesWriter {
         if finding.verdict != Verdict::Confirmed {
             return Ok(());
         }
-        let promoted_at = self.promoted_at;
-        let sweep = self.checks.entry(finding.check.clone()).or_default();
-        let place = sweep.place(finding.position);
         let rule = finding.suspect.rule.0;
+        self.write_affected(
+            &finding.check,
+            rule,
+            finding.position,
+            &Affected::of(finding),
+        )
+    }
+
+    /// The same of a confirmed finding that another run wrote down.
+    pub(super) fn write_affected(
+        &mut self,
+        check: &str,
+        rule: &str,
+        position: Position,
+        affected: &Affected<'_>,
+    ) -> Result<(), ReportError> {
+        let promoted_at = self.promoted_at;
+        let sweep = self.checks.entry(check.to_owned()).or_default();
+        let place = sweep.place(position);
         if let Some(open) = sweep.open.get_mut(rule)
             && (place == open.last_place || place.checked_sub(1) == Some(open.last_place))
         {
-            open.extend(finding, place, promoted_at);
+            open.extend(affected, place, promoted_at);
             return Ok(());
         }
-        match sweep
-            .open
-            .insert(rule, OpenRange::begin(finding, place, promoted_at))
-        {
-            Some(closed) => self.write_row(&finding.check, rule, &closed),
+        let begun = OpenRange::begin(affected, place, promoted_at);
+        match sweep.open.insert(rule.to_owned(), begun) {
+            Some(closed) => self.write_row(check, rule, &closed),
             None => Ok(()),
         }
     }
@@ -124,7 +138,7 @@ impl RangesWriter {
         sweep.open = open;
         closed
             .into_iter()
-            .try_for_each(|(rule, range)| self.write_row(check, rule, &range))?;
+            .try_for_each(|(rule, range)| self.write_row(check, &rule, &range))?;
         self.file.flush()
     }
 
@@ -132,7 +146,7 @@ impl RangesWriter {
     pub fn finish(mut self) -> Result<PathBuf, ReportError> {
         for (check, sweep) in std::mem::take(&mut self.checks) {
             for (rule, range) in sweep.open {
-                self.write_row(&check, rule, &range)?;
+                self.write_row(&check, &rule, &range)?;
             }
         }
         self.file.finish()
@@ -140,7 +154,7 @@ impl RangesWriter {
 
     fn write_row(&mut self, check: &str, rule: &str, range: &OpenRange) -> Result<(), ReportError> {
         let mut cells = vec![
-            self.run_id.clone(),
+            range.run_id.as_ref().unwrap_or(&self.run_id).clone(),
             self.job.clone(),
             check.to_owned(),
             rule.to_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::coverage_json::as_coverage;
 use super::topology_json::{InventoryRecord, TopologyFindingRecord};
 use crate::model::outcome::{Coverage, RunVerdict};
 use crate::model::shard::Shard;
@@ -215,67 +216,6 @@ impl RunRecord {
 }
 
 pub(super) const FILE_NAME: &str = "run.json";
-
-#[derive(Serialize)]
-struct CoverageTwin {
-    observed: u64,
-    matched: u64,
-    absent: u64,
-    suspect: u64,
-    confirmed: u64,
-    transient: u64,
-    hot: u64,
-    unknown: u64,
-    ahead_legal: u64,
-    keyless: u64,
-    foreign: u64,
-    skipped: u64,
-    other_shards: u64,
-    applied: u64,
-    refused: u64,
-    lost_race: u64,
-}
-
-fn as_coverage<S: Serializer>(coverage: &Coverage, serializer: S) -> Result<S::Ok, S::Error> {
-    // Every field is named, so that a new one cannot be forgotten here.
-    let Coverage {
-        observed,
-        matched,
-        absent,
-        suspect,
-        confirmed,
-        transient,
-        hot,
-        unknown,
-        ahead_legal,
-        keyless,
-        foreign,
-        skipped,
-        other_shards,
-        applied,
-        refused,
-        lost_race,
-    } = *coverage;
-    CoverageTwin {
-        observed,
-        matched,
-        absent,
-        suspect,
-        confirmed,
-        transient,
-        hot,
-        unknown,
-        ahead_legal,
-        keyless,
-        foreign,
-        skipped,
-        other_shards,
-        applied,
-        refused,
-        lost_race,
-    }
-    .serialize(serializer)
-}
 
 #[derive(Serialize)]
 struct ShardTwin {

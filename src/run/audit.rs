@@ -9,13 +9,14 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::{Mutex, mpsc};
 
 use super::RunError;
+use super::batch::{BATCH_TARGETS, Batch, Passed};
 use super::check::CheckRun;
 use super::examine::Examined;
 use super::keyspace::sweep_keyspace;
 use super::mend::{Mending, mend};
-use super::settle::settle;
+use super::settle::{Settled, settle};
 use super::sink::Sink;
-use super::sweep::{BATCH_TARGETS, Batch, add, sweep_source};
+use super::sweep::{add, sweep_source};
 use super::task::Task;
 use crate::model::finding::Verdict;
 use crate::model::outcome::Coverage;
@@ -72,7 +73,7 @@ async fn verify_clean(
     let clean = std::mem::take(&mut *check.clean.lock().expect("nobody panics while holding it"));
     let mut settled = settle(check, clean).await?;
     settled.retain(|s| s.verdict != Verdict::Transient);
-    mend(check, settled, &[], mending, sink).await
+    mend(check, settled, &Passed::default(), mending, sink).await
 }
 
 async fn sweep(
@@ -107,10 +108,7 @@ async fn sweep(
                 .observed
                 .fetch_add(targets.len() as u64, Ordering::Relaxed);
             for group in targets.chunks(BATCH_TARGETS) {
-                let batch = Batch {
-                    targets: group.to_vec(),
-                    slices_done: Vec::new(),
-                };
+                let batch = Batch::of(group.to_vec());
                 if batches.send(batch).await.is_err() {
                     break;
                 }
@@ -134,24 +132,41 @@ pub(super) async fn settle_all<E: Examined>(
 ) -> Result<(), RunError> {
     let mut running = FuturesOrdered::new();
     let mut is_open = true;
+    // Some suspects were left without a verdict, or without what should have been done.
+    let mut is_cut_short = false;
     while is_open || !running.is_empty() {
         tokio::select! {
             batch = inbox.recv(), if is_open && running.len() < BATCHES_SETTLING => match batch {
-                Some(batch) => {
-                    let check = Arc::clone(check);
-                    running.push_back(Task::spawn(async move {
-                        let settling = &check.ground().settling;
-                        let _permit = settling.acquire().await.expect("the semaphore is never closed");
-                        (settle(&check, batch.targets).await, batch.slices_done)
-                    }));
-                }
+                Some(batch) => running.push_back(settling(check, batch)),
                 None => is_open = false,
             },
             Some(done) = running.next(), if !running.is_empty() => {
-                let (settled, slices) = done;
-                mend(check, settled?, &slices, mending, sink).await?;
+                let (settled, passed) = done;
+                let settled = settled?;
+                let had_suspects = !settled.is_empty();
+                mend(check, settled, &passed, mending, sink).await?;
+                let is_stopped = check.ground().stop.is_requested() || mending.has_stopped().await;
+                is_cut_short |= had_suspects && is_stopped;
+                if let Some(mark) = passed.mark.filter(|_| !is_cut_short) {
+                    sink.lock().await.mark(check.check_name(), mark)?;
+                }
             }
         }
     }
     Ok(())
+}
+
+type Settling<E> = Task<(Result<Vec<Settled<E>>, RunError>, Passed)>;
+
+fn settling<E: Examined>(check: &Arc<E>, batch: Batch<E::Target>) -> Settling<E> {
+    let check = Arc::clone(check);
+    Task::spawn(async move {
+        let Batch { targets, passed } = batch;
+        // What holds no suspects holds no looks either.
+        let _permit = match targets.is_empty() {
+            true => None,
+            false => Some(check.ground().settling.acquire().await),
+        };
+        (settle(&check, targets).await, passed)
+    })
 }

@@ -23,7 +23,7 @@ pub(super) struct CheckRun {
     pub clean: Arc<Mutex<Vec<Target>>>,
     /// Rows of the next page: fewer where values are large.
     pub page_rows: Arc<AtomicUsize>,
-    /// Key templates of the job's other checks that say more about a key than this one's.
+    /// Key templates of the job's other checks that say more about a key than this one's, and that of the auditor's own keys.
     pub siblings: Arc<[Template]>,
 }
 
@@ -51,15 +51,14 @@ pub(super) fn check_runs(shared: &Shared<'_>, mappings: &[Arc<Mapping>]) -> Vec<
         .collect()
 }
 
-/// Templates of other checks that say more about a key than this check's does.
+/// Templates of other checks that say more about a key than this check's does. Heartbeat, evidence and state copy are no
+/// check's.
 fn siblings(job: &Job, mapping: &Mapping) -> Arc<[Template]> {
     let own = mapping.check.key.literal_bytes();
-    job.caches
-        .iter()
-        .map(|check| &check.key)
-        .filter(|template| template.literal_bytes() > own)
-        .cloned()
-        .collect()
+    let others = job.caches.iter().map(|check| &check.key);
+    let others = others.filter(|template| template.literal_bytes() > own);
+    let checkpoint = Template::parse(&format!("{}:{{name}}", job.checkpoint.prefix));
+    others.cloned().chain(checkpoint.ok()).collect()
 }
 
 /// What judging depends on of the nodes. A policy that the ACL hides may evict anything.

@@ -35,6 +35,7 @@ async fn run(request: &CheckpointRequest, console: &mut Console) -> Result<Endin
         folder: StateFolder::open(&job),
         job,
         session: None,
+        copied_at: None,
         state_fault: None,
     };
     match request.every {
@@ -84,7 +85,6 @@ async fn again_and_again(
             _ = ticks.tick() => {}
             () = stop.requested() => return Ok(Ending::Done),
         }
-        let is_new = sidecar.session.is_none();
         let outcome = tokio::select! {
             outcome = sidecar.beat() => outcome,
             () = stop.requested() => return Ok(Ending::Done),
@@ -99,7 +99,7 @@ async fn again_and_again(
         let failure = said.failures.first().cloned();
         // While it is lost the reasons alternate (refused, no majority, a replica): the first one says it.
         let is_news = failure.is_some() != lost.is_some();
-        let is_back = failure.is_none() && (is_new || lost.is_some());
+        let is_back = failure.is_none() && (!has_beaten || lost.is_some());
         if is_news || is_back || !said.changes.is_empty() || !said.warnings.is_empty() {
             say(console, request.format, &said);
         }
@@ -121,6 +121,7 @@ struct Sidecar {
     job: Job,
     folder: StateFolder,
     session: Option<Session>,
+    copied_at: Option<Instant>,
     /// Why the state folder could not be used last time, so that it is said once.
     state_fault: Option<String>,
 }
@@ -129,7 +130,6 @@ struct Sidecar {
 struct Session {
     masters: Vec<Sampler>,
     known: Known,
-    copied_at: Option<Instant>,
 }
 
 impl Sidecar {
@@ -151,15 +151,18 @@ impl Sidecar {
             }
         }
         self.keep(&beaten, &mut session, &mut said);
-        let is_due = session
-            .copied_at
-            .is_none_or(|at| at.elapsed() >= COPY_EVERY);
-        if said.failures.is_empty() && (is_due || !said.changes.is_empty()) {
-            self.copy(&session.masters, &mut said).await;
-            session.copied_at = Some(Instant::now());
+        if !said.failures.is_empty() {
+            // A node that failed is asked for anew, and where the masters are too.
+            return Ok(said);
         }
-        // A node that failed is asked for anew, and where the masters are too.
-        if said.failures.is_empty() {
+        let is_due = self.copied_at.is_none_or(|at| at.elapsed() >= COPY_EVERY);
+        if is_due || !said.changes.is_empty() {
+            self.copy(&session.masters, &mut said).await;
+            self.copied_at = Some(Instant::now());
+        }
+        // In a Cluster slots move without any connection noticing, and masters join.
+        let is_cluster = session.masters.iter().any(|m| m.facts().is_cluster);
+        if !(is_due && is_cluster) {
             self.session = Some(session);
         }
         Ok(said)
@@ -194,7 +197,6 @@ impl Sidecar {
         Ok(Session {
             masters,
             known: Known::of(&known),
-            copied_at: None,
         })
     }
 
@@ -232,9 +234,8 @@ impl Sidecar {
             // Before the samples: with them the history counts as known.
             false => self.folder.take_in(remembered),
         };
-        match kept.and_then(|()| self.folder.add_samples(&samples)) {
-            Ok(()) => self.state_fault = None,
-            Err(fault) => self.state_fault(&fault, said),
+        if let Err(fault) = kept.and_then(|()| self.folder.add_samples(&samples)) {
+            self.state_fault(&fault, said);
         }
         let changes = beaten.iter().filter_map(|beat| beat.change.as_ref());
         changes.for_each(|change| session.known.learn_change(change));
@@ -249,6 +250,8 @@ impl Sidecar {
             Ok(remembered) => remembered,
             Err(fault) => return self.state_fault(&fault, said),
         };
+        // Appending samples says nothing of the file beside them; only reading both does.
+        self.state_fault = None;
         if let Err(fault) = sampler::keep_copies(masters, &self.job, &remembered).await {
             said.warnings
                 .push(format!("the state was not copied to Redis: {fault}"));

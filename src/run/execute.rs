@@ -8,41 +8,42 @@ use uuid::Uuid;
 
 use super::RunError;
 use super::check::{CheckRun, check_runs, judge_context};
+use super::close::close;
 use super::ground::Shared;
+use super::header::{Beginning, header_of};
 use super::lease::take_lease;
 use super::ledger::Ledger;
-use super::marks::{Copies, can_deal_with_all, mark_if_complete};
+use super::marks::{Copies, Marks, can_deal_with_all};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::{is_handled, remembered_in_folder};
 use super::patience::Patience;
 use super::plan::plans_of;
-use super::record::{Closing, record_of};
+use super::record::Closing;
 use super::repairing::start_applier;
 use super::replicas::Gate;
 use super::request::{
-    Consent, Console, Control as ControlChoice, Ending, Format, RepairRequest, RepairRun,
-    RequestError, RunRequest, ScanRequest, Scope,
+    Consent, Console, Control as ControlChoice, Ending, RepairRequest, RepairRun, RequestError,
+    RunRequest, ScanRequest, Scope,
 };
 use super::rounds::Rounds;
 use super::scheduled::{HANDLED_MEANWHILE, say};
-use super::show::Shown;
 use super::sink::{Sink, report};
 use super::stop::Stop;
 use super::streams::{StreamRun, stream_runs, with_siblings};
 use super::targets::earlier_run;
 use super::task::Task;
-use super::topology::{self, Nodes, unseen};
-use super::window::{look_at, refuse_times, window_of};
+use super::topology;
+use super::window::{Window, looked_at, refuse_strangers, refuse_times, window_of};
 use crate::failover::Outlook;
 use crate::job::{self, Job};
 use crate::model::mapping::Mapping;
-use crate::model::node::NodeFacts;
 use crate::model::outcome::RunVerdict;
 use crate::model::shard::Shard;
+use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
 use crate::plan::window::{Since, WindowText};
-use crate::report::{RunFolder, prune, write_json, write_text};
+use crate::report::RunFolder;
 
 /// Looks and reports; writes to no store.
 pub(super) async fn scan(request: &ScanRequest, console: &mut Console) -> Ending {
@@ -252,6 +253,7 @@ async fn run_with(
         &stop,
         console,
     );
+    let shared = shared.within(window.as_ref().map_or_else(SlotSet::all, Window::slots));
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
     let runs = check_runs(&shared, &bound.caches);
@@ -270,12 +272,17 @@ async fn run_with(
 
     let folder = RunFolder::open(&request.output, &job.name, run_id)
         .map_err(|e| RunError::BadRequest(e.to_string()))?;
-    let sink = Sink::new(
-        folder.findings().map_err(report)?,
-        folder.ranges(None).map_err(report)?,
-        folder.compensation().map_err(report)?,
-        folder.subjects(),
-    );
+    let beginning = Beginning {
+        job: &job,
+        request,
+        mode,
+        command: options.command(mode),
+        window: window.as_ref(),
+        opened: &opened,
+        plans: &plans,
+        started_at: started.0,
+    };
+    let sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
     let sink = match request.scope {
         Scope::One(..) => sink.showing(),
         _ => sink,
@@ -300,6 +307,11 @@ async fn run_with(
         context: judge_context(&opened.nodes),
     };
     let stores = rounds.run(plans, opened.stores.clone()).await;
+    let copies = match options.found {
+        Some(_) => Copies::Begin,
+        None => Copies::KeepUp,
+    };
+    let marks = is_repair.then_some(Marks { outlook, copies });
     let closing = Closing {
         job: &job,
         request,
@@ -312,134 +324,9 @@ async fn run_with(
         mappings: &mappings,
         from_run: earlier.and_then(|e| Uuid::parse_str(&e.run_id).ok()),
         nodes,
+        marks,
     };
-    let copies = match options.found {
-        Some(_) => Copies::Begin,
-        None => Copies::KeepUp,
-    };
-    let marks = is_repair.then_some((outlook, copies));
-    close(
-        closing, ledger, mending, sink, &folder, &stop, marks, console,
-    )
-    .await
-}
-
-/// Writes everything out, run.json last, and says the verdict.
-async fn close(
-    mut closing: Closing<'_>,
-    mut ledger: Ledger,
-    mending: Mending,
-    sink: Arc<Mutex<Sink>>,
-    folder: &RunFolder,
-    stop: &Stop,
-    marks: Option<(Option<Outlook>, Copies)>,
-    console: &mut Console,
-) -> Result<Ending, RunError> {
-    if let Some(reason) = stop.reason() {
-        ledger.partial.push(format!("stopped early: {reason}"));
-    }
-    let mut undo_records = 0;
-    let mut split_brains = Vec::new();
-    if let Mending::Apply(applier) = mending {
-        let applier = Arc::into_inner(applier)
-            .expect("all stages have ended")
-            .into_inner();
-        if let Some(why) = applier.stopped() {
-            ledger.limits_hit.push(why.to_owned());
-        }
-        split_brains = applier.split_brains().to_vec();
-        undo_records = applier.finish().map_err(report)?;
-    }
-    let mut sink = Arc::into_inner(sink)
-        .expect("all stages have ended")
-        .into_inner();
-    let nodes = match closing.nodes.take() {
-        Some(before) => {
-            let before = before.await;
-            Some(Nodes::at_the_end(&closing.job.redis, before, &split_brains).await)
-        }
-        None => None,
-    };
-    if let Some(nodes) = &nodes {
-        sink.write_topology(&nodes.findings)?;
-        ledger.remarks.extend(unseen(&nodes.after.topology));
-    }
-    let run_id = folder.run_id();
-    let record = record_of(
-        &closing,
-        &ledger,
-        &sink,
-        run_id,
-        undo_records,
-        nodes.as_ref(),
-    )
-    .await;
-    let shown = spelled(sink.shown(), closing.request.format);
-    sink.finish()?;
-    let verdict = record.verdict;
-    folder.finish(&record).map_err(report)?;
-    if let Some((outlook, copies)) = marks {
-        mark_if_complete(&closing, verdict, outlook.as_ref(), copies).await;
-    }
-    let keep = closing.job.limits.keep_runs;
-    if let Err(fault) = prune(
-        &closing.request.output,
-        &closing.job.name,
-        keep,
-        folder.run_id(),
-    ) {
-        tracing::warn!("old runs could not be removed: {fault}");
-    }
-    let written = console.out.write_all(shown.as_bytes());
-    let written = written.and_then(|()| match closing.request.format {
-        Format::Text => write_text(&mut console.out, &record, folder.path()),
-        Format::Json => write_json(&mut console.out, &record, folder.path()),
-    });
-    // The report is on disk; a reader that closed the pipe does not change the verdict.
-    if let Err(fault) = written.and_then(|()| console.out.flush()) {
-        tracing::debug!("the summary was not read: {fault}");
-    }
-    Ok(Ending::Verdict(verdict))
-}
-
-/// What `--key` and `--id` print before the summary: a block each, or a line of JSON each.
-fn spelled(shown: &[Shown], format: Format) -> String {
-    let spell = |one: &Shown| match format {
-        Format::Text => one.text() + "\n",
-        Format::Json => format!("{}\n", one.json()),
-    };
-    shown.iter().map(spell).collect()
-}
-
-/// What a repair by hand is measured by; where it cannot be found out, the repair goes on and marks nothing.
-async fn looked_at(job: &Job, opened: &Opened) -> Option<Outlook> {
-    match look_at(job, opened).await {
-        Ok(found) => Some(found.outlook),
-        Err(fault) => {
-            tracing::warn!("whether this repair deals with a failover cannot be told: {fault}");
-            None
-        }
-    }
-}
-
-/// What was found out is of the masters that answered then.
-fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Result<(), RunError> {
-    let is_known = |node: &NodeFacts| {
-        let identity = &node.identity;
-        found.is_none_or(|outlook| {
-            outlook
-                .episodes
-                .iter()
-                .any(|e| e.run_id == identity.run_id && e.replication_id == identity.replication_id)
-        })
-    };
-    match opened.nodes.iter().find(|node| !is_known(node)) {
-        None => Ok(()),
-        Some(stranger) => Err(RunError::TopologyChanged(format!(
-            "{} took over while the failover before was looked into",
-            stranger.address
-        ))),
-    }
+    close(closing, ledger, mending, sink, &folder, &stop, console).await
 }
 
 /// The rows of every check: a cache's, and those in which a stream's entries end.

@@ -8,12 +8,14 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::at_rest::{Rest, changes_since, rest};
+use super::audit::SLICES_PER_ATTEMPT;
+use super::batch::{BATCH_TARGETS, Batch, Begun, Outbox};
 use super::check::CheckRun;
 use super::reading::Reader;
-use super::sweep::{BATCH_TARGETS, Batch, send_full};
 use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
+use crate::model::slice::{Section, SliceOrder};
 use crate::scan::{KeyspaceCursor, KeyspacePage, Place, Tally, Target, look, next_keyspace_page};
 
 /// Pages of a walk between two proofs that it is still the same node: asking costs about as much as a page.
@@ -44,11 +46,18 @@ pub(super) async fn sweep_keyspace(
     batches: &mpsc::Sender<Batch<Target>>,
     left_out: &mut Vec<String>,
 ) -> Result<Coverage, RunError> {
+    let timing = &check.ground.timing;
+    let mut outbox = Outbox::new(batches, timing.settle.max(timing.cache_delay));
+    let attempt = slice / SLICES_PER_ATTEMPT;
+    outbox.batch.passed.begun.push(Begun {
+        slice,
+        order: SliceOrder::new(attempt, Section::Keyspace, &[]),
+        is_shared: true,
+    });
     let mut walks = Walks {
         check,
         slice,
-        batches,
-        batch: Batch::default(),
+        outbox,
         sent: Sent::default(),
         walked: 0,
         suspect: 0,
@@ -69,12 +78,13 @@ pub(super) async fn sweep_keyspace(
             .map(|tally| Arc::new(tally.copy()));
         let (counts, walked) = walks.once(copy.as_deref().or(tally)).await?;
         let Some(walked) = walked else {
-            return walks.end(counts).await;
+            return Ok(walks.end(counts).await);
         };
         match changes_since(&check.ground, before.as_ref()).await? {
             None => {
-                walks.batch.slices_done.push((slice, walked));
-                return walks.end(counts).await;
+                let passed = &mut walks.outbox.batch.passed;
+                passed.slices_done.push((slice, walked));
+                return Ok(walks.end(counts).await);
             }
             Some(slots) => {
                 moving = slots;
@@ -91,15 +101,14 @@ pub(super) async fn sweep_keyspace(
          ({moving}); run again when the resharding is over",
         check.name()
     ));
-    walks.end(Coverage::default()).await
+    Ok(walks.end(Coverage::default()).await)
 }
 
 /// Walks over the same keys, until one counts.
 struct Walks<'w> {
     check: &'w Arc<CheckRun>,
     slice: u32,
-    batches: &'w mpsc::Sender<Batch<Target>>,
-    batch: Batch<Target>,
+    outbox: Outbox<'w, Target>,
     sent: Sent,
     /// Places that walks which did not count have met: positions only grow.
     walked: u64,
@@ -127,13 +136,13 @@ impl Walks<'_> {
         Ok((counts, walked))
     }
 
-    /// Hands on what is left. A closed channel means that the receiver failed and reports the fault itself.
-    async fn end(self, counts: Coverage) -> Result<Coverage, RunError> {
-        let _ = self.batches.send(self.batch).await;
-        Ok(Coverage {
+    /// Hands on what is left.
+    async fn end(self, counts: Coverage) -> Coverage {
+        self.outbox.close().await;
+        Coverage {
             suspect: self.suspect,
             ..counts
-        })
+        }
     }
 
     /// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect. `None`: it was
@@ -174,10 +183,10 @@ impl Walks<'_> {
             let targets = unexplained.targets.into_iter();
             let new: Vec<Target> = targets.filter(|target| self.sent.is_new(target)).collect();
             self.suspect += new.len() as u64;
-            self.batch.targets.extend(new);
+            self.outbox.batch.targets.extend(new);
             counts.foreign += unexplained.foreign;
             check.ground.progress.advance(unexplained.looked_up);
-            if !send_full(&mut self.batch, self.batches).await {
+            if !self.outbox.send().await {
                 return Ok(None);
             }
         }
@@ -258,7 +267,6 @@ fn target_at(check: &CheckRun, place: Place, slice: u32) -> Option<Target> {
 struct Unexplained {
     targets: Vec<Target>,
     looked_up: u64,
-    suspect: u64,
     /// Not this check's after all.
     foreign: u64,
 }
@@ -292,11 +300,9 @@ async fn unexplained(
             }
         }
     }
-    let suspect = kept.len() as u64;
     Ok(Unexplained {
         targets: kept,
         looked_up,
-        suspect,
         foreign,
     })
 }

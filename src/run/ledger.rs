@@ -59,6 +59,22 @@ impl Ledger {
     }
 }
 
+/// What the sweep counted, with the verdicts and outcomes that the findings had.
+pub(super) fn merged(swept: Coverage, verdicts: Coverage) -> Coverage {
+    Coverage {
+        matched: swept.matched + verdicts.matched,
+        suspect: swept.suspect.saturating_sub(verdicts.matched),
+        confirmed: verdicts.confirmed,
+        transient: verdicts.transient,
+        hot: verdicts.hot,
+        unknown: verdicts.unknown,
+        applied: verdicts.applied,
+        refused: verdicts.refused,
+        lost_race: verdicts.lost_race,
+        ..swept
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,8 +21,14 @@ pub(super) enum Copies {
     KeepUp,
 }
 
-/// That `masters` are dealt with, and everything until `audited_until`; the copy is written only with one master that is
-/// still the same.
+/// What a repair needs for saying that a failover is dealt with.
+pub(super) struct Marks {
+    /// What was known when it began; `None`: nobody could tell.
+    pub outlook: Option<Outlook>,
+    pub copies: Copies,
+}
+
+/// Notes that `masters` are dealt with, and everything until `audited_until`: in the state folder, and in the copies.
 pub(super) async fn mark(
     job: &Job,
     masters: &[NodeFacts],
@@ -74,13 +80,11 @@ pub(super) fn can_deal_with_all(request: &ScanRequest) -> bool {
 }
 
 /// Marks what a run has dealt with: only a complete one, of everything that was lost, and on the histories it began with.
-/// `outlook` is what was known when it began; `None`: nobody could tell.
-pub(super) async fn mark_if_complete(
-    closing: &Closing<'_>,
-    verdict: RunVerdict,
-    outlook: Option<&Outlook>,
-    copies: Copies,
-) {
+pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict) {
+    let Some(marks) = &closing.marks else {
+        return;
+    };
+    let outlook = marks.outlook.as_ref();
     let is_complete = matches!(verdict, RunVerdict::Consistent | RunVerdict::FindingsRemain);
     let is_same = closing.stores.pinned == closing.opened.stores.pinned;
     let span = closing.window.as_ref().map(|window| window.span);
@@ -89,8 +93,13 @@ pub(super) async fn mark_if_complete(
     if !(is_complete && is_same && covers && can_deal_with_all(closing.request)) {
         return;
     }
+    if outlook.is_some_and(Outlook::is_open) {
+        return tracing::warn!(
+            "the former master does not answer and may go on taking writes that will be lost: the next run looks again"
+        );
+    }
     let masters = &closing.opened.nodes;
-    if let Err(fault) = mark(closing.job, masters, closing.started.0, copies).await {
+    if let Err(fault) = mark(closing.job, masters, closing.started.0, marks.copies).await {
         tracing::warn!(
             "that this was dealt with could not be noted, so that a later run does it again: {fault}"
         );

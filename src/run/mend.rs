@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::RunError;
+use super::batch::Passed;
 use super::examine::{Examined, Placed};
 use super::settle::{Settled, settle};
 use super::sink::Sink;
@@ -22,6 +23,16 @@ pub(super) enum Mending {
     /// `scan` and `--dry-run`: the plan is made and printed, nothing else.
     PlanOnly,
     Apply(Arc<Mutex<Applier>>),
+}
+
+impl Mending {
+    /// Whether nothing more is repaired: a limit was reached, or a condition is no longer met.
+    pub(super) async fn has_stopped(&self) -> bool {
+        match self {
+            Mending::PlanOnly => false,
+            Mending::Apply(applier) => applier.lock().await.stopped().is_some(),
+        }
+    }
 }
 
 /// What repair had to say about a target: what would be done, and what was.
@@ -71,11 +82,11 @@ impl Mended {
     }
 }
 
-/// Handles one batch of verdicts, in order. `slices` ended among them, each with the ids it observed.
+/// Handles one batch of verdicts, in order; what of the sweep `passed` among them is noted at its place.
 pub(super) async fn mend<E: Examined>(
     check: &Arc<E>,
     settled: Vec<Settled<E>>,
-    slices: &[(u32, u64)],
+    passed: &Passed,
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
 ) -> Result<(), RunError> {
@@ -94,7 +105,8 @@ pub(super) async fn mend<E: Examined>(
     };
     // What was written is told even if it could not be verified any more.
     let mut sink = sink.lock().await;
-    let mut ended = slices;
+    sink.slices_begun(check.check_name(), &passed.begun);
+    let mut ended = passed.slices_done.as_slice();
     for (settled, mended) in settled.iter().zip(&mended) {
         // A slice ends behind its last finding and before the first one of the next.
         let position = settled.target.position();

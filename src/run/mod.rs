@@ -2,9 +2,11 @@
 
 mod at_rest;
 mod audit;
+mod batch;
 mod check;
 mod checkpoint;
 mod checkpoint_said;
+mod close;
 mod compensations;
 mod control;
 #[cfg(feature = "lab")]
@@ -16,6 +18,7 @@ mod examine;
 mod execute;
 mod findings;
 mod ground;
+mod header;
 mod keys;
 mod keyspace;
 mod lease;

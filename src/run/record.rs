@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::execute::Mode;
 use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
+use super::marks::Marks;
 use super::open::Opened;
 use super::reading::Reading;
 use super::request::ScanRequest;
@@ -43,6 +44,8 @@ pub(super) struct Closing<'a> {
     pub from_run: Option<Uuid>,
     /// What the nodes showed at the start; `None` where one key was asked for.
     pub nodes: Option<Task<Looked>>,
+    /// `None`: it writes nothing, and leaves everything to the next run.
+    pub marks: Option<Marks>,
 }
 
 pub(super) async fn record_of(

@@ -11,7 +11,7 @@ use super::audit::audit_check;
 use super::check::judge_context;
 use super::control::{Control, control_sample};
 use super::ground::Stores;
-use super::ledger::{CheckLedger, Ledger};
+use super::ledger::{CheckLedger, Ledger, merged};
 use super::mend::Mending;
 use super::open::{open_cache, serving_since};
 use super::patience::Patience;
@@ -128,6 +128,7 @@ impl Rounds<'_> {
         self.context = judge_context(&nodes);
         stores.cache = cache;
         stores.pinned = Pinned::of(&nodes);
+        self.sink.lock().await.pinned(&stores.pinned)?;
         Ok(is_another)
     }
 
@@ -198,6 +199,9 @@ impl Rounds<'_> {
         ledger: &mut CheckLedger,
     ) -> Result<Coverage, RunError> {
         let ground = plan.ground();
+        if attempt > 0 {
+            self.sink.lock().await.again(plan.name())?;
+        }
         ground.progress.begin(plan.name(), "control sample", None);
         let control = self.control(plan).await?;
         ground.progress.done();
@@ -228,7 +232,13 @@ impl Rounds<'_> {
             }
         };
         ground.progress.done();
-        counts
+        let counts = counts?;
+        // What was not repaired because a limit was reached is for whoever resumes the run.
+        if !self.stop.is_requested() && !self.mending.has_stopped().await {
+            let mut sink = self.sink.lock().await;
+            sink.done(plan.name(), counts, &ledger.not_searched)?;
+        }
+        Ok(counts)
     }
 
     /// `None`: there is nothing to draw a sample from, or it would prove nothing.
@@ -311,20 +321,4 @@ fn may_begin_again(fault: &RunError) -> bool {
                 RedisError::Unreachable(_) | RedisError::TopologyChanged(_)
             ))
     )
-}
-
-/// What the sweep counted, with the verdicts and outcomes that the findings had.
-fn merged(swept: Coverage, verdicts: Coverage) -> Coverage {
-    Coverage {
-        matched: swept.matched + verdicts.matched,
-        suspect: swept.suspect.saturating_sub(verdicts.matched),
-        confirmed: verdicts.confirmed,
-        transient: verdicts.transient,
-        hot: verdicts.hot,
-        unknown: verdicts.unknown,
-        applied: verdicts.applied,
-        refused: verdicts.refused,
-        lost_race: verdicts.lost_race,
-        ..swept
-    }
 }

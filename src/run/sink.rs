@@ -1,18 +1,30 @@
 //! Where findings go as they are made: the CSV files and the totals, one subject counted once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::RunError;
+use super::batch::Begun;
+use super::ledger::merged;
 use super::show::Shown;
 use super::topology::TopologyFinding;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
+use crate::model::identity::Pinned;
 use crate::model::observation::Subject;
 use crate::model::outcome::Coverage;
+use crate::model::slice::SliceOrder;
 use crate::model::stream::StreamId;
-use crate::report::{CompensationWriter, DigestMap, FindingsWriter, RangesWriter, SubjectDigest};
+use crate::report::{
+    CompensationWriter, DigestMap, FindingsWriter, HeaderNode, Mark, PlacesWriter, ProgressWriter,
+    RangesWriter, ReportError, RunFolder, RunHeader, SubjectDigest,
+};
+
+/// A mark costs some milliseconds of disk; what lies after the last one is swept again by whoever resumes the run.
+const MARK_PERIOD: Duration = Duration::from_secs(1);
 
 /// What was settled: whose verdict it is.
 pub(super) struct Reported<'a> {
@@ -65,6 +77,12 @@ pub(super) struct Sink {
     findings: FindingsWriter,
     ranges: RangesWriter,
     compensation: CompensationWriter,
+    places: PlacesWriter,
+    progress: ProgressWriter,
+    /// Where the slices of each check stand among those of all shards.
+    slices: BTreeMap<String, BTreeMap<u32, Begun>>,
+    /// When each check was marked last.
+    marked: BTreeMap<String, Instant>,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
     /// change must not report them twice, nor believe what it verified before. A few bits for each
     /// finding, nothing for each key.
@@ -79,22 +97,22 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn new(
-        findings: FindingsWriter,
-        ranges: RangesWriter,
-        compensation: CompensationWriter,
-        seen: DigestMap,
-    ) -> Self {
-        Self {
-            findings,
-            ranges,
-            compensation,
-            seen,
+    /// Opens the files of a run.
+    pub(super) fn open(folder: &RunFolder, header: &RunHeader) -> Result<Self, ReportError> {
+        Ok(Self {
+            findings: folder.findings()?,
+            ranges: folder.ranges(None)?,
+            compensation: folder.compensation()?,
+            places: folder.places()?,
+            progress: folder.progress(header)?,
+            slices: BTreeMap::new(),
+            marked: BTreeMap::new(),
+            seen: folder.subjects(),
             verdicts: BTreeMap::new(),
             totals: BTreeMap::new(),
             unresolved: 0,
             shown: None,
-        }
+        })
     }
 
     /// Keeps what is written for stdout too (`--key`, `--id`: a handful of targets, so it is bounded).
@@ -116,17 +134,75 @@ impl Sink {
         }
     }
 
+    /// Findings of these slices may come from now on.
+    pub(super) fn slices_begun(&mut self, check: &str, begun: &[Begun]) {
+        let slices = self.slices.entry(check.to_owned()).or_default();
+        slices.extend(begun.iter().map(|begun| (begun.slice, begun.clone())));
+    }
+
     pub(super) fn slices_done(
         &mut self,
         check: &str,
         slices: &[(u32, u64)],
     ) -> Result<(), RunError> {
-        for &(slice, observed) in slices {
+        for &(slice, places) in slices {
             self.ranges
-                .slice_done(check, slice, observed)
+                .slice_done(check, slice, places)
                 .map_err(report)?;
+            let begun = self.slices.get(check).and_then(|of| of.get(&slice));
+            if let Some(Begun {
+                order, is_shared, ..
+            }) = begun
+            {
+                self.progress
+                    .slice_done(check, order, places, *is_shared)
+                    .map_err(report)?;
+            }
         }
         Ok(())
+    }
+
+    /// Everything before `mark` is dealt with. Noted once in a while, because it has to be on the disk first.
+    pub(super) fn mark(&mut self, check: &str, mark: Mark) -> Result<(), RunError> {
+        let last = self.marked.get(check);
+        if last.is_some_and(|last| last.elapsed() < MARK_PERIOD) {
+            return Ok(());
+        }
+        self.sync().map_err(report)?;
+        let counts = merged(mark.counts, self.verdicts(check));
+        self.progress
+            .mark(check, &Mark { counts, ..mark })
+            .map_err(report)?;
+        self.marked.insert(check.to_owned(), Instant::now());
+        Ok(())
+    }
+
+    /// The check is dealt with; `swept` is what its sweep counted, `left_out` what it left out.
+    pub(super) fn done(
+        &mut self,
+        check: &str,
+        swept: Coverage,
+        left_out: &[String],
+    ) -> Result<(), RunError> {
+        self.sync().map_err(report)?;
+        let counts = merged(swept, self.verdicts(check));
+        self.progress.done(check, counts, left_out).map_err(report)
+    }
+
+    /// The check begins again: what was marked of it is void.
+    pub(super) fn again(&mut self, check: &str) -> Result<(), RunError> {
+        self.progress.again(check).map_err(report)
+    }
+
+    /// The stores are those of other nodes now.
+    pub(super) fn pinned(&mut self, pinned: &Pinned) -> Result<(), RunError> {
+        self.progress.nodes(header_nodes(pinned)).map_err(report)
+    }
+
+    fn sync(&mut self) -> Result<(), ReportError> {
+        self.places.sync()?;
+        self.findings.sync()?;
+        self.compensation.sync()
     }
 
     /// Writes one subject's findings and counts it. One that this run has reported before is written again
@@ -135,6 +211,16 @@ impl Sink {
         &mut self,
         reported: &Reported<'_>,
         findings: &[Finding],
+    ) -> Result<(), RunError> {
+        self.write_at(reported, findings, None)
+    }
+
+    /// The same for what stands at a place of its own; `None`: in the slice of its position.
+    pub(super) fn write_at(
+        &mut self,
+        reported: &Reported<'_>,
+        findings: &[Finding],
+        order: Option<&SliceOrder>,
     ) -> Result<(), RunError> {
         let check = reported.check;
         let name = &check.name.text;
@@ -181,6 +267,10 @@ impl Sink {
                 self.ranges.write(finding).map_err(report)?;
             }
             self.findings.write(finding, Some(check)).map_err(report)?;
+            let slices = self.slices.get(name);
+            let begun = slices.and_then(|of| of.get(&finding.position.slice));
+            let order = order.or(begun.map(|begun| &begun.order));
+            self.places.write(finding, order).map_err(report)?;
         }
         let first = self.findings.rows() - findings.len() as u64;
         self.compensation
@@ -192,12 +282,15 @@ impl Sink {
     pub(super) fn write_topology(&mut self, found: &[TopologyFinding]) -> Result<(), RunError> {
         for one in found {
             self.unresolved += u64::from(one.is_open());
-            self.findings.write(&one.finding(), None).map_err(report)?;
+            let finding = one.finding();
+            self.findings.write(&finding, None).map_err(report)?;
+            self.places.write(&finding, None).map_err(report)?;
         }
         Ok(())
     }
 
     pub(super) fn flush(&mut self) -> Result<(), RunError> {
+        self.places.flush().map_err(report)?;
         self.findings.flush().map_err(report)?;
         self.compensation.flush().map_err(report)
     }
@@ -217,11 +310,24 @@ impl Sink {
 
     /// Makes the files whole.
     pub(super) fn finish(self) -> Result<(), RunError> {
+        self.places.finish().map_err(report)?;
         self.findings.finish().map_err(report)?;
         self.ranges.finish().map_err(report)?;
         self.compensation.finish().map_err(report)?;
         Ok(())
     }
+}
+
+/// The pinned nodes, as `progress.jsonl` has them.
+pub(super) fn header_nodes(pinned: &Pinned) -> Vec<HeaderNode> {
+    let nodes = pinned.nodes.iter();
+    nodes
+        .map(|node| HeaderNode {
+            address: node.address.clone(),
+            run_id: node.identity.run_id.clone(),
+            replication_id: node.identity.replication_id.clone(),
+        })
+        .collect()
 }
 
 pub(super) fn report(fault: crate::report::ReportError) -> RunError {

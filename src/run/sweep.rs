@@ -8,13 +8,16 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
 use super::RunError;
+use super::audit::SLICES_PER_ATTEMPT;
+use super::batch::{Batch, Begun, Outbox};
 use super::check::CheckRun;
-use super::examine::Placed;
 use super::task::Task;
 use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
 use crate::model::rows::RowRef;
+use crate::model::slice::SliceOrder;
 use crate::plan::{is_integer_key, slices};
+use crate::report::Mark;
 use crate::scan::{PairedPage, Rowless, Tally, Target, has_place, page, target_of};
 use crate::store::mysql::{KeyRange, Selection};
 
@@ -30,31 +33,10 @@ const PAGE_BYTES: usize = 8 << 20;
 const PAGES_SIDE_BY_SIDE: usize = 4;
 /// Rows that were right and are looked at again after a repair, for each check.
 const CLEAN_SAMPLE: usize = 200;
-/// Suspects handed on together. Each batch waits for its second look once, whatever its size.
-pub(super) const BATCH_TARGETS: usize = 1_000;
-/// What looks at them may weigh together, about; each is looked at up to five times, and several batches wait at once.
-const BATCH_BYTES: usize = 2 << 20;
-
-/// Suspects in sweep order, and the lengths of the slices that ended among them.
-#[derive(Debug)]
-pub(super) struct Batch<T> {
-    pub targets: Vec<T>,
-    /// (slice, observed ids)
-    pub slices_done: Vec<(u32, u64)>,
-}
-
-impl<T> Default for Batch<T> {
-    fn default() -> Self {
-        Self {
-            targets: Vec::new(),
-            slices_done: Vec::new(),
-        }
-    }
-}
-
 /// A part of a slice that is still to be read.
 struct Part {
     slice: u32,
+    order: SliceOrder,
     ordinal: u64,
     range: KeyRange,
 }
@@ -92,26 +74,30 @@ pub(super) async fn sweep_source(
     let shard = check.ground.shard;
     let mut waiting = slices(shard, bounds.as_ref(), check.mapping.rows_estimated)
         .into_iter()
-        .map(|slice| slice.range)
         .zip(first_slice..);
+    let attempt = first_slice / SLICES_PER_ATTEMPT;
     let mut running = FuturesOrdered::new();
     let mut counts = Coverage::default();
-    let mut batch = Batch::default();
+    let timing = &check.ground.timing;
+    let mut outbox = Outbox::new(batches, timing.settle.max(timing.cache_delay));
     loop {
         while running.len() < PAGES_SIDE_BY_SIDE && !check.ground.stop.is_requested() {
-            let Some((range, slice)) = waiting.next() else {
+            let Some((cut, slice)) = waiting.next() else {
                 break;
             };
-            running.push_back(spawn(
-                check,
-                Part {
-                    slice,
-                    ordinal: 0,
-                    range,
-                },
-                selection,
-                tally,
-            ));
+            let order = SliceOrder::of_id(attempt, cut.begins_at);
+            outbox.batch.passed.begun.push(Begun {
+                slice,
+                order: order.clone(),
+                is_shared: cut.is_shared,
+            });
+            let part = Part {
+                slice,
+                order,
+                ordinal: 0,
+                range: cut.range,
+            };
+            running.push_back(spawn(check, part, selection, tally));
         }
         let Some(done) = running.next().await else {
             break;
@@ -123,21 +109,41 @@ pub(super) async fn sweep_source(
             .progress
             .advance(done.counts.observed + done.counts.keyless);
         let ordinal = done.part.ordinal + done.length;
+        let batch = &mut outbox.batch;
         batch.targets.extend(done.targets);
+        if let Some(mark) = mark_of(&done.part, done.next.as_ref(), ordinal) {
+            let counts = counts;
+            batch.passed.mark = Some(Mark { counts, ..mark });
+        }
         match done.next {
             Some(next) if !check.ground.stop.is_requested() => {
                 running.push_front(spawn(check, next, selection, tally));
             }
             Some(_) => {}
-            None => batch.slices_done.push((done.part.slice, ordinal)),
+            None => batch.passed.slices_done.push((done.part.slice, ordinal)),
         }
-        if !send_full(&mut batch, batches).await {
+        if !outbox.send().await {
             return Ok(counts);
         }
     }
-    // A closed channel means the receiver failed and reports the fault itself.
-    let _ = batches.send(batch).await;
+    outbox.close().await;
     Ok(counts)
+}
+
+/// Up to where everything is read after a page of `part`; `None`: to the very end, of which the end of the check
+/// speaks.
+fn mark_of(part: &Part, next: Option<&Part>, ordinal: u64) -> Option<Mark> {
+    let upto = match next {
+        Some(next) => next.range.after.clone(),
+        None => part.range.upto.clone(),
+    };
+    Some(Mark {
+        slice: part.order.clone(),
+        ordinal,
+        upto: upto?,
+        slice_end: part.range.upto.clone(),
+        counts: Coverage::default(),
+    })
 }
 
 fn spawn(
@@ -193,6 +199,7 @@ async fn one_page(
     let (counts, targets) = judge_page(check, &part, &paired, tally);
     let next = paired.next.map(|range| Part {
         slice: part.slice,
+        order: part.order.clone(),
         ordinal: part.ordinal + paired.length,
         range,
     });
@@ -308,56 +315,6 @@ fn rows_of_weight(rows: usize, bytes: usize) -> usize {
     fitting.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX)
 }
 
-/// Sends off what is full of `batch`; false if nobody takes it any more, because the receiver failed and
-/// reports the fault itself.
-pub(super) async fn send_full<T: Placed>(
-    batch: &mut Batch<T>,
-    batches: &mpsc::Sender<Batch<T>>,
-) -> bool {
-    while let Some(full) = full_batch(&batch.targets) {
-        let rest = batch.targets.split_off(full);
-        // A slice's end goes with its last suspect: whatever is left belongs to this slice or a later one.
-        let begun = rest
-            .first()
-            .map_or(u32::MAX, |target| target.position().slice);
-        let ended = batch
-            .slices_done
-            .partition_point(|(slice, _)| *slice < begun);
-        let later = batch.slices_done.split_off(ended);
-        let full = Batch {
-            targets: std::mem::replace(&mut batch.targets, rest),
-            slices_done: std::mem::replace(&mut batch.slices_done, later),
-        };
-        if batches.send(full).await.is_err() {
-            return false;
-        }
-    }
-    true
-}
-
-/// How many of `targets` make a batch; `None`: they are too few and too light.
-fn full_batch<T: Placed>(targets: &[T]) -> Option<usize> {
-    let mut weight = 0_usize;
-    for (before, target) in targets.iter().enumerate() {
-        weight = weight.saturating_add(target.weight());
-        if weight >= BATCH_BYTES || before + 1 >= BATCH_TARGETS {
-            return Some(before + 1);
-        }
-    }
-    None
-}
-
-/// Cuts `targets` into batches, the last of them not full.
-pub(super) fn batches_of<T: Placed>(mut targets: Vec<T>) -> Vec<Vec<T>> {
-    let mut batches = Vec::new();
-    while let Some(full) = full_batch(&targets) {
-        let rest = targets.split_off(full);
-        batches.push(std::mem::replace(&mut targets, rest));
-    }
-    batches.extend((!targets.is_empty()).then_some(targets));
-    batches
-}
-
 pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.observed += more.observed;
     total.matched += more.matched;
@@ -373,53 +330,4 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
 /// How many rows the first pages of a check have.
 pub(super) fn first_page_rows() -> usize {
     PAGE_ROWS_FIRST
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone)]
-    struct Weighing(usize);
-
-    impl Placed for Weighing {
-        type Name = usize;
-
-        fn position(&self) -> Position {
-            Position::default()
-        }
-
-        fn name(&self) -> usize {
-            self.0
-        }
-
-        fn weight(&self) -> usize {
-            self.0
-        }
-    }
-
-    #[tokio::test]
-    async fn batches_are_bounded_by_how_many_they_are_and_by_what_they_weigh() {
-        let light = std::iter::repeat_n(200, 2_300);
-        let heavy = [300 << 10; 20];
-        let targets: Vec<Weighing> = light.chain(heavy).map(Weighing).collect();
-        let expected = [1_000, 1_000, 307, 7, 6];
-        let cut: Vec<usize> = batches_of(targets.clone()).iter().map(Vec::len).collect();
-        assert_eq!(cut, expected);
-
-        let (sender, mut inbox) = mpsc::channel(9);
-        let mut batch = Batch {
-            targets,
-            slices_done: Vec::new(),
-        };
-        assert!(send_full(&mut batch, &sender).await);
-        drop(sender);
-        let mut sent = Vec::new();
-        while let Some(full) = inbox.recv().await {
-            sent.push(full.targets.len());
-        }
-        assert_eq!(sent, expected[..sent.len()]);
-        assert_eq!(batch.targets.len(), 2_320 - sent.iter().sum::<usize>());
-        assert!(batch.targets.len() < 7);
-    }
 }

@@ -8,6 +8,8 @@ use super::outlook::{Found, look_back};
 use super::request::{Console, ScanRequest};
 use crate::failover::{Due, Episode, Outlook};
 use crate::job::Job;
+use crate::model::node::NodeFacts;
+use crate::model::slots::SlotSet;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::{WindowText, Zone};
 use crate::report::{EpisodeRecord, WindowRecord};
@@ -76,7 +78,45 @@ pub(super) fn skew_of(opened: &Opened) -> Duration {
     opened.skew + opened.cache_skew
 }
 
+/// What a repair by hand is measured by; where it cannot be found out, the repair goes on and marks nothing.
+pub(super) async fn looked_at(job: &Job, opened: &Opened) -> Option<Outlook> {
+    match look_at(job, opened).await {
+        Ok(found) => Some(found.outlook),
+        Err(fault) => {
+            tracing::warn!("whether this repair deals with a failover cannot be told: {fault}");
+            None
+        }
+    }
+}
+
+/// What was found out is of the masters that answered then.
+pub(super) fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Result<(), RunError> {
+    let is_known = |node: &NodeFacts| {
+        let identity = &node.identity;
+        found.is_none_or(|outlook| {
+            outlook
+                .episodes
+                .iter()
+                .any(|e| e.run_id == identity.run_id && e.replication_id == identity.replication_id)
+        })
+    };
+    match opened.nodes.iter().find(|node| !is_known(node)) {
+        None => Ok(()),
+        Some(stranger) => Err(RunError::TopologyChanged(format!(
+            "{} took over while the failover before was looked into",
+            stranger.address
+        ))),
+    }
+}
+
 impl Window {
+    /// The slots in which anything can be missing: of a Cluster those of the shards that failed over.
+    pub(super) fn slots(&self) -> SlotSet {
+        let affected = self.found.as_ref().map(Outlook::affected);
+        let affected = affected.filter(|slots| !slots.is_empty());
+        affected.unwrap_or_else(SlotSet::all)
+    }
+
     pub(super) fn record(&self) -> WindowRecord {
         let found = self.found.as_ref();
         WindowRecord {
@@ -111,7 +151,7 @@ fn refusal(due: Due, outlook: &Outlook) -> String {
     let happened = outlook.explanation();
     match due {
         Due::Nothing => format!(
-            "`--since auto` has nothing to look at: {happened} Say --since TIME or --full to look all the same"
+            "`--since auto` has nothing to look at: {happened} To look all the same, say --since TIME or --full"
         ),
         Due::FullSweep => format!(
             "`--since auto` is not enough: {happened} No window can hold what is lost: a full sweep is due, say --full"

@@ -15,10 +15,12 @@ use tempfile::TempDir;
 use crate::support::Run;
 
 mod beats;
+mod clusters;
 mod copies;
 mod folders;
 mod grants;
 mod histories;
+mod neighbours;
 mod readers;
 mod sidecars;
 

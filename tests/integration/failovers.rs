@@ -3,7 +3,6 @@
 //! nothing to do.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use std::time::Duration;
 
 use auditor::lab::accidents::{Accident, Mishap};
@@ -11,6 +10,7 @@ use auditor::lab::app::{Load, Running, Stock};
 use auditor::lab::cluster::ClusterOptions;
 use auditor::lab::servers::{Flavor, RedisServer};
 use auditor::lab::story::Acts;
+use auditor::lab::truth::Lost;
 use auditor::lab::wait;
 use chrono::{DateTime, Utc};
 use tokio::process::Child;
@@ -18,12 +18,15 @@ use tokio::process::Child;
 use crate::support::Run;
 use crate::support::auction::{Auction, Named, found};
 use crate::support::report::Report;
+use crate::support::witness::{false_alarms, missed, undone, unexplained};
 
 mod demotions;
 mod promotions;
 mod restarts;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// What the job file promises of the application.
+const CACHE_DELAY: Duration = Duration::from_secs(1);
 const HEARTBEAT: &str = "auditor:auction:heartbeat";
 /// How far the end of a window may lie from the witnesses' own: Sentinels ask for roles every ten seconds, and one that
 /// is busy later.
@@ -128,6 +131,30 @@ impl Night {
         assert_eq!(self.auction.truth().await, BTreeSet::new(), "{run:?}");
         self.has_nothing_to_do().await;
         report
+    }
+
+    /// A run beside an application that has stopped by now: what it told, and what it left, held against the
+    /// application's own log of what was lost since `since`.
+    async fn told_the_truth(&self, run: &Run, since: DateTime<Utc>) {
+        assert!(matches!(run.code, Some(0 | 1 | 4)), "{run:?}");
+        let report = run.report();
+        let stage = &self.auction.stage;
+        let writes = stage.app.take_cache_writes();
+        let master = stage.cluster.master().port();
+        let lost = Lost::of(&writes, master, since, CACHE_DELAY);
+        assert!(lost.count() > 50, "nearly nothing was lost: {lost:?}");
+        assert!(!found(&report, "confirmed").is_empty(), "{run:?}");
+        assert_eq!(false_alarms(&report, &lost), BTreeSet::new(), "{run:?}");
+        let left = self.auction.truth().await;
+        assert_eq!(unexplained(&left, &lost), BTreeSet::new(), "{run:?}");
+        assert_eq!(undone(&report, &left), BTreeSet::new(), "{run:?}");
+        assert_eq!(missed(&report, &left), BTreeSet::new(), "{run:?}");
+        if run.code == Some(4) {
+            // It could not look at everything, so that the next one does.
+            assert_eq!(self.run().await.expect(0).code, Some(0));
+            assert_eq!(self.auction.truth().await, BTreeSet::new());
+        }
+        self.has_nothing_to_do().await;
     }
 
     async fn has_nothing_to_do(&self) {

@@ -3,8 +3,8 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod cache_store;
-mod cluster;
 mod checkpoint;
+mod cluster;
 mod demo_truth;
 mod example_jobs;
 mod failovers;
@@ -17,6 +17,7 @@ mod lab_streams;
 mod promises;
 mod races;
 mod replicas;
+mod scheduled;
 mod schedules;
 mod settling;
 mod shards;

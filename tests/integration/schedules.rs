@@ -11,6 +11,7 @@ mod crontab;
 mod hook;
 mod image;
 mod kubernetes;
+mod nights;
 mod pods;
 mod schemas;
 mod sentinels;
@@ -33,20 +34,10 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// Why the program itself would refuse these arguments (without its name), if it would.
 fn refusal(arguments: &[String]) -> Option<String> {
-    // The branches that bring these two are not merged yet; once they are, this has to go.
-    if !knows(&arguments[0]) && ["run", "checkpoint"].contains(&arguments[0].as_str()) {
-        return None;
-    }
     let line = std::iter::once("auditor".to_owned()).chain(arguments.iter().cloned());
     Invocation::from_args(line, Audience::Machine)
         .err()
         .map(|refusal| refusal.to_string())
-}
-
-fn knows(command: &str) -> bool {
-    let help = Invocation::from_args(["auditor", "--help"], Audience::Machine);
-    let help = help.err().map(|refusal| refusal.to_string());
-    help.is_some_and(|help| help.contains(&format!("\n  {command} ")))
 }
 
 /// Loads the text of a job file where a scheduler laid `secrets` into one folder and named it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::estimate::promoted_at;
 use super::memory::{Memory, Seen};
-use super::step::Step;
+use super::step::{Step, UPTIME_ERROR};
 use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
 use crate::model::topology::{NodeView, TopologyKind};
@@ -26,10 +26,14 @@ pub(super) enum EndedBy {
     Restart,
     /// Not known: one master is left now.
     OneIsLeft,
+    /// The old master does not answer, and may go on where only its clients reach it.
+    Silence,
     /// Two are.
     Nothing,
 }
 
+/// How long a silent master is held for one that may come back and take writes until it is demoted.
+const SILENCE_MAX: Duration = Duration::from_secs(3_600);
 /// How often Sentinel asks a replica for its role: so long a master may stay unnoticed.
 const INFO_PERIOD: Duration = Duration::from_secs(11);
 /// Sentinel notes the role of a new instance when it hears of it, within this of the promotion.
@@ -40,11 +44,13 @@ const CLUSTER_CUT_OFF: Duration = Duration::from_secs(30);
 /// The end of what a restarted server's earlier process acknowledged. A process that is older than the memory of a
 /// promotion may have followed others and been promoted since it started.
 pub(super) fn end_by_restart(step: &Step<'_>, seen: &Seen<'_>) -> End {
-    if !step.is_young() {
+    // Where it names a former history, it may as well be a replica that was started and at once promoted.
+    let is_certain = step.former.is_none() || seen.names_are_nodes();
+    if !step.is_young() || !is_certain {
         return left(seen);
     }
     End {
-        at: Some(step.process_start),
+        at: Some(step.process_start.plus(UPTIME_ERROR)),
         by: EndedBy::Restart,
     }
 }
@@ -70,8 +76,8 @@ fn end_of(id: &str, step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> En
     let by_address = || nodes().find(|n| Some(n.address.as_str()) == address);
     let end = match (by_run_id, by_address()) {
         (Some(node), _) => end_of_living(node, step, seen),
-        (None, Some(node)) => end_of_gone(node, step, seen),
-        (None, None) => left(seen),
+        (None, Some(node)) if seen.names_are_nodes() => end_of_gone(node, step, seen),
+        (None, _) => left(seen),
     };
     // Whatever the witnesses say, it lived when it last answered.
     let at = end.at.map(|at| at.max(memory.last_sign(id).unwrap_or(at)));
@@ -115,7 +121,7 @@ fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
                     by: EndedBy::Demotion,
                 },
                 (None, Some(since)) => death(since.max(start).plus(INFO_PERIOD)),
-                (None, None) => left(seen),
+                (None, _) => left(seen),
             }
         }
         Err(why) => match (node.down_since, seen.topology.kind) {
@@ -123,6 +129,10 @@ fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
             // A host that refuses the connection has no such process any more. One that is silent may be cut off from us
             // and from the Sentinels, and go on.
             (Some(at), _) if why.contains("Connection refused") => death(at),
+            (Some(at), _) if at.plus(SILENCE_MAX) > seen.topology.seen_at => End {
+                at: Some(seen.topology.seen_at),
+                by: EndedBy::Silence,
+            },
             _ => left(seen),
         },
     }
@@ -136,9 +146,10 @@ fn demoted_at(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> Option<Micro
     (since > promoted.plus(SAME_MOMENT)).then_some(since)
 }
 
+/// At the latest.
 fn started(facts: &NodeFacts, seen: &Seen<'_>) -> Micros {
     let uptime = Duration::from_secs(facts.uptime_seconds);
-    seen.topology.seen_at.minus(uptime)
+    seen.topology.seen_at.minus(uptime).plus(UPTIME_ERROR)
 }
 
 fn left(seen: &Seen<'_>) -> End {

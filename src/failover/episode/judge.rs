@@ -7,7 +7,7 @@ use super::estimate::{estimated_start, promoted_at};
 use super::kind::EpisodeKind;
 use super::memory::{Known, Memory, Seen};
 use super::start::{Start, last_kept_sample, proven_start};
-use super::step::{BACKLOG_TTL, Durability, Step};
+use super::step::{BACKLOG_TTL, Durability, Step, UPTIME_ERROR};
 use crate::failover::Sample;
 use crate::model::time::Micros;
 
@@ -67,7 +67,7 @@ fn kind_of(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> EpisodeKind
     let own_beat = own_beat.filter(|beat| is_renewed(step, beat.beat_at, seen));
     if step.former.is_none() && own_beat.is_some() {
         EpisodeKind::Renewed
-    } else if let Some(kind) = restart_kind(step, memory) {
+    } else if let Some(kind) = restart_kind(step, seen, memory) {
         kind
     } else if is_graceful(step, seen, memory) {
         EpisodeKind::Graceful
@@ -106,29 +106,35 @@ fn is_renewed(step: &Step<'_>, known: Micros, seen: &Seen<'_>) -> bool {
     was_master || step.noticed_at <= known.plus(BACKLOG_TTL)
 }
 
-/// A process that started after the last sign of the one before it. Where it names a former history it may as well be a
-/// replica that was started and at once promoted; then its place decides.
-fn is_restart(step: &Step<'_>, memory: &Memory<'_>) -> bool {
+/// Whether the process replaces the one before it. Without a former history a young process was never promoted, or it would
+/// name one. With one it may be a replica that was promoted: then its place decides, and where an address may mean any
+/// node, that it started after the last sign of the one before.
+fn is_restart(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> bool {
     let former = step.former.map(|(id, _)| id);
     let Some(before) = former.or(step.from()) else {
         return false;
     };
+    let process = memory.process_of(before);
+    if process.is_some_and(|(run_id, _)| run_id == step.run_id) {
+        return false;
+    }
     let of_beat = step.found.filter(|beat| beat.replication_id == before);
     let last_sign = memory
         .last_sign(before)
         .max(of_beat.map(|beat| beat.beat_at));
-    let process = memory.process_of(before);
-    let is_another = process.is_none_or(|(run_id, _)| run_id != step.run_id);
+    let started = step.process_start.minus(UPTIME_ERROR);
+    let is_later = last_sign.is_some_and(|last| started >= last);
     let is_same_place = process.and_then(|(_, address)| address) == Some(step.address);
-    is_another
-        && last_sign.is_some_and(|last| step.process_start >= last)
-        && (former.is_none() || is_same_place)
+    match former {
+        None => is_later || step.is_young(),
+        Some(_) => is_same_place && (is_later || seen.names_are_nodes()),
+    }
 }
 
 /// `None`: it was none, or it cannot be told from a promotion that came before it: beats are missing, and those that are not
 /// are of a master in another place. The window is the same.
-fn restart_kind(step: &Step<'_>, memory: &Memory<'_>) -> Option<EpisodeKind> {
-    if !is_restart(step, memory) {
+fn restart_kind(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> Option<EpisodeKind> {
+    if !is_restart(step, seen, memory) {
         return None;
     }
     let lost = lost_beats(step, memory);
@@ -148,9 +154,12 @@ fn restart_kind(step: &Step<'_>, memory: &Memory<'_>) -> Option<EpisodeKind> {
 
 /// Beats that were acknowledged before the process started, and are not in its data.
 fn lost_beats<'a>(step: &Step<'_>, memory: &Memory<'a>) -> Vec<&'a Sample> {
-    let before = memory.samples.iter().copied().filter(|s| {
-        s.beat.replication_id != step.replication_id && s.seen_at <= step.process_start
-    });
+    let until = step.process_start.plus(UPTIME_ERROR).min(step.noticed_at);
+    let before = memory
+        .samples
+        .iter()
+        .copied()
+        .filter(|s| s.beat.replication_id != step.replication_id && s.seen_at <= until);
     match (step.found, last_kept_sample(step, memory)) {
         (Some(kept), _) | (None, Some(kept)) => {
             before.filter(|s| s.beat.beat_at > kept.beat_at).collect()

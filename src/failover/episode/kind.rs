@@ -16,6 +16,8 @@ pub struct Episode {
     /// When what is lost was written, by this host's clock and not yet widened by any skew; `None`: nothing can be
     /// lost, or nobody knows when. No `until`: a former master still takes writes.
     pub window: Option<TimeWindow>,
+    /// Whether the old master may take writes after the window, too: it is only known not to answer.
+    pub is_open: bool,
     /// What `window.since` rests on.
     pub found_by: FoundBy,
     pub sureness: Sureness,

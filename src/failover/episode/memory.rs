@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::failover::{Change, Handled, Heartbeat, Remembered, Sample};
 use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
-use crate::model::topology::Topology;
+use crate::model::topology::{Topology, TopologyKind};
 
 /// Everything that is known at one moment, `topology.seen_at`.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,13 @@ pub struct Seen<'a> {
     /// Those that answer for the job's keys: one, or in a Cluster all.
     pub masters: &'a [PresentMaster],
     pub topology: &'a Topology,
+}
+
+impl Seen<'_> {
+    /// Whether an address means one node. In a plain URL it may be a name that follows the master.
+    pub(super) fn names_are_nodes(&self) -> bool {
+        self.topology.kind != TopologyKind::Standalone
+    }
 }
 
 /// A master and the heartbeat that lies in it.

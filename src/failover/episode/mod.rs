@@ -20,6 +20,8 @@ mod fixture;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod model_seen;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod restart_tests;

@@ -1,20 +1,15 @@
 //! A small Redis of nodes, histories and a checkpoint, in which the truth is known: which acknowledged writes the present
 //! master does not have.
 
-use crate::failover::{Change, Handled, Heartbeat, PresentMaster, Remembered, Sample};
-use crate::model::identity::NodeIdentity;
-use crate::model::node::NodeFacts;
+use crate::failover::{Change, Handled, Heartbeat, Remembered, Sample};
 use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
-use crate::model::topology::{NodeView, SentinelBelief, SentinelView, Topology, TopologyKind};
-
-use super::fixture::{NO_HISTORY, master};
+use crate::model::topology::TopologyKind;
 
 /// An application writes this often, to every living master.
 const WRITE_EVERY: i64 = 50_000;
 /// From the beat to its sample.
 const ANSWER_TAKES: i64 = 3_000;
-const DOWN_AFTER: i64 = 1_000_000;
 const BACKLOG_TTL: i64 = 3_600_000_000;
 const BYTES: i64 = 40;
 
@@ -39,6 +34,8 @@ pub(super) enum Event {
     RestartEmpty,
     /// A new replication id on the same process.
     Renew,
+    /// Every replica is replaced by a new one, in step with the master.
+    NewReplicas,
     /// The checkpoint stands still or goes on.
     Checkpoint(bool),
     /// Of the samples only every so many-th is kept.
@@ -47,29 +44,29 @@ pub(super) enum Event {
     Audit,
 }
 
-struct Write {
-    history: usize,
+pub(super) struct Write {
+    pub(super) history: usize,
     /// Of its last byte.
-    offset: i64,
-    at: i64,
-    beat: Option<Heartbeat>,
+    pub(super) offset: i64,
+    pub(super) at: i64,
+    pub(super) beat: Option<Heartbeat>,
 }
 
 #[derive(Debug, Clone)]
-struct Node {
-    number: usize,
-    run_id: String,
-    started: i64,
-    history: usize,
-    offset: i64,
-    second: Option<(usize, i64)>,
-    role: Role,
+pub(super) struct Node {
+    pub(super) number: usize,
+    pub(super) run_id: String,
+    pub(super) started: i64,
+    pub(super) history: usize,
+    pub(super) offset: i64,
+    pub(super) second: Option<(usize, i64)>,
+    pub(super) role: Role,
     /// As Sentinel has it.
-    role_since: i64,
+    pub(super) role_since: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Master,
     Replica,
     Dead(i64),
@@ -78,20 +75,20 @@ enum Role {
 pub(super) struct World {
     pub(super) now: i64,
     pub(super) remembered: Remembered,
-    kind: TopologyKind,
+    pub(super) kind: TopologyKind,
     /// How far the clock of node n is ahead, in microseconds.
-    clocks: Vec<i64>,
-    beat_every: i64,
+    pub(super) clocks: Vec<i64>,
+    pub(super) beat_every: i64,
     /// Each one's parent, and the last byte shared with it.
-    histories: Vec<Option<(usize, i64)>>,
-    writes: Vec<Write>,
-    nodes: Vec<Node>,
-    main: usize,
-    is_frozen: bool,
-    has_checkpoint: bool,
-    next_beat: i64,
+    pub(super) histories: Vec<Option<(usize, i64)>>,
+    pub(super) writes: Vec<Write>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) main: usize,
+    pub(super) is_frozen: bool,
+    pub(super) has_checkpoint: bool,
+    pub(super) next_beat: i64,
     /// Writes before it were audited.
-    audited: usize,
+    pub(super) audited: usize,
 }
 
 impl World {
@@ -156,6 +153,14 @@ impl World {
                 self.nodes[self.main].second = None;
                 self.resync();
             }
+            Event::NewReplicas => {
+                let now = self.now;
+                let run_id = |n: &Node| format!("new{}x{now}", n.number);
+                for node in self.nodes.iter_mut().filter(|n| n.role == Role::Replica) {
+                    (node.run_id, node.started) = (run_id(node), now);
+                }
+                self.resync();
+            }
             Event::Checkpoint(is_on) => self.has_checkpoint = is_on,
             Event::Thin(every) => {
                 let mut index = 0;
@@ -190,54 +195,6 @@ impl World {
         });
         self.remembered.audited_until = Some(Micros(self.now));
         self.audited = self.writes.len();
-    }
-
-    pub(super) fn master(&self) -> PresentMaster {
-        let node = &self.nodes[self.main];
-        PresentMaster {
-            facts: self.facts(node),
-            heartbeat: self.heartbeat(node),
-        }
-    }
-
-    pub(super) fn topology(&self) -> Topology {
-        let is_watched = self.kind == TopologyKind::Sentinel;
-        let views = self.nodes.iter().map(|node| NodeView {
-            address: address(node),
-            said: match node.role {
-                Role::Dead(_) => Err("Connection refused (os error 111)".into()),
-                _ => Ok(self.facts(node)),
-            },
-            down_since: match node.role {
-                Role::Dead(at) if is_watched => Some(Micros(at + DOWN_AFTER)),
-                _ => None,
-            },
-            role_since: is_watched.then_some(Micros(node.role_since)),
-            settings: None,
-        });
-        let belief = SentinelBelief {
-            master: address(&self.nodes[self.main]),
-            config_epoch: 0,
-            role_since: Some(Micros(self.nodes[self.main].role_since)),
-            down_after_millis: 1_000,
-            sentinels_known: 1,
-            replicas: Vec::new(),
-        };
-        let sentinel = SentinelView {
-            address: "s:1".into(),
-            said: Ok(belief),
-        };
-        Topology {
-            kind: self.kind,
-            nodes: views.collect(),
-            sentinels: if is_watched {
-                vec![sentinel]
-            } else {
-                Vec::new()
-            },
-            epoch: None,
-            seen_at: Micros(self.now),
-        }
     }
 
     fn work(&mut self, millis: i64) {
@@ -421,7 +378,7 @@ impl World {
         (self.nodes[number].history, self.nodes[number].offset)
     }
 
-    fn has(&self, node: &Node, history: usize, offset: i64) -> bool {
+    pub(super) fn has(&self, node: &Node, history: usize, offset: i64) -> bool {
         let (mut here, mut last) = (node.history, node.offset);
         loop {
             if here == history {
@@ -433,36 +390,8 @@ impl World {
             }
         }
     }
-
-    fn heartbeat(&self, node: &Node) -> Option<Heartbeat> {
-        let beats = self.writes.iter().rev().filter(|w| w.beat.is_some());
-        let mut kept = beats.filter(|w| self.has(node, w.history, w.offset));
-        kept.next().and_then(|w| w.beat.clone())
-    }
-
-    fn facts(&self, node: &Node) -> NodeFacts {
-        let second = node.second.map(|(history, _)| history_id(history));
-        NodeFacts {
-            address: address(node),
-            identity: NodeIdentity {
-                run_id: node.run_id.clone(),
-                replication_id: history_id(node.history),
-                is_master: node.role == Role::Master,
-            },
-            offset: node.offset,
-            replication_id2: second.unwrap_or_else(|| NO_HISTORY.into()),
-            second_offset: node.second.map_or(-1, |(_, offset)| offset),
-            uptime_seconds: (self.now - node.started).unsigned_abs() / 1_000_000,
-            time: Micros(self.now + self.clocks[node.number]),
-            ..master("", "a")
-        }
-    }
 }
 
-fn history_id(number: usize) -> String {
+pub(super) fn history_id(number: usize) -> String {
     format!("{:040x}", number + 1)
-}
-
-fn address(node: &Node) -> String {
-    format!("h:{}", node.number)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::end::EndedBy;
 use super::estimate::start_after_gap;
 use super::judge::{Judged, judge};
 use super::kind::{Episode, EpisodeKind, FoundBy, Sureness};
@@ -65,6 +66,11 @@ impl Outlook {
         // At least a microsecond long, however the clocks contradict each other.
         let until = until.map(|until| until.plus(skew).max(Micros(since.0.saturating_add(1))));
         Some(TimeWindow { since, until })
+    }
+
+    /// Whether an audit of the window is not the last one that is needed.
+    pub fn is_open(&self) -> bool {
+        self.episodes.iter().any(|e| e.is_open)
     }
 
     /// The keys of the masters that can have lost anything.
@@ -142,6 +148,9 @@ fn episode_of(seen: &Seen<'_>, master: &PresentMaster) -> Episode {
         slots: facts.slots.clone(),
         kind,
         window,
+        is_open: judged
+            .iter()
+            .any(|j| j.end.is_some_and(|end| end.by == EndedBy::Silence)),
         found_by: earliest.map_or(FoundBy::Nothing, |start| start.by),
         sureness: match (earliest, kind) {
             (Some(start), _) if window.is_some() => start.sureness,
@@ -176,16 +185,16 @@ fn explained(
 ) -> String {
     let mut sentences: Vec<String> = judged.iter().rev().map(tell).collect();
     if sentences.is_empty() {
-        sentences.push(format!("nothing happened to {}", facts.address));
+        sentences.push(format!("Nothing happened to {}", facts.address));
     }
     if has_gap {
-        sentences.insert(0, "between the last history that was dealt with and the next one known nothing is remembered".into());
+        sentences.insert(0, "Between the last history that was dealt with and the next one known nothing is remembered".into());
     }
     if let (Some(window), Some(audited)) = (window, memory.audited_until)
         && window.since == audited
     {
         sentences.push(format!(
-            "the window begins at {} because everything was audited until then, and not after",
+            "The window begins at {} because everything was audited until then, and not after",
             audited.to_rfc3339()
         ));
     }

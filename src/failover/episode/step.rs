@@ -17,13 +17,16 @@ pub(super) struct Step<'a> {
     pub(super) former: Option<(&'a str, i64)>,
     /// The last heartbeat of another history that was in its data.
     pub(super) found: Option<&'a Heartbeat>,
-    /// When its process started, at the latest, by this host's clock.
+    /// When its process started, by this host's clock, within [`UPTIME_ERROR`] of it.
     pub(super) process_start: Micros,
     /// When this was read, by this host's clock.
     pub(super) noticed_at: Micros,
     /// What the server wrote to its file before it answered; known of a present master only.
     pub(super) durability: Durability,
 }
+
+/// INFO takes the uptime from two clocks of whole seconds.
+pub(super) const UPTIME_ERROR: Duration = Duration::from_secs(1);
 
 /// `repl-backlog-ttl` of a server that was not told otherwise.
 pub(super) const BACKLOG_TTL: Duration = Duration::from_secs(3_600);

@@ -85,6 +85,9 @@ fn tell_end(end: &End) -> Option<String> {
         EndedBy::OneIsLeft => {
             format!("when the former master stopped is not known: one master was left at {at}")
         }
+        EndedBy::Silence => format!(
+            "the former master does not answer, and may have gone on taking writes until {at} and later"
+        ),
         EndedBy::Nothing => "the former master still takes writes".to_owned(),
     })
 }

@@ -15,13 +15,15 @@ use super::sweep::{Pass, Sweep};
 use crate::model::finding::Verdict;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
+use crate::model::slice::{Section, SliceOrder};
 use crate::model::stream::{IdRange, StreamFacts, StreamId, StreamState};
 use crate::run::RunError;
 use crate::run::audit::{SLICES_PER_ATTEMPT, settle_all};
+use crate::run::batch::{BATCH_TARGETS, Batch, Passed};
 use crate::run::mend::{Mending, mend};
 use crate::run::settle::settle;
 use crate::run::sink::Sink;
-use crate::run::sweep::{BATCH_TARGETS, Batch, add};
+use crate::run::sweep::add;
 use crate::scan::ScanError;
 use crate::store::redis::Redis;
 
@@ -95,7 +97,9 @@ async fn verify_clean(
                 .filter(|s| s.verdict != Verdict::Transient),
         );
     }
-    mend(run, settled, &[], mending, sink).await
+    let order = SliceOrder::new(slice / SLICES_PER_ATTEMPT, Section::Clean, &[]);
+    let passed = Passed::one(slice, order, clean.len() as u64);
+    mend(run, settled, &passed, mending, sink).await
 }
 
 fn targets(ids: &[StreamId], slice: u32) -> Vec<EntryTarget> {
@@ -245,10 +249,7 @@ async fn named(
     let count = ids.len() as u64;
     run.ground.observed.fetch_add(count, Ordering::Relaxed);
     for group in targets(ids, slice).chunks(BATCH_TARGETS) {
-        let batch = Batch {
-            targets: group.to_vec(),
-            slices_done: Vec::new(),
-        };
+        let batch = Batch::of(group.to_vec());
         if batches.send(batch).await.is_err() {
             break;
         }

@@ -14,9 +14,9 @@ use crate::model::observation::Position;
 use crate::model::stream::{EntryLook, IdRange, StreamId};
 use crate::rules::stream::acked_unpersisted;
 use crate::run::RunError;
+use crate::run::batch::batches_of;
 use crate::run::control::Control;
 use crate::run::settle::{Settled, settle};
-use crate::run::sweep::batches_of;
 use crate::scan::streams::entry_page;
 
 /// Places of the stream the sample is drawn from; each gives an equal share of neighbours.

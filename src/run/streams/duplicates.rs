@@ -14,6 +14,7 @@ use crate::model::finding::{Finding, Suspect, Verdict};
 use crate::model::observation::{Position, Subject};
 use crate::model::outcome::Coverage;
 use crate::model::rows::RowRef;
+use crate::model::slice::{Section, SliceOrder};
 use crate::model::stream::{Entry, IdRange, StreamId};
 use crate::model::time::Micros;
 use crate::plan::attribute;
@@ -21,6 +22,7 @@ use crate::report::escape_id;
 use crate::rules::stream::{DuplicateBy, DuplicateSide, judge_duplicate};
 use crate::rules::{LOOKS_MAX, changed_at};
 use crate::run::RunError;
+use crate::run::audit::SLICES_PER_ATTEMPT;
 use crate::run::sink::{Reported, Sink};
 use crate::scan::ScanError;
 use crate::scan::streams::{
@@ -51,6 +53,8 @@ struct Found<'a> {
     aspect: &'static str,
     verdict: Verdict,
     suspect: Suspect,
+    /// Where it stands among the findings of all shards.
+    order: SliceOrder,
     /// What it is about, from either side.
     sides: (Option<&'a Entry>, Option<RowRef<'a>>),
 }
@@ -126,7 +130,8 @@ impl<'a> Aftermath<'a> {
         for pair in &second.pairs {
             let name = named(pair);
             if name.1 != name.2 && before.contains(&name) && met.insert(name) {
-                self.write(duplicate(self.run, pair)).await?;
+                self.write(duplicate(self.run, pair, self.attempt()))
+                    .await?;
             }
         }
         Ok(())
@@ -212,11 +217,18 @@ impl<'a> Aftermath<'a> {
             }
             for (row, cells) in &seen.rows {
                 if let Some(suspect) = run.judge.judge_lost_row() {
-                    self.write(lost(run, row, cells.as_ref(), suspect)).await?;
+                    let order = lost_order(row, self.attempt());
+                    self.write(lost(run, row, cells.as_ref(), suspect, order))
+                        .await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// How often the check began again.
+    fn attempt(&self) -> u32 {
+        self.slice / SLICES_PER_ATTEMPT
     }
 
     /// Until a second look stands far enough from the first; false where the run is to stop.
@@ -252,7 +264,8 @@ impl<'a> Aftermath<'a> {
             verdict: found.verdict,
             was_suspect: true,
         };
-        self.sink.lock().await.write(&reported, &[finding])
+        let mut sink = self.sink.lock().await;
+        sink.write_at(&reported, &[finding], Some(&found.order))
     }
 }
 
@@ -285,7 +298,7 @@ async fn off_the_runtime<T: Send + 'static>(
     }
 }
 
-fn duplicate<'a>(run: &StreamRun, pair: &'a DuplicatePair) -> Found<'a> {
+fn duplicate<'a>(run: &StreamRun, pair: &'a DuplicatePair, attempt: u32) -> Found<'a> {
     let suspect = judge_duplicate(pair.case, &place(&pair.first));
     let (subject, entry, sides) = match &pair.extra {
         Duplicated::Entry(entry) => (run.subject(entry.id), Some(entry.id), (Some(entry), None)),
@@ -302,11 +315,22 @@ fn duplicate<'a>(run: &StreamRun, pair: &'a DuplicatePair) -> Found<'a> {
         },
         verdict: Verdict::Confirmed,
         suspect,
+        order: SliceOrder::new(attempt, Section::Duplicates, &pair.order),
         sides,
     }
 }
 
-fn lost<'a>(run: &StreamRun, row: &LostRow, cells: RowRef<'a>, suspect: Suspect) -> Found<'a> {
+fn lost_order(row: &LostRow, attempt: u32) -> SliceOrder {
+    SliceOrder::of_cells(attempt, Section::Lost, row.key.iter().map(Vec::as_slice))
+}
+
+fn lost<'a>(
+    run: &StreamRun,
+    row: &LostRow,
+    cells: RowRef<'a>,
+    suspect: Suspect,
+    order: SliceOrder,
+) -> Found<'a> {
     Found {
         subject: Subject {
             key: run.check().key.clone(),
@@ -317,6 +341,7 @@ fn lost<'a>(run: &StreamRun, row: &LostRow, cells: RowRef<'a>, suspect: Suspect)
         aspect: "lost",
         verdict: Verdict::Confirmed,
         suspect,
+        order,
         sides: (None, Some(cells)),
     }
 }

@@ -12,12 +12,15 @@ use super::show::shown_group;
 use crate::model::finding::{Remedy, RuleId, Suspect, Verdict};
 use crate::model::identity::SourceIdentity;
 use crate::model::observation::{Position, Subject};
+use crate::model::slice::{Section, SliceOrder};
 use crate::model::stream::{GroupLook, StreamId};
 use crate::model::time::Micros;
 use crate::repair::{Applier, GroupGround, GroupItem, StepOutcome, plan_group};
 use crate::rules::Decision;
 use crate::rules::stream::decide_group;
 use crate::run::RunError;
+use crate::run::audit::SLICES_PER_ATTEMPT;
+use crate::run::batch::Passed;
 use crate::run::examine::{Examined, Placed};
 use crate::run::ground::Ground;
 use crate::run::mend::{Mended, Mending, mend};
@@ -78,7 +81,9 @@ pub(super) async fn audit_group(
         each.extend(one_by_one(settled, is_asked_for));
     }
     let objections = each.len() as u64;
-    mend(&group, each, &[(slice, objections)], mending, sink).await?;
+    let order = SliceOrder::new(slice / SLICES_PER_ATTEMPT, Section::Group, &[]);
+    let passed = Passed::one(slice, order, objections);
+    mend(&group, each, &passed, mending, sink).await?;
     Ok(objections)
 }
 

@@ -11,10 +11,13 @@ use super::check::StreamRun;
 use super::entries::EntryTarget;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
+use crate::model::slice::{Section, SliceOrder};
 use crate::model::stream::{Entry, EntryLook, IdRange, StreamId};
-use crate::plan::cut_ids;
+use crate::plan::{IdSlice, cut_ids};
 use crate::run::RunError;
-use crate::run::sweep::{Batch, add, send_full};
+use crate::run::audit::SLICES_PER_ATTEMPT;
+use crate::run::batch::{Batch, Begun, Outbox};
+use crate::run::sweep::add;
 use crate::run::task::Task;
 use crate::scan::streams::{EntryPage, PageReads, read_entries, read_pending};
 
@@ -82,16 +85,20 @@ impl Sweep<'_> {
         mut take: impl FnMut(Seen) -> Result<(), RunError>,
     ) -> Result<(Coverage, u32), RunError> {
         let run = self.run;
-        let ranges = cut_ids(range, estimated);
-        let next_slice = self.first_slice + u32::try_from(ranges.len()).unwrap_or(u32::MAX);
-        let slices: Vec<(IdRange, u32)> = ranges.into_iter().zip(self.first_slice..).collect();
+        let cut = cut_ids(range, estimated, run.ground.shard);
+        let next_slice = self.first_slice + u32::try_from(cut.len()).unwrap_or(u32::MAX);
+        let begun = self.begun(pass, &cut);
+        let slices = cut.into_iter().map(|slice| slice.range);
+        let slices: Vec<(IdRange, u32)> = slices.zip(self.first_slice..).collect();
         let (sender, mut pages) = mpsc::channel(1);
         // One reader, because Redis answers one at a time; dropped with this pass.
         let _reading = Task::spawn(read_pages(Arc::clone(run), pass, slices, sender));
         let mut is_reading = true;
         let mut weighing = FuturesOrdered::new();
         let mut counts = Coverage::default();
-        let mut batch = Batch::default();
+        let timing = &run.ground.timing;
+        let mut outbox = Outbox::new(self.batches, timing.settle.max(timing.cache_delay));
+        outbox.batch.passed.begun = begun;
         loop {
             let done = tokio::select! {
                 read = pages.recv(), if is_reading && weighing.len() < PAGES_SIDE_BY_SIDE => {
@@ -108,17 +115,32 @@ impl Sweep<'_> {
             run.ground
                 .progress
                 .advance(done.counts.observed + done.counts.foreign);
-            batch.targets.extend(done.targets);
+            outbox.batch.targets.extend(done.targets);
             take(done.seen)?;
             let ended = done.slice_ids.map(|ids| (done.slice, ids));
-            batch.slices_done.extend(ended);
-            if !send_full(&mut batch, self.batches).await {
+            outbox.batch.passed.slices_done.extend(ended);
+            if !outbox.send().await {
                 return Ok((counts, next_slice));
             }
         }
-        // A closed channel means the receiver failed and reports the fault itself.
-        let _ = self.batches.send(batch).await;
+        outbox.close().await;
         Ok((counts, next_slice))
+    }
+
+    fn begun(&self, pass: Pass, cut: &[IdSlice]) -> Vec<Begun> {
+        let section = match pass {
+            Pass::Entries { .. } => Section::Entries,
+            Pass::Pending => Section::Pending,
+        };
+        let attempt = self.first_slice / SLICES_PER_ATTEMPT;
+        let numbered = cut.iter().zip(self.first_slice..);
+        numbered
+            .map(|(cut, slice)| Begun {
+                slice,
+                order: SliceOrder::of_entry(attempt, section, cut.begins_at),
+                is_shared: !self.run.ground.shard.is_whole(),
+            })
+            .collect()
     }
 }
 

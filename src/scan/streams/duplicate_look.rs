@@ -26,6 +26,8 @@ pub enum Duplicated {
 #[derive(Debug, Clone, PartialEq)]
 pub struct DuplicatePair {
     pub case: DuplicateCase,
+    /// That of its group.
+    pub order: Vec<u8>,
     pub first: Duplicated,
     pub extra: Duplicated,
 }
@@ -79,7 +81,7 @@ pub async fn look_at_duplicates(
                 .filter_map(|key| of_row(judge, group.case, key, rows.get(key)?))
                 .collect(),
         };
-        pairs.extend(pairs_of(group.case, members));
+        pairs.extend(pairs_of(group, members));
     }
     Ok(DuplicateLook { pairs, source })
 }
@@ -194,12 +196,13 @@ fn root(origins: &HashMap<StreamId, StreamId>, id: StreamId) -> StreamId {
 }
 
 /// `members` in the order of their places.
-fn pairs_of(case: DuplicateCase, members: Vec<Member>) -> Vec<DuplicatePair> {
+fn pairs_of(group: &DuplicateGroup, members: Vec<Member>) -> Vec<DuplicatePair> {
     struct First {
         what: Duplicated,
         identities: HashSet<Vec<u8>>,
         roots: HashSet<StreamId>,
     }
+    let case = group.case;
     let mut firsts: HashMap<Vec<u8>, First> = HashMap::new();
     let mut pairs = Vec::new();
     for member in members {
@@ -218,6 +221,7 @@ fn pairs_of(case: DuplicateCase, members: Vec<Member>) -> Vec<DuplicatePair> {
         if !is_requeued && (case.by == DuplicateBy::Identity || is_of_another) {
             pairs.push(DuplicatePair {
                 case,
+                order: group.order.clone(),
                 first: first.what.clone(),
                 extra: member.what,
             });

@@ -49,6 +49,8 @@ pub struct DuplicateGroup {
     pub places: DuplicatePlaces,
     /// Further places, beyond ten thousand, that were counted but are not named.
     pub more: u64,
+    /// Sorts the groups, those of all shards too: by case, then by first place.
+    pub order: Vec<u8>,
 }
 
 /// Digests of identities and tuples with their places. Some 16 MB are held in memory; more lies on disk until this, or
@@ -189,6 +191,8 @@ impl Iterator for DuplicateGroups {
             Err(fault) => return Some(Err(fault.into())),
         };
         let case = CASES[usize::from(group.tag)];
+        let first = group.places.first().map(Vec::as_slice).unwrap_or_default();
+        let order = [&[group.tag], first].concat();
         let places = group.places.iter();
         let places = match case.side {
             DuplicateSide::Entries => {
@@ -200,6 +204,7 @@ impl Iterator for DuplicateGroups {
             case,
             places,
             more: group.more,
+            order,
         }))
     }
 }
@@ -286,6 +291,7 @@ mod tests {
         groups
             .into_iter()
             .map(|(kind, ats)| DuplicateGroup {
+                order: [vec![tag_of(TRIED[kind])], place_of(TRIED[kind], ats[0])].concat(),
                 case: TRIED[kind],
                 places: places_of(TRIED[kind], &ats[..ats.len().min(places_max)]),
                 more: ats.len().saturating_sub(places_max) as u64,

@@ -278,9 +278,8 @@ impl Redis {
             if matches!(&answer, Value::ServerError(error) if reply::is_wrong_type(error)) {
                 continue;
             }
-            let values =
-                reply::optional_strings(reply::accepted(self.nodes.address(), answer)?)
-                    .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "HMGET"))?;
+            let values = reply::optional_strings(reply::accepted(self.nodes.address(), answer)?)
+                .ok_or_else(|| RedisError::unexpected(self.nodes.address(), "HMGET"))?;
             reads[index] = Read::Found(Cached::Fields(values));
         }
         Ok(())

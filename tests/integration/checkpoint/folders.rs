@@ -167,7 +167,12 @@ fn a_week_of_beats_fits_and_the_end_of_every_history_stays_exact() {
     let path = site.state().join("samples.jsonl");
     let mut most = 0;
     let mut batch = Vec::new();
+    // A beat a second at the ends of both histories, where it matters; elsewhere one in ten seconds is as thinned.
+    let is_near = |second: i64, end: i64| (end - 1_000..end).contains(&second);
     for second in 0..week {
+        if second % 10 != 0 && !is_near(second, failover) && !is_near(second, week) {
+            continue;
+        }
         let history = if second < failover { "a" } else { "b" };
         batch.push(sample(second, history));
         if batch.len() == 1_000 || second == week - 1 {

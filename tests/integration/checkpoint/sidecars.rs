@@ -147,7 +147,28 @@ async fn it_outlives_its_redis_and_tells_what_came_back() {
 }
 
 #[tokio::test]
-async fn it_stops_at_once_while_its_redis_hangs() {
+async fn a_damaged_folder_is_said_once_and_the_beats_go_on() {
+    let redis = server(None, &[]).await;
+    let site = Site::new(&redis.url(), "");
+    assert_eq!(site.checkpoint(&[]).code, Some(0));
+    std::fs::write(site.state().join("state.json"), "garbage").unwrap();
+    let sidecar = Sidecar::start(&site, &["--every", "100ms"]);
+    sidecar.says("state.json is damaged").await;
+    for _ in 0..5 {
+        let before = heartbeat(&redis).await;
+        wait::until("it beats on", LIMIT, async || {
+            heartbeat(&redis).await != before
+        })
+        .await
+        .unwrap();
+    }
+    let said = sidecar.stderr().matches("is damaged").count();
+    assert_eq!(said, 1, "{}", sidecar.stderr());
+    assert_eq!(sidecar.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn it_stops_while_its_redis_hangs() {
     let redis = server(None, &[]).await;
     let proxy = Proxy::start(redis.port()).await.unwrap();
     let site = Site::new(&format!("redis://127.0.0.1:{}", proxy.port()), "");

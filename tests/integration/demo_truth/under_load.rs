@@ -13,8 +13,8 @@ use auditor::lab::truth::Lost;
 use auditor::lab::watch::Writer;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::support::auction::{Auction, Named, found};
-use crate::support::report::{Record, Report};
+use crate::support::auction::{Auction, found};
+use crate::support::witness::{false_alarms, missed, undone, unexplained};
 
 /// Seeds of a normal test run; `AUDITOR_SEEDS` asks for more.
 const SEEDS: u64 = 20;
@@ -169,61 +169,6 @@ async fn quiet_seed(auction: &Auction, seed: u64) {
             .all(|((writer, name), _)| *writer == Writer::App || !writes(name)),
         "{context}\n{scripts:?}"
     );
-}
-
-/// Confirmed findings about places that nothing had made wrong when they were looked at.
-fn false_alarms(report: &Report, lost: &Lost) -> BTreeSet<String> {
-    let confirmed = report
-        .findings
-        .iter()
-        .filter(|f| f["verdict"] == "confirmed");
-    confirmed
-        .filter(|finding| {
-            let at: DateTime<Utc> = finding["observed_at"].parse().unwrap();
-            !lost.explains(&finding["key"], member(finding), at)
-        })
-        .map(|finding| format!("{finding:?}"))
-        .collect()
-}
-
-/// What is wrong in the end though the application wrote it well: somebody else did that.
-fn unexplained<'a>(left: &'a BTreeSet<Named>, lost: &Lost) -> BTreeSet<&'a Named> {
-    let is_explained = |(check, _, key, field): &Named| {
-        let member = if check == "closing-queue" { field } else { "" };
-        lost.explains(key, member, Utc::now())
-    };
-    left.iter().filter(|named| !is_explained(named)).collect()
-}
-
-/// What was reported as repaired, and is wrong in the end.
-fn undone(repair: &Report, left: &BTreeSet<Named>) -> BTreeSet<String> {
-    let applied = repair.findings.iter().filter(|f| f["outcome"] == "applied");
-    applied
-        .filter(|finding| {
-            let is_same = |(check, _, key, field): &&Named| {
-                *check == finding["check"] && *key == finding["key"] && *field == finding["field"]
-            };
-            left.iter().any(|named| is_same(&named))
-        })
-        .map(|finding| format!("{finding:?}"))
-        .collect()
-}
-
-/// What is wrong in the end, was wrong all the while, and was not even mentioned.
-fn missed<'a>(repair: &Report, left: &'a BTreeSet<Named>) -> BTreeSet<&'a Named> {
-    let mentioned = |(check, _, key, field): &Named| {
-        let is_member = check == "closing-queue";
-        let mut rows = repair.findings.iter();
-        rows.any(|f| f["key"] == *key && (!is_member || f["field"] == *field))
-    };
-    left.iter().filter(|named| !mentioned(named)).collect()
-}
-
-fn member(finding: &Record) -> &str {
-    match finding["check"].as_str() {
-        "closing-queue" => &finding["field"],
-        _ => "",
-    }
 }
 
 /// With enough newcomers for every seed.

@@ -43,6 +43,17 @@ async fn two_crashes_in_a_row_are_one_window() {
     holds(&report, &both);
 }
 
+/// Nobody stops an application for an audit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_application_writes_nothing_is_found_but_what_was_lost() {
+    let mut night = Night::begin(Accident::Crash, 46).await;
+    night.was_quiet().await;
+    let (mishap, running) = night.suffers(Accident::Crash, 46).await;
+    let run = night.run().await;
+    running.stop().await;
+    night.told_the_truth(&run, mishap.since.unwrap()).await;
+}
+
 /// The sidecar dies with the machine that the master ran on: what it last replicated is known all the same.
 #[tokio::test]
 async fn without_the_sidecar_after_the_failover_its_last_beat_still_dates_it() {

@@ -9,6 +9,7 @@ fn names() {
         .to_string();
     assert!(shown.contains("two checks are named `c`"), "{shown}");
     refused("name = \"a/b\"", "is no name");
+    refused("name = \"topology\"", "no check can be named `topology`");
 }
 
 #[test]

@@ -97,10 +97,6 @@ fn later_additions_are_refused_and_never_ignored() {
         ("[[cache]]\nprefix_bytes = 4\n", "prefix_bytes"),
         ("[[cache]]\nvalue = \"opaque\"\n", "value = \"opaque\""),
         ("[[cache]]\ndeletes = \"binlog\"\n", "deletes = \"binlog\""),
-        (
-            "[redis]\nurl = \"redis-cluster://h:1,i:2\"\n",
-            "redis-cluster://",
-        ),
     ] {
         let shown = load(text).unwrap_err().to_string();
         let line = shown

@@ -57,7 +57,7 @@ async fn the_findings_equal_the_truth_and_repairs_are_right() {
     bidding.auditor_with(&words, &replicas).await.expect(1);
     let after = bidding.worlds().await;
     let mut left = bidding.truth(&after);
-    for (layout, _) in &after {
+    for layout in after.keys() {
         let people = bidding.left(*layout);
         left.retain(|(check, rule, _)| {
             check != layout.stream() || !people.contains(&rule.as_str())

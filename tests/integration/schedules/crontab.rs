@@ -9,14 +9,14 @@ use super::hook::{Bench, words};
 use super::*;
 
 /// When, and what; as cron splits a line.
-struct Entry {
+pub(super) struct Entry {
     times: Vec<String>,
-    command: String,
+    pub(super) command: String,
 }
 
-struct Crontab {
+pub(super) struct Crontab {
     variables: Vec<(String, String)>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
 }
 
 impl Crontab {
@@ -53,7 +53,7 @@ impl Crontab {
     }
 }
 
-fn shipped() -> Crontab {
+pub(super) fn shipped() -> Crontab {
     Crontab::read(&read("jobs/schedule/crontab"))
 }
 

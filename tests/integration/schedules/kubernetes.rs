@@ -258,3 +258,32 @@ fn shards_agree_on_their_number_and_nobody_starts_them_by_accident() {
     // `kubectl apply -f jobs/kubernetes` must not start a repair of everything.
     assert!(job["metadata"].get("name").is_none() && job["metadata"]["generateName"].is_string());
 }
+
+#[test]
+fn the_program_takes_every_pod_for_a_shard() {
+    let manifests = yaml::manifests();
+    let spec = &of_kind(&manifests, "Job")["spec"];
+    let container = &spec["template"]["spec"]["containers"][0];
+    let shards = spec["completions"].as_u64().unwrap();
+    // There is no such job file here, which is asked for only once the command line is understood.
+    let said = |index: u64| {
+        let arguments = container["args"].as_array().unwrap().iter();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_auditor"))
+            .args(arguments.map(|argument| argument.as_str().unwrap()))
+            .env_clear()
+            .envs(environment(container))
+            .env("JOB_COMPLETION_INDEX", index.to_string())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    for index in 0..shards {
+        let said = said(index);
+        assert!(
+            said.contains("the job file cannot be read"),
+            "{index}: {said}"
+        );
+    }
+    assert!(said(shards).contains("is no shard"), "{}", said(shards));
+}

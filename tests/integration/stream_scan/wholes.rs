@@ -175,6 +175,7 @@ async fn a_digest_that_two_values_share_makes_no_duplicate() {
                 case: DuplicateCase { side, by },
                 places,
                 more: 0,
+                order: Vec::new(),
             };
             assert_eq!(look(&bids, &judge, &[group]).await.pairs, []);
         }

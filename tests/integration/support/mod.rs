@@ -7,6 +7,7 @@ pub mod gate;
 pub mod monitor;
 pub mod report;
 pub mod shop;
+pub mod witness;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
