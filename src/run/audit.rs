@@ -40,19 +40,20 @@ pub(super) enum Scope {
     Targets(Vec<Target>),
 }
 
-/// Audits one check. `attempt` counts from 0.
+/// Audits one check. `attempt` counts from 0; what could not be searched goes to `left_out`, each as a sentence.
 pub(super) async fn audit_check(
     check: &Arc<CheckRun>,
     scope: &Scope,
     attempt: u32,
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
+    left_out: &mut Vec<String>,
 ) -> Result<Coverage, RunError> {
     let (batches, inbox) = mpsc::channel(1);
     let sweeping = async move {
         // Moved in, so that the channel closes when the sweep ends.
         let batches = batches;
-        sweep(check, scope, attempt, &batches).await
+        sweep(check, scope, attempt, &batches, left_out).await
     };
     // The first fault ends both: what the other stage still held does not count after it.
     let settling = settle_all(check, inbox, mending, sink);
@@ -80,6 +81,7 @@ async fn sweep(
     scope: &Scope,
     attempt: u32,
     batches: &mpsc::Sender<Batch<Target>>,
+    left_out: &mut Vec<String>,
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     match scope {
@@ -94,10 +96,9 @@ async fn sweep(
                 sweep_source(check, *selection, first_slice, tally.as_ref(), batches).await?;
             if *keyspace {
                 let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
-                add(
-                    &mut counts,
-                    &sweep_keyspace(check, last_slice, tally.as_deref(), batches).await?,
-                );
+                let tally = tally.as_deref();
+                let found = sweep_keyspace(check, last_slice, tally, batches, left_out);
+                add(&mut counts, &found.await?);
             }
             Ok(counts)
         }

@@ -9,6 +9,7 @@ use super::request::{Console, ScanRequest, Scope};
 use crate::failover::{Due, Episode, Outlook};
 use crate::job::Job;
 use crate::model::node::NodeFacts;
+use crate::model::slots::SlotSet;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::{WindowText, Zone};
 use crate::report::{EpisodeRecord, WindowRecord};
@@ -115,6 +116,13 @@ pub(super) fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Resu
 }
 
 impl Window {
+    /// The slots in which anything can be missing: of a Cluster those of the shards that failed over.
+    pub(super) fn slots(&self) -> SlotSet {
+        let affected = self.found.as_ref().map(Outlook::affected);
+        let affected = affected.filter(|slots| !slots.is_empty());
+        affected.unwrap_or_else(SlotSet::all)
+    }
+
     pub(super) fn record(&self) -> WindowRecord {
         let found = self.found.as_ref();
         WindowRecord {
