@@ -44,10 +44,6 @@ fn a_wrong_request_is_2_and_says_what_to_do() {
         "`noon` is no time",
     );
     is_refused(
-        &["scan", "job.toml", "--full", "--shard", "0/2"],
-        "not supported yet",
-    );
-    is_refused(
         &["scan", "job.toml", "--wide"],
         "unexpected argument '--wide'",
     );

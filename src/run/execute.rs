@@ -256,7 +256,11 @@ async fn run_with(
         &stop,
         console,
     );
-    let shared = shared.within(window.as_ref().map_or_else(SlotSet::all, Window::slots));
+    // Everything is every shard, whatever the window says of them.
+    let narrowing = window
+        .as_ref()
+        .filter(|_| !matches!(request.scope, Scope::Full(_)));
+    let shared = shared.within(narrowing.map_or_else(SlotSet::all, Window::slots));
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
     let runs = check_runs(&shared, &bound.caches);
