@@ -10,7 +10,7 @@ pub mod state;
 
 pub use crate::model::heartbeat::{FoundBeat, Heartbeat};
 pub use episode::{
-    Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find,
+    Due, Episode, EpisodeKind, FoundBy, Outlook, PresentMaster, Seen, Sureness, find, is_dealt_with,
 };
 pub use evidence::{Change, Handled, Remembered, Sample};
 pub use fitness::{Fitness, fitness};

@@ -108,6 +108,12 @@ impl SlotSet {
         pairs.for_each(|(word, more)| *word |= more);
     }
 
+    /// Takes out every slot of `other`.
+    pub fn subtract(&mut self, other: &Self) {
+        let pairs = self.words.iter_mut().zip(other.words.iter());
+        pairs.for_each(|(word, less)| *word &= !less);
+    }
+
     pub fn is_disjoint(&self, other: &Self) -> bool {
         let mut pairs = self.words.iter().zip(other.words.iter());
         pairs.all(|(word, more)| word & more == 0)
@@ -188,6 +194,9 @@ mod tests {
         assert!(!set.has(Slot::new(1).unwrap()) && set.has(Slot::new(2).unwrap()));
         assert!(SlotSet::all().is_all() && SlotSet::none().is_empty());
         assert!(!set.is_disjoint(&SlotSet::all()) && set.is_disjoint(&SlotSet::none()));
+        let mut rest = SlotSet::all();
+        rest.subtract(&set);
+        assert!(rest.is_disjoint(&set) && rest.len() + set.len() == usize::from(SLOTS));
         set.unite(&SlotSet::all());
         assert!(set.is_all() && set.has_key(b"anything"));
         assert_eq!(Slot::new(SLOTS), None);

@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::marks::{Copies, Marks, can_deal_with_all, remark_on};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
-use super::outlook::{is_handled, remembered_in_folder};
+use super::outlook::remembered_in_folder;
 use super::patience::Patience;
 use super::plan::plans_of;
 use super::record::Closing;
@@ -35,7 +35,7 @@ use super::targets::earlier_run;
 use super::task::Task;
 use super::topology;
 use super::window::{Window, looked_at, refuse_strangers, refuse_times, window_of};
-use crate::failover::Outlook;
+use crate::failover::{Outlook, is_dealt_with};
 use crate::job::{self, Job};
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
@@ -221,7 +221,7 @@ async fn run_with(
         }
         Mode::Scan | Mode::DryRun => None,
     };
-    if options.found.is_some() && is_handled(&remembered_in_folder(&job)?, &opened.nodes) {
+    if options.found.is_some() && is_dealt_with(&remembered_in_folder(&job)?, &opened.nodes) {
         say(
             &job,
             request.format,

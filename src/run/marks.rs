@@ -38,7 +38,7 @@ pub(super) async fn mark(
     audited_until: Micros,
     copies: Copies,
 ) -> Result<(), RunError> {
-    let handled: Vec<Handled> = masters.iter().map(handled_now).collect();
+    let handled = handled_now(masters);
     let folder = StateFolder::open(job);
     let write = || {
         folder.mark_handled(&handled)?;
@@ -67,13 +67,16 @@ async fn copy(job: &Job, memory: &Remembered, copies: Copies) -> Result<(), Samp
     sampler::keep_copies(&masters, job, memory).await
 }
 
-fn handled_now(master: &NodeFacts) -> Handled {
-    Handled {
+/// All at one moment: marks of one moment are those of one run.
+fn handled_now(masters: &[NodeFacts]) -> Vec<Handled> {
+    let handled_at = Micros::now();
+    let mark = |master: &NodeFacts| Handled {
         replication_id: master.identity.replication_id.clone(),
         run_id: master.identity.run_id.clone(),
         slots: master.slots.clone(),
-        handled_at: Micros::now(),
-    }
+        handled_at,
+    };
+    masters.iter().map(mark).collect()
 }
 
 /// Whether a run that was asked for `request` can deal with everything: all checks, all keys, all shards.

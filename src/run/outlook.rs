@@ -84,14 +84,6 @@ pub(super) fn remembered_in_folder(job: &Job) -> Result<Remembered, RunError> {
     read.map_err(|fault| RunError::NothingJudged(fault.to_string()))
 }
 
-/// Whether every one of these histories is dealt with.
-pub(super) fn is_handled(remembered: &Remembered, masters: &[NodeFacts]) -> bool {
-    masters.iter().all(|master| {
-        let id = &master.identity.replication_id;
-        remembered.handled.iter().any(|h| h.replication_id == *id)
-    })
-}
-
 fn of_sampler(fault: SamplerError) -> RunError {
     match fault {
         SamplerError::Redis(fault) => of_redis(fault),

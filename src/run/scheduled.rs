@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::RunError;
 use super::execute::{Found as Order, ending, repair_found};
 use super::marks::{self, Copies};
-use super::outlook::{Found, is_handled, look_back, remembered_in_folder};
+use super::outlook::{Found, look_back, remembered_in_folder};
 use super::request::{Console, Ending, Format, RunRequest};
 use super::stop::Stop;
-use crate::failover::{Due, EpisodeKind};
+use super::window::no_later_than;
+use crate::failover::{Due, EpisodeKind, is_dealt_with};
 use crate::job::{self, Endpoint, Job};
 use crate::model::node::NodeFacts;
 use crate::model::outcome::RunVerdict;
@@ -95,7 +96,11 @@ impl Scheduled<'_> {
                 console,
             )),
             Due::AskForTime => Ok(self.is_due(
-                &format!("{} Somebody has to say since when", outlook.explanation()),
+                &format!(
+                    "{} Somebody has to say since when{}",
+                    outlook.explanation(),
+                    no_later_than(outlook, Duration::ZERO)
+                ),
                 "--since TIME",
                 console,
             )),
@@ -144,7 +149,7 @@ impl Scheduled<'_> {
         if let Some(reason) = unready(&masters) {
             return Ok(Err((reason, PATIENCE)));
         }
-        if is_handled(&remembered, &masters) {
+        if is_dealt_with(&remembered, &masters) {
             return Ok(Ok(Glance::Handled(masters)));
         }
         let found = look_back(&self.job, &cache, masters).await?;
@@ -232,7 +237,7 @@ impl Scheduled<'_> {
 
     fn is_dealt_with(&self, found: &Found) -> bool {
         let remembered = remembered_in_folder(&self.job);
-        remembered.is_ok_and(|remembered| is_handled(&remembered, &found.masters))
+        remembered.is_ok_and(|remembered| is_dealt_with(&remembered, &found.masters))
     }
 
     fn is_due(&self, what: &str, option: &str, console: &mut Console) -> Ending {

@@ -46,12 +46,14 @@ pub(super) async fn window_of(
     let skew = skew_of(opened);
     let span = match (outlook.due(skew), &request.scope) {
         (Due::Window(span), _) => span,
+        // What is known is only a part of it, which would put losses of the rest outside.
+        (Due::AskForTime, Scope::Full(_)) => return Ok(None),
         // Everything is looked at; the window only says what belongs to the failover.
         (_, Scope::Full(_)) => match outlook.window(skew) {
             Some(span) => span,
             None => return Ok(None),
         },
-        (due, _) => return Err(RunError::BadRequest(refusal(due, &outlook))),
+        (due, _) => return Err(RunError::BadRequest(refusal(due, &outlook, skew))),
     };
     let zone = zone_of(job, console);
     let span = resolved(text, zone, Some(span))?;
@@ -153,7 +155,7 @@ fn record(episode: &Episode) -> EpisodeRecord {
 }
 
 /// Why nothing can be audited by itself, and what to say instead.
-fn refusal(due: Due, outlook: &Outlook) -> String {
+fn refusal(due: Due, outlook: &Outlook, skew: Duration) -> String {
     let happened = outlook.explanation();
     match due {
         Due::Nothing => format!(
@@ -163,10 +165,19 @@ fn refusal(due: Due, outlook: &Outlook) -> String {
             "`--since auto` is not enough: {happened} No window can hold what is lost: a full sweep is due, say --full"
         ),
         Due::AskForTime => format!(
-            "`--since auto` does not know since when: {happened} Say --since TIME (before the failover), or --full"
+            "`--since auto` does not know since when: {happened} Say --since TIME (before the failover{}), or --full",
+            no_later_than(outlook, skew)
         ),
         Due::Window(_) => happened,
     }
+}
+
+/// What a person has to say a time before, where a part of what is lost is known.
+pub(super) fn no_later_than(outlook: &Outlook, skew: Duration) -> String {
+    let known = outlook.window(skew);
+    known.map_or_else(String::new, |known| {
+        format!(", and not after {}", known.since.to_rfc3339())
+    })
 }
 
 fn given(text: &WindowText, zone: Zone) -> Result<Window, RunError> {

@@ -52,6 +52,20 @@ pub(super) fn start_after_gap(history: &str, moment: Micros, memory: &Memory<'_>
     })
 }
 
+/// For a history that no master goes on with: it may have ended with a loss soon after it was last heard of, and who took
+/// over may have been as far behind as a Cluster allows.
+pub(super) fn start_of_the_end(last_sign: Micros, had_beats: bool) -> Start {
+    Start {
+        at: last_sign.minus(CLUSTER_VALIDITY).minus(LAG_MAX),
+        by: if had_beats {
+            FoundBy::Samples
+        } else {
+            FoundBy::LastRun
+        },
+        sureness: Sureness::Estimate,
+    }
+}
+
 /// They know of the present only.
 fn by_witnesses(step: &Step<'_>, seen: &Seen<'_>) -> Option<Start> {
     let topology = seen.topology;

@@ -3,18 +3,20 @@
 use crate::model::slots::SlotSet;
 use crate::model::time::TimeWindow;
 
-/// What happened to one present master since it was last dealt with.
+/// What happened to one master since it was last dealt with: to a present one, or to one that is gone with its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
-    /// host:port of the present master.
+    /// host:port of the master.
     pub address: String,
     pub run_id: String,
     pub replication_id: String,
-    /// The keys it answers for, which are those that can have lost anything.
+    /// The keys that can have lost anything: those it answers for, and where anything happened those that any history on
+    /// the way to it answered for, because slots can have been moved since.
     pub slots: SlotSet,
     pub kind: EpisodeKind,
     /// When what is lost was written, by this host's clock and not yet widened by any skew; `None`: nothing can be
-    /// lost, or nobody knows when. No `until`: a former master still takes writes.
+    /// lost, or nobody knows when. With [`EpisodeKind::EvidenceGone`] it is only a part of that, as far as it is known.
+    /// No `until`: a former master still takes writes.
     pub window: Option<TimeWindow>,
     /// Whether the old master may take writes after the window, too: it is only known not to answer.
     pub is_open: bool,

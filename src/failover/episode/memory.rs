@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::failover::{Change, Handled, Heartbeat, Remembered, Sample};
 use crate::model::node::NodeFacts;
+use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
 use crate::model::topology::{Topology, TopologyKind};
 
@@ -36,7 +37,7 @@ pub(super) struct Memory<'a> {
     changes: Vec<&'a Change>,
     handled: Vec<&'a Handled>,
     pub(super) audited_until: Option<Micros>,
-    slots: &'a crate::model::slots::SlotSet,
+    slots: &'a SlotSet,
 }
 
 /// A history of which something is remembered.
@@ -57,6 +58,16 @@ impl<'a> Memory<'a> {
         let elsewhere: HashSet<&str> = others.flat_map(histories).collect();
         let own: HashSet<&str> = histories(master).collect();
         let concerns = |id: &str| own.contains(id) || !elsewhere.contains(id);
+        Self::new(seen, concerns, &master.facts.slots)
+    }
+
+    /// For a history that no master goes on with, and that had `slots`.
+    pub(super) fn of_gone(seen: &Seen<'a>, slots: &'a SlotSet) -> Self {
+        let elsewhere: HashSet<&str> = seen.masters.iter().flat_map(histories).collect();
+        Self::new(seen, |id| !elsewhere.contains(id), slots)
+    }
+
+    fn new(seen: &Seen<'a>, concerns: impl Fn(&str) -> bool, slots: &'a SlotSet) -> Self {
         let remembered = seen.remembered;
         let samples = remembered.samples.iter();
         let changes = remembered.changes.iter();
@@ -68,8 +79,21 @@ impl<'a> Memory<'a> {
             changes: changes.filter(|c| concerns(&c.replication_id)).collect(),
             handled: handled.filter(|h| concerns(&h.replication_id)).collect(),
             audited_until: remembered.audited_until,
-            slots: &master.facts.slots,
+            slots,
         }
+    }
+
+    /// The keys that a history is known to have had at any time.
+    pub(super) fn slots_of(&self, replication_id: &str) -> SlotSet {
+        let mut slots = SlotSet::none();
+        let samples = self.samples_of(replication_id).map(|s| &s.slots);
+        let changes = self.changes.iter();
+        let changes = changes.filter(|c| c.replication_id == replication_id);
+        let marks = self.handled.iter();
+        let marks = marks.filter(|h| h.replication_id == replication_id);
+        let others = changes.map(|c| &c.slots).chain(marks.map(|h| &h.slots));
+        samples.chain(others).for_each(|known| slots.unite(known));
+        slots
     }
 
     pub(super) fn handled(&self, replication_id: &str) -> Option<&'a Handled> {
@@ -158,7 +182,7 @@ impl<'a> Memory<'a> {
 }
 
 /// The histories a master goes on with, as far as it says so itself.
-fn histories(master: &PresentMaster) -> impl Iterator<Item = &str> {
+pub(super) fn histories(master: &PresentMaster) -> impl Iterator<Item = &str> {
     let former = master.facts.has_former_history();
     let former = former.then_some(master.facts.replication_id2.as_str());
     let found = master.heartbeat.as_ref().map(|h| h.replication_id.as_str());

@@ -3,6 +3,7 @@
 
 mod end;
 mod estimate;
+mod gone;
 mod judge;
 mod kind;
 mod memory;
@@ -18,6 +19,8 @@ mod decision_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod gone_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod model_seen;
@@ -26,6 +29,7 @@ mod property_tests;
 #[cfg(test)]
 mod restart_tests;
 
+pub use gone::is_dealt_with;
 pub use kind::{Episode, EpisodeKind, FoundBy, Sureness};
 pub use memory::{PresentMaster, Seen};
 pub use outlook::{Due, Outlook, find};

@@ -1,18 +1,21 @@
 //! All masters together: what is due, and for which moments and keys.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::end::EndedBy;
 use super::estimate::start_after_gap;
+use super::gone::gone;
 use super::judge::{Judged, judge};
 use super::kind::{Episode, EpisodeKind, FoundBy, Sureness};
-use super::memory::{Memory, PresentMaster, Seen};
-use super::step::{Root, steps_of};
+use super::memory::{Memory, Seen, histories};
+use super::start::Start;
+use super::step::{Root, Step, steps_of, steps_to};
 use super::tell::tell;
 use crate::model::slots::SlotSet;
 use crate::model::time::{Micros, TimeWindow};
 
-/// One episode for each present master.
+/// One episode for each present master, then one for each history with keys of its own that no master goes on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlook {
     pub episodes: Vec<Episode>,
@@ -37,10 +40,65 @@ const SKEW_MIN: Duration = Duration::from_millis(100);
 
 /// Works out what happened. Pure: whatever it should know has to stand in `seen`.
 pub fn find(seen: &Seen<'_>) -> Outlook {
+    let mut episodes = Vec::new();
+    let mut continued: HashSet<String> = HashSet::new();
+    for master in seen.masters {
+        let facts = &master.facts;
+        let memory = Memory::of(seen, master);
+        let past = steps_of(seen, &memory, master);
+        continued.extend(histories(master).map(str::to_owned));
+        let met = past.0.iter().flat_map(|step| step.histories());
+        continued.extend(met.map(str::to_owned));
+        let subject = Subject {
+            address: &facts.address,
+            run_id: &facts.identity.run_id,
+            replication_id: &facts.identity.replication_id,
+            slots: &facts.slots,
+            ended: None,
+        };
+        episodes.push(episode_of(&subject, past, seen, &memory));
+    }
+    let facts = seen.masters.iter().map(|master| &master.facts);
+    let is_continued = |id: &str| continued.contains(id);
+    for gone in gone(seen.remembered, facts, is_continued) {
+        if continued.contains(gone.replication_id) {
+            continue;
+        }
+        let memory = Memory::of_gone(seen, &gone.slots);
+        let past = steps_to(seen, &memory, gone.replication_id);
+        let subject = Subject {
+            address: gone.address.unwrap_or("a former master"),
+            run_id: gone.run_id,
+            replication_id: gone.replication_id,
+            slots: &gone.slots,
+            ended: Some(gone.start()),
+        };
+        let met = past.0.iter().flat_map(|step| step.histories());
+        continued.extend(met.map(str::to_owned));
+        let episode = episode_of(&subject, past, seen, &memory);
+        if !is_held(&episode, &episodes) {
+            episodes.push(episode);
+        }
+    }
     Outlook {
-        episodes: seen.masters.iter().map(|m| episode_of(seen, m)).collect(),
+        episodes,
         seen_at: seen.topology.seen_at,
     }
+}
+
+/// Whether whatever was lost with `gone` is asked for already, by those who have all its keys.
+fn is_held(gone: &Episode, others: &[Episode]) -> bool {
+    let mut left = gone.slots.clone();
+    for other in others {
+        let is_earlier = match (other.window, gone.window) {
+            (Some(other), Some(gone)) => other.since <= gone.since,
+            _ => false,
+        };
+        if is_earlier || other.kind >= EpisodeKind::EvidenceGone {
+            left.subtract(&other.slots);
+        }
+    }
+    left.is_empty()
 }
 
 impl Outlook {
@@ -117,35 +175,50 @@ impl Outlook {
     }
 }
 
-fn episode_of(seen: &Seen<'_>, master: &PresentMaster) -> Episode {
-    let memory = Memory::of(seen, master);
-    let (steps, root) = steps_of(seen, &memory, master);
-    let judged: Vec<_> = steps.into_iter().map(|s| judge(s, seen, &memory)).collect();
+/// Whose episode it is: a present master, or a history that nobody goes on with.
+struct Subject<'a> {
+    address: &'a str,
+    run_id: &'a str,
+    replication_id: &'a str,
+    slots: &'a SlotSet,
+    /// Nobody goes on with it; what may be lost by that alone begins here.
+    ended: Option<Start>,
+}
+
+fn episode_of(
+    subject: &Subject<'_>,
+    (steps, root): (Vec<Step<'_>>, Root<'_>),
+    seen: &Seen<'_>,
+    memory: &Memory<'_>,
+) -> Episode {
+    let mut slots = subject.slots.clone();
+    let known = steps.iter().flat_map(|step| step.histories());
+    known.for_each(|id| slots.unite(&memory.slots_of(id)));
+    let judged: Vec<_> = steps.into_iter().map(|s| judge(s, seen, memory)).collect();
     let gap = match root {
         Root::Known => None,
-        Root::Missing(history) => Some(start_after_gap(history, seen.topology.seen_at, &memory)),
+        Root::Missing(history) => Some(start_after_gap(history, seen.topology.seen_at, memory)),
     };
-    let kind = judged.iter().map(|j| j.kind).max();
-    let kind = match gap {
-        Some(None) => kind.max(Some(EpisodeKind::EvidenceGone)),
-        Some(Some(_)) => kind.max(Some(EpisodeKind::Promotion)),
-        None => kind,
-    };
+    let has_gap = gap.is_some() || subject.ended.is_some();
+    let kinds = judged.iter().map(|j| j.kind);
+    let of_gap = gap.map(|start| match start {
+        None => EpisodeKind::EvidenceGone,
+        Some(_) => EpisodeKind::Promotion,
+    });
+    let of_end = subject.ended.map(|_| EpisodeKind::Promotion);
+    let kind = kinds.chain(of_gap).chain(of_end).max();
     let kind = kind.unwrap_or(EpisodeKind::Nothing);
     let starts = judged.iter().filter_map(|j| j.start).chain(gap.flatten());
-    let earliest = starts.min_by_key(|start| start.at);
-    let window = earliest
-        .filter(|_| kind != EpisodeKind::EvidenceGone)
-        .map(|start| TimeWindow {
-            since: start.at.min(memory.audited_until.unwrap_or(start.at)),
-            until: end_of(&judged, gap.is_some(), seen),
-        });
-    let facts = &master.facts;
+    let earliest = starts.chain(subject.ended).min_by_key(|start| start.at);
+    let window = earliest.map(|start| TimeWindow {
+        since: start.at.min(memory.audited_until.unwrap_or(start.at)),
+        until: end_of(&judged, has_gap, seen),
+    });
     Episode {
-        address: facts.address.clone(),
-        run_id: facts.identity.run_id.clone(),
-        replication_id: facts.identity.replication_id.clone(),
-        slots: facts.slots.clone(),
+        address: subject.address.to_owned(),
+        run_id: subject.run_id.to_owned(),
+        replication_id: subject.replication_id.to_owned(),
+        slots,
         kind,
         window,
         is_open: judged
@@ -154,11 +227,12 @@ fn episode_of(seen: &Seen<'_>, master: &PresentMaster) -> Episode {
             .any(|end| end.by == EndedBy::Silence || end.at.is_none()),
         found_by: earliest.map_or(FoundBy::Nothing, |start| start.by),
         sureness: match (earliest, kind) {
-            (Some(start), _) if window.is_some() => start.sureness,
-            (_, kind) if kind >= EpisodeKind::EvidenceGone => Sureness::Unknown,
-            _ => Sureness::ExactToTheBeat,
+            (_, EpisodeKind::EvidenceGone) => Sureness::Unknown,
+            (Some(start), _) => start.sureness,
+            (None, kind) if kind > EpisodeKind::EvidenceGone => Sureness::Unknown,
+            (None, _) => Sureness::ExactToTheBeat,
         },
-        explanation: explained(&judged, gap.is_some(), window, &memory, facts),
+        explanation: explained(&judged, gap.is_some(), window, memory, subject),
     }
 }
 
@@ -182,11 +256,19 @@ fn explained(
     has_gap: bool,
     window: Option<TimeWindow>,
     memory: &Memory<'_>,
-    facts: &crate::model::node::NodeFacts,
+    subject: &Subject<'_>,
 ) -> String {
+    let address = subject.address;
     let mut sentences: Vec<String> = judged.iter().rev().map(tell).collect();
-    if sentences.is_empty() {
-        sentences.push(format!("Nothing happened to {}", facts.address));
+    if let Some(start) = subject.ended {
+        sentences.push(format!(
+            "No master goes on with the history of {address}, which answered for the slots {}: their keys are with others \
+             by now, and what was written after {} may be lost",
+            subject.slots,
+            start.at.to_rfc3339()
+        ));
+    } else if sentences.is_empty() {
+        sentences.push(format!("Nothing happened to {address}"));
     }
     if has_gap {
         sentences.insert(0, "Between the last history that was dealt with and the next one known nothing is remembered".into());

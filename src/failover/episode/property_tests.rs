@@ -4,13 +4,20 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::fixture::{master, present};
+use super::gone_tests::slots;
 use super::model::{Event, World};
 use super::{Due, EpisodeKind, Outlook, Seen, find};
+use crate::failover::Handled;
+use crate::model::slots::SLOTS;
 use crate::model::time::Micros;
 use crate::model::topology::TopologyKind;
 
 /// Twice what a clock of the model is ahead at most, and the answer's time.
 const SKEW: Duration = Duration::from_millis(100);
+
+/// Slots of the one shard of which something is told.
+const HALF: u16 = SLOTS / 2;
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
@@ -62,6 +69,37 @@ fn complaint(world: &World, outlook: &Outlook) -> Option<String> {
             Some(format!("{} was lost, outside of {window:?}", outside.0))
         }
     }
+}
+
+/// Of the slots of the world, which are the lower half, `kept` are still its master's; all others are with a master to which
+/// nothing ever happened.
+fn outlook_of_shard(world: &World, kept: u16) -> Outlook {
+    let mut remembered = world.remembered.clone();
+    let samples = remembered.samples.iter_mut().map(|s| &mut s.slots);
+    let changes = remembered.changes.iter_mut().map(|c| &mut c.slots);
+    let marks = remembered.handled.iter_mut().map(|h| &mut h.slots);
+    let all = samples.chain(changes).chain(marks);
+    all.for_each(|known| *known = slots(0, HALF));
+    let marks: Vec<_> = remembered.handled.iter().map(|h| h.handled_at).collect();
+    remembered
+        .handled
+        .extend(marks.into_iter().map(|at| Handled {
+            replication_id: "X".into(),
+            run_id: "x".into(),
+            slots: slots(HALF, SLOTS),
+            handled_at: at,
+        }));
+    let mut own = world.master();
+    own.facts.slots = slots(0, kept);
+    let mut other = master("X", "x");
+    other.slots = slots(kept, SLOTS);
+    let mut masters = vec![own, present(other, None)];
+    masters.retain(|m| !m.facts.slots.is_empty());
+    find(&Seen {
+        remembered: &remembered,
+        masters: &masters,
+        topology: &world.topology(),
+    })
 }
 
 proptest! {
@@ -121,6 +159,29 @@ proptest! {
                 world.audit();
             }
         }
+    }
+
+    #[test]
+    fn slots_that_moved_meanwhile_are_covered_with_the_others(
+        kept in prop_oneof![Just(0u16), Just(1), Just(HALF / 2), Just(HALF)],
+        beat_every in prop_oneof![Just(200_000i64), Just(1_000_000), Just(60_000_000)],
+        events in prop::collection::vec(event(), 1..12),
+    ) {
+        let mut world = World::new(TopologyKind::Cluster, vec![0, 0, 0], beat_every);
+        world.happens(Event::Work(1_000));
+        world.audit();
+        for event in events {
+            world.happens(event);
+        }
+        world.happens(Event::Work(2_000));
+        let outlook = outlook_of_shard(&world, kept);
+        if let Some(complaint) = complaint(&world, &outlook) {
+            prop_assert!(false, "{complaint}\n{outlook:#?}\nlost {:?}", world.lost().iter().map(|m| m.0).collect::<Vec<_>>());
+        }
+        let mut missing = slots(0, HALF);
+        missing.subtract(&outlook.affected());
+        let is_windowed = matches!(outlook.due(SKEW), Due::Window(_));
+        prop_assert!(!is_windowed || missing.is_empty(), "{missing} of {outlook:#?}");
     }
 
     #[test]

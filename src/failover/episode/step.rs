@@ -100,6 +100,15 @@ impl<'a> Step<'a> {
         self.noticed_at <= self.process_start.plus(self.backlog_ttl)
     }
 
+    /// Its own history and those it names.
+    pub(super) fn histories(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let former = self.former.map(|(id, _)| id);
+        let found = self.found.map(|beat| beat.replication_id.as_str());
+        [Some(self.replication_id), former, found]
+            .into_iter()
+            .flatten()
+    }
+
     /// The history whose end is where losses begin: that of the heartbeat, past which everything is covered, or the
     /// one that INFO names.
     pub(super) fn from(&self) -> Option<&'a str> {
@@ -120,10 +129,28 @@ pub(super) fn steps_of<'a>(
     {
         return (Vec::new(), Root::Known);
     }
-    let mut steps = vec![Step::present(seen, memory, master)];
+    walk(seen, memory, Step::present(seen, memory, master))
+}
+
+/// The steps from the beginning of `history`, which no master goes on with, back to the root.
+pub(super) fn steps_to<'a>(
+    seen: &Seen<'a>,
+    memory: &Memory<'a>,
+    history: &'a str,
+) -> (Vec<Step<'a>>, Root<'a>) {
+    match memory.change_to(history) {
+        _ if memory.handled(history).is_some() => (Vec::new(), Root::Known),
+        Some(change) => walk(seen, memory, Step::changed(seen, change)),
+        None if !memory.has_handled_any() => (Vec::new(), Root::Known),
+        None => (Vec::new(), Root::Missing(history)),
+    }
+}
+
+fn walk<'a>(seen: &Seen<'a>, memory: &Memory<'a>, latest: Step<'a>) -> (Vec<Step<'a>>, Root<'a>) {
+    let mut steps = vec![latest];
     let mut met: HashSet<&str> = HashSet::new();
     loop {
-        let latest = steps.last().expect("there is always the present step");
+        let latest = steps.last().expect("there is always the latest step");
         met.insert(latest.replication_id);
         if latest
             .former
