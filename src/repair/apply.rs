@@ -26,7 +26,7 @@ use crate::report::Journal;
 use crate::rules::{Judge, TopologyObjection, fingerprint};
 use crate::scan::{ScanError, Target, lockable_keys, look_once};
 use crate::store::mysql::{Inserter, Lease, Mysql, SweepKey};
-use crate::store::redis::{PerNode, Redis, Writer};
+use crate::store::redis::{PerNode, Redis, RedisError, Writer};
 
 /// Steps of one batch: one fsync, one pipeline, one WAIT.
 const BATCH_STEPS: usize = 500;
@@ -95,8 +95,15 @@ pub struct Applier {
     pub(super) lost_connection: bool,
     /// Journal records of writes that got no answer.
     pub(super) unanswered: HashSet<u64>,
-    stopped: Option<String>,
+    stopped: Option<Stopped>,
     pub(super) lookout: Lookout,
+}
+
+/// Why repairing stopped.
+struct Stopped {
+    why: String,
+    /// Redis could not be asked before a batch, with nothing of it under way: over a new connection it may go on.
+    is_link_lost: bool,
 }
 
 /// A step that was planned and is about to be written.
@@ -149,7 +156,20 @@ impl Applier {
 
     /// Why repairing stopped for the rest of the run, if it did.
     pub fn stopped(&self) -> Option<&str> {
-        self.stopped.as_deref()
+        self.stopped.as_ref().map(|stopped| stopped.why.as_str())
+    }
+
+    /// Goes on over new connections to the nodes and histories of before: `cache` and `pinned` are those a run reads by
+    /// now. True if a lost connection had stopped it, so that what was refused since may be repaired after all; any other
+    /// stop stays.
+    pub async fn go_on(&mut self, cache: Redis, pinned: &Pinned) -> Result<bool, RedisError> {
+        self.writer = Writer::connect(&self.spec, pinned).await?;
+        self.cache = cache;
+        self.pinned = pinned.clone();
+        Ok(self
+            .stopped
+            .take_if(|stopped| stopped.is_link_lost)
+            .is_some())
     }
 
     /// Two masters at once, as they were seen between batches.
@@ -185,7 +205,7 @@ impl Applier {
         judge: &Judge,
         items: &[Repairable],
     ) -> Result<Vec<StepOutcome>, String> {
-        if let Some(why) = &self.stopped {
+        if let Some(why) = self.stopped() {
             return Err(format!("repairing had stopped: {why}"));
         }
         let keys = items.iter().map(|item| item.target.subject.key.as_slice());
@@ -221,7 +241,19 @@ impl Applier {
     }
 
     pub(super) fn stop(&mut self, why: &str) -> String {
-        self.stopped.get_or_insert_with(|| why.to_owned());
+        self.stop_as(why, false)
+    }
+
+    /// The same where Redis cannot be asked, and no write is under way.
+    pub(super) fn stop_without_link(&mut self, why: &str) -> String {
+        self.stop_as(why, true)
+    }
+
+    fn stop_as(&mut self, why: &str, is_link_lost: bool) -> String {
+        self.stopped.get_or_insert_with(|| Stopped {
+            why: why.to_owned(),
+            is_link_lost,
+        });
         format!("repairing stopped: {why}")
     }
 

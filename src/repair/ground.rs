@@ -7,7 +7,7 @@ use super::apply::Applier;
 use crate::failover::{Drift, drift};
 use crate::model::node::NodeFacts;
 use crate::store::Backoff;
-use crate::store::redis::LAG_SECONDS_MAX;
+use crate::store::redis::{LAG_SECONDS_MAX, RedisError};
 
 /// A replica that was cut off, or is new, is back by then; a master that is still alone may be the wrong one.
 const REPLICAS_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +46,9 @@ impl Applier {
     async fn check_nodes(&mut self) -> Result<Vec<NodeFacts>, String> {
         let nodes = match self.cache.facts_of_all().await {
             Ok(nodes) => nodes,
+            Err(fault @ RedisError::Unreachable(_)) => {
+                return Err(self.stop_without_link(&fault.to_string()));
+            }
             Err(fault) => return Err(self.stop(&fault.to_string())),
         };
         match drift(&self.pinned, &nodes) {

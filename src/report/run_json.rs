@@ -44,6 +44,8 @@ pub struct RunRecord {
     pub finished_at: Micros,
     pub is_full: bool,
     pub window: Option<WindowRecord>,
+    /// What happened to each master, where it is known and no window tells it.
+    pub episodes: Vec<EpisodeRecord>,
     pub topology_before: TopologyRecord,
     pub topology_after: TopologyRecord,
     /// What the nodes themselves showed.
@@ -106,7 +108,10 @@ pub struct EpisodeRecord {
 /// The two servers, at the run's start or end; absent where one could not be asked.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TopologyRecord {
+    /// Of several masters the first.
     pub redis: Option<RedisRecord>,
+    /// Every master that was read and written, in a fixed order: one outside of a Cluster.
+    pub masters: Vec<RedisRecord>,
     pub source: Option<SourceRecord>,
     /// Every node that is known; `None` where only one key was asked for.
     pub inventory: Option<InventoryRecord>,
@@ -309,8 +314,10 @@ pub(super) mod tests {
                 explanation: None,
                 episodes: Vec::new(),
             }),
+            episodes: Vec::new(),
             topology_before: TopologyRecord {
                 inventory: Some(topology_json::tests::inventory(&redis)),
+                masters: vec![redis.clone()],
                 redis: Some(redis),
                 source: Some(source),
                 ..TopologyRecord::default()

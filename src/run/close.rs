@@ -47,7 +47,8 @@ pub(super) async fn close(
     let nodes = match closing.nodes.take() {
         Some(before) => {
             let before = before.await;
-            Some(Nodes::at_the_end(&closing.job.redis, before, &split_brains).await)
+            let nodes = Nodes::at_the_end(&closing.job.redis, before, &split_brains).await;
+            Some(nodes.told_by(closing.request.shard))
         }
         None => None,
     };

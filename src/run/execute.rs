@@ -13,7 +13,7 @@ use super::ground::Shared;
 use super::header::{Beginning, header_of};
 use super::lease::take_lease;
 use super::ledger::Ledger;
-use super::marks::{Copies, Marks, can_deal_with_all, remark_on};
+use super::marks::{Copies, Marks, has_no_control, needs_outlook, remark_on};
 use super::mend::Mending;
 use super::open::{Opened, bind_all, named, open_stores};
 use super::outlook::remembered_in_folder;
@@ -207,8 +207,8 @@ async fn run_with(
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
     // Asked beside everything else: a node that is gone must not hold up the rest.
-    // Every shard would say the same of them.
-    let is_asked = !matches!(request.scope, Scope::One(..)) && request.shard.index() == 0;
+    // Every shard asks, because each of them has to know of two masters.
+    let is_asked = !matches!(request.scope, Scope::One(..));
     let nodes = is_asked.then(|| Task::spawn(topology::look(job.redis.clone())));
     let streams = with_siblings(&job, &selected);
     let bound = bind_all(&job, &caches, &streams, &opened.stores.source).await?;
@@ -235,9 +235,14 @@ async fn run_with(
     // What a repair by hand has to hold before the failover counts as dealt with.
     let outlook = match (&options.found, mode) {
         (Some(outlook), _) => Some(outlook.clone()),
-        (None, Mode::Repair { .. }) if can_deal_with_all(request) => looked_at(&job, &opened).await,
+        (None, mode) if needs_outlook(request, mode) => looked_at(&job, &opened).await,
         _ => None,
     };
+    let no_control = has_no_control(request, outlook.as_ref());
+    if let Some(why) = &no_control {
+        tracing::info!("{why}");
+        job.limits.control_sample = 0;
+    }
     if request.scope.sweeps() {
         let gate = Gate {
             job: &job,
@@ -268,6 +273,7 @@ async fn run_with(
     let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
     ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
+    ledger.remarks.extend(no_control);
     let earlier = earlier_run(request, &job)?;
     if earlier
         .as_ref()

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::RunError;
+use super::execute::Mode;
 use super::record::Closing;
 use super::request::{ScanRequest, Scope};
 use super::topology::Nodes;
 use crate::failover::sampler::{self, SamplerError};
-use crate::failover::state::StateFolder;
+use crate::failover::state::{Extent, ShardDone, StateFolder};
 use crate::failover::{Due, Handled, Outlook, Remembered};
 use crate::job::Job;
 use crate::model::node::NodeFacts;
@@ -45,6 +46,38 @@ pub(super) async fn mark(
         folder.set_audited_until(audited_until)
     };
     write().map_err(|fault| RunError::NothingJudged(fault.to_string()))?;
+    keep_copies(job, handled, audited_until, copies).await;
+    Ok(())
+}
+
+/// The same for one shard: only once every shard of its repair has ended, and then with the start of the first.
+async fn mark_shard(closing: &Closing<'_>, copies: Copies) -> Result<(), RunError> {
+    let job = closing.job;
+    let handled = handled_now(&closing.opened.nodes);
+    let span = closing.window.as_ref().map(|window| window.span);
+    let span = span.filter(|_| !matches!(closing.request.scope, Scope::Full(_)));
+    let done = ShardDone {
+        shard: closing.request.shard,
+        histories: ShardDone::histories_of(&closing.opened.stores.pinned),
+        config_hash: job.config_hash.clone(),
+        extent: span.map_or(Extent::Everything, Extent::Window),
+        started_at: closing.started.0,
+    };
+    let noted = StateFolder::open(job).note_shard(done, &handled);
+    match noted.map_err(|fault| RunError::NothingJudged(fault.to_string()))? {
+        Some(oldest) => {
+            tracing::info!("every shard has ended: what happened is dealt with");
+            keep_copies(job, handled, oldest, copies).await;
+        }
+        None => tracing::info!(
+            "shard {} has dealt with its part; what happened is dealt with once every shard has",
+            closing.request.shard
+        ),
+    }
+    Ok(())
+}
+
+async fn keep_copies(job: &Job, handled: Vec<Handled>, audited_until: Micros, copies: Copies) {
     let memory = Remembered {
         handled,
         audited_until: Some(audited_until),
@@ -54,7 +87,6 @@ pub(super) async fn mark(
         // The folder has it; the copy is a second chance.
         tracing::warn!("the copy of the state in Redis could not be written: {fault}");
     }
-    Ok(())
 }
 
 async fn copy(job: &Job, memory: &Remembered, copies: Copies) -> Result<(), SamplerError> {
@@ -79,10 +111,26 @@ fn handled_now(masters: &[NodeFacts]) -> Vec<Handled> {
     masters.iter().map(mark).collect()
 }
 
-/// Whether a run that was asked for `request` can deal with everything: all checks, all keys, all shards.
-pub(super) fn can_deal_with_all(request: &ScanRequest) -> bool {
-    let is_whole = request.only.is_empty() && request.shard.is_whole();
-    is_whole && matches!(request.scope, Scope::Window(_) | Scope::Full(_))
+/// Whether a run that was asked for `request` can deal with everything, or with its shard's part of it: all checks, all keys.
+fn can_deal_with_all(request: &ScanRequest) -> bool {
+    request.only.is_empty() && matches!(request.scope, Scope::Window(_) | Scope::Full(_))
+}
+
+/// Whether it has to be known what happened, though no window asks for it: a repair may have dealt with it, and after an
+/// empty restart much may be wrong outside of any window.
+pub(super) fn needs_outlook(request: &ScanRequest, mode: Mode) -> bool {
+    let is_repair = matches!(mode, Mode::Repair { .. });
+    matches!(request.scope, Scope::Full(_)) || is_repair && can_deal_with_all(request)
+}
+
+/// Why no control sample can doubt a mapping, if so: everything is looked at, and anything may be wrong.
+pub(super) fn has_no_control(request: &ScanRequest, outlook: Option<&Outlook>) -> Option<String> {
+    let is_full = matches!(request.scope, Scope::Full(_));
+    let is_due = outlook.is_some_and(|outlook| outlook.due(Duration::ZERO) == Due::FullSweep);
+    (is_full && is_due).then(|| {
+        "the control sample is not applicable: a server came back empty or with an older state, so that anything may be wrong"
+            .to_owned()
+    })
 }
 
 /// What happened where no window tells it, and that this is not the end of it.
@@ -121,7 +169,11 @@ pub(super) async fn mark_if_complete(
         return;
     }
     let masters = &closing.opened.nodes;
-    if let Err(fault) = mark(closing.job, masters, closing.started.0, marks.copies).await {
+    let marked = match closing.request.shard.is_whole() {
+        true => mark(closing.job, masters, closing.started.0, marks.copies).await,
+        false => mark_shard(closing, marks.copies).await,
+    };
+    if let Err(fault) = marked {
         tracing::warn!(
             "that this was dealt with could not be noted, so that a later run does it again: {fault}"
         );

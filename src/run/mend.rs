@@ -8,11 +8,13 @@ use tokio::sync::Mutex;
 use super::RunError;
 use super::batch::Passed;
 use super::examine::{Examined, Placed};
+use super::ground::Stores;
 use super::settle::{Settled, settle};
 use super::sink::Sink;
 use crate::model::finding::{OutcomeKind, Remedy, Verdict};
 use crate::model::time::Micros;
 use crate::repair::{Applier, StepOutcome};
+use crate::scan::ScanError;
 
 /// Who loses a race this often is left to the next run.
 const REPAIR_ROUNDS: u32 = 3;
@@ -26,6 +28,18 @@ pub(super) enum Mending {
 }
 
 impl Mending {
+    /// Repairs over the connections of `stores` from now on, which lead to the same nodes and histories as before. True if
+    /// something was refused meanwhile that can be repaired now.
+    pub(super) async fn go_on(&self, stores: &Stores) -> Result<bool, RunError> {
+        let Mending::Apply(applier) = self else {
+            return Ok(false);
+        };
+        let mut applier = applier.lock().await;
+        let cache = stores.cache.clone();
+        let went_on = applier.go_on(cache, &stores.pinned).await;
+        went_on.map_err(|fault| RunError::Lost(ScanError::Cache(fault)))
+    }
+
     /// Whether nothing more is repaired: a limit was reached, or a condition is no longer met.
     pub(super) async fn has_stopped(&self) -> bool {
         match self {

@@ -16,14 +16,14 @@ use super::sink::Sink;
 use super::task::Task;
 use super::topology::{Looked, Nodes};
 use super::topology_record::{finding_record, inventory_record};
-use super::window::Window;
+use super::window::{Window, episode_records};
 use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
 use crate::report::{
-    CheckRecord, ControlRecord, RedisRecord, RuleCount, RunRecord, SourceRecord, Timing,
-    ToleranceRecord, TopologyRecord,
+    CheckRecord, ControlRecord, EpisodeRecord, RedisRecord, RuleCount, RunRecord, SourceRecord,
+    Timing, ToleranceRecord, TopologyRecord,
 };
 use crate::store::mysql::ServerFacts;
 
@@ -58,15 +58,11 @@ pub(super) async fn record_of(
 ) -> RunRecord {
     let verdict = ledger.verdict(sink.unresolved());
     let read_remarks: Vec<String> = closing.stores.reading.remarks().collect();
+    let masters = closing.stores.cache.facts_of_all().await;
+    let masters = redis_records(&masters.unwrap_or_default(), Micros::now());
     let after = TopologyRecord {
-        redis: closing
-            .stores
-            .cache
-            .facts()
-            .await
-            .ok()
-            .as_ref()
-            .map(|node| redis_record(node, Micros::now())),
+        redis: masters.first().cloned(),
+        masters,
         source: closing
             .stores
             .source
@@ -86,6 +82,7 @@ pub(super) async fn record_of(
             Some(check_record(closing.job, m, entry, sink))
         })
         .collect();
+    let before = redis_records(&closing.opened.nodes, closing.opened.nodes_seen_at);
     let findings = nodes.iter().flat_map(|nodes| &nodes.findings);
     RunRecord {
         auditor_run: RunRecord::FORMAT,
@@ -104,12 +101,10 @@ pub(super) async fn record_of(
         finished_at: Micros::now(),
         is_full: matches!(closing.request.scope, super::request::Scope::Full(_)),
         window: closing.window.as_ref().map(Window::record),
+        episodes: untold_episodes(closing),
         topology_before: TopologyRecord {
-            redis: closing
-                .opened
-                .nodes
-                .first()
-                .map(|node| redis_record(node, closing.opened.nodes_seen_at)),
+            redis: before.first().cloned(),
+            masters: before,
             source: Some(source_record(
                 &closing.opened.source,
                 closing.opened.source_seen_at,
@@ -130,6 +125,20 @@ pub(super) async fn record_of(
         verdict,
         exit_code: verdict.exit_code(),
     }
+}
+
+/// What happened to each master, unless the window tells it.
+fn untold_episodes(closing: &Closing<'_>) -> Vec<EpisodeRecord> {
+    let is_told = closing.window.as_ref().is_some_and(Window::is_found);
+    let outlook = closing.marks.as_ref().and_then(|m| m.outlook.as_ref());
+    outlook
+        .filter(|_| !is_told)
+        .map_or_else(Vec::new, episode_records)
+}
+
+fn redis_records(nodes: &[NodeFacts], seen_at: Micros) -> Vec<RedisRecord> {
+    let nodes = nodes.iter();
+    nodes.map(|node| redis_record(node, seen_at)).collect()
 }
 
 /// The replicas that sweeps read at first, as they were found fit.

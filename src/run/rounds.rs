@@ -98,7 +98,7 @@ impl Rounds<'_> {
                 break;
             }
             match self.reopen(&mut stores).await {
-                Ok(is_another) if is_another => again.append(&mut done),
+                Ok(begins_anew) if begins_anew => again.append(&mut done),
                 Ok(_) => {}
                 Err(fault) => {
                     let why = format!("the stores did not come back: {fault}");
@@ -117,7 +117,8 @@ impl Rounds<'_> {
         stores
     }
 
-    /// Connects again; true if it is another process or history than before.
+    /// Connects again; true if what was finished begins anew: it is another process or history than before, or repairs were
+    /// refused for want of a connection. Repairs go on only where it is neither.
     async fn reopen(&mut self, stores: &mut Stores) -> Result<bool, RunError> {
         let (cache, nodes) = open_cache(self.job, self.patience).await?;
         let is_another = matches!(drift(&stores.pinned, &nodes), Drift::Changed(_));
@@ -129,7 +130,10 @@ impl Rounds<'_> {
         stores.cache = cache;
         stores.pinned = Pinned::of(&nodes);
         self.sink.lock().await.pinned(&stores.pinned)?;
-        Ok(is_another)
+        if is_another {
+            return Ok(true);
+        }
+        self.mending.go_on(stores).await
     }
 
     /// What another failover lost was committed before it, so that replicas have to prove anew what they have. One

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::job::RedisSpec;
 use crate::model::finding::{Attribution, Finding, Remedy, Verdict};
 use crate::model::observation::{Position, Subject};
+use crate::model::shard::Shard;
 use crate::model::time::Micros;
 use crate::model::topology::Topology;
 use crate::rules::{TopologyObjection, judge_topology};
@@ -46,6 +47,14 @@ impl Nodes {
     pub(super) fn had_two_masters(&self) -> bool {
         let mut objections = self.findings.iter().map(|f| &f.objection);
         objections.any(|objection| objection.suspect.rule.0 == "split-brain")
+    }
+
+    /// Without what is advice, and said by the first shard for all of them.
+    pub(super) fn told_by(mut self, shard: Shard) -> Self {
+        if shard.index() > 0 {
+            self.findings.retain(|found| is_split(&found.objection));
+        }
+        self
     }
 
     /// Looks once more and puts together what was seen at the start, in between by the repair, and now.
@@ -266,6 +275,33 @@ mod tests {
         let expected = [(Micros(3), None), (Micros(2), Some(Micros(3)))];
         assert_eq!(times, expected);
         assert!(found.iter().all(|f| !f.is_open()), "advice holds nobody up");
+    }
+
+    #[test]
+    fn every_shard_tells_of_two_masters_and_the_first_one_gives_the_advice() {
+        let seen = || {
+            let both = vec![
+                objection("unsafe-config", "a"),
+                objection("split-brain", "b"),
+            ];
+            let (before, after) = (looked(1, &[], both.clone()), looked(2, &[], both));
+            let findings = findings_of(&before, &[], &after);
+            Nodes {
+                before,
+                after,
+                findings,
+            }
+        };
+        let told = |text: &str| {
+            let shard = Shard::parse(text).expect("it is a shard");
+            let nodes = seen().told_by(shard);
+            assert!(nodes.had_two_masters());
+            nodes.findings.len()
+        };
+        assert_eq!(
+            (told("0/1"), told("0/4"), told("1/4"), told("3/4")),
+            (2, 2, 1, 1)
+        );
     }
 
     #[test]

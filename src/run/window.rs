@@ -86,12 +86,14 @@ pub(super) fn skew_of(opened: &Opened) -> Duration {
     opened.skew + opened.cache_skew
 }
 
-/// What a repair by hand is measured by; where it cannot be found out, the repair goes on and marks nothing.
+/// What a repair by hand, or a sweep of everything, is measured by; where it cannot be found out, it goes on, and marks nothing.
 pub(super) async fn looked_at(job: &Job, opened: &Opened) -> Option<Outlook> {
     match look_at(job, opened).await {
         Ok(found) => Some(found.outlook),
         Err(fault) => {
-            tracing::warn!("whether this repair deals with a failover cannot be told: {fault}");
+            tracing::warn!(
+                "whether there was a failover cannot be told, and none counts as dealt with by this run: {fault}"
+            );
             None
         }
     }
@@ -134,9 +136,19 @@ impl Window {
             time_zone: Some(self.zone.name()),
             sureness: found.map(|o| o.sureness().name().to_owned()),
             explanation: found.map(Outlook::explanation),
-            episodes: found.map_or_else(Vec::new, |o| o.episodes.iter().map(record).collect()),
+            episodes: found.map_or_else(Vec::new, episode_records),
         }
     }
+
+    /// Whether it was worked out from what happened, and not given.
+    pub(super) fn is_found(&self) -> bool {
+        self.found.is_some()
+    }
+}
+
+/// What happened to each master, as run.json has it.
+pub(super) fn episode_records(outlook: &Outlook) -> Vec<EpisodeRecord> {
+    outlook.episodes.iter().map(record).collect()
 }
 
 fn record(episode: &Episode) -> EpisodeRecord {

@@ -15,6 +15,7 @@ use crate::support::shop::{profile, profile_key};
 use crate::support::{Run, World};
 
 mod by_hand;
+mod everything;
 mod memories;
 mod promotions;
 mod restarts;
@@ -99,6 +100,11 @@ impl Night {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(old));
         std::fs::write(&path, text.replace(old, new)).unwrap();
+    }
+
+    /// What shards have noted.
+    fn shards(&self) -> String {
+        std::fs::read_to_string(self.state().join("shards.json")).unwrap()
     }
 
     fn allow_full_repair(&self) {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, Lock};
 use super::record::StateRecord;
+use super::shards::{self, ShardDone};
 use super::{StateError, samples};
 use crate::failover::{Change, Handled, Remembered, Sample};
 use crate::job::Job;
@@ -61,6 +62,29 @@ impl StateFolder {
         })
     }
 
+    /// Notes that a shard has dealt with its part. Once all of its repair have, `handled` needs no run any more, and everything
+    /// was audited until the first of them began, which is given.
+    pub fn note_shard(
+        &self,
+        done: ShardDone,
+        handled: &[Handled],
+    ) -> Result<Option<Micros>, StateError> {
+        let _lock = Lock::take(&self.path)?;
+        let path = self.path.join("shards.json");
+        let (left, oldest) = shards::joined(shards::read(&path, &self.job)?, done);
+        if let Some(oldest) = oldest {
+            self.change_locked(|state| {
+                *state = std::mem::take(state).united(Remembered {
+                    handled: handled.to_vec(),
+                    ..Remembered::default()
+                });
+                state.audited_until = Some(oldest);
+            })?;
+        }
+        shards::write(&path, &self.job, &left)?;
+        Ok(oldest)
+    }
+
     /// Moves it, forwards or back: the caller knows what it audited.
     pub fn set_audited_until(&self, instant: Micros) -> Result<(), StateError> {
         self.change_state(|state| state.audited_until = Some(instant))
@@ -88,6 +112,11 @@ impl StateFolder {
 
     fn change_state(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), StateError> {
         let _lock = Lock::take(&self.path)?;
+        self.change_locked(change)
+    }
+
+    /// Needs the lock.
+    fn change_locked(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), StateError> {
         let old = self.read_state()?;
         let mut new = old.clone();
         change(&mut new);

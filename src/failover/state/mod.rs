@@ -1,17 +1,20 @@
 //! What outlives a run: the state folder, and the copy of it in Redis.
 //!
 //! `state_dir/<job>/samples.jsonl` has one line for each beat, thinned with age; `state.json` has changes, handled histories and
-//! *audited until*, and is replaced as a whole; `lock` keeps two writers apart.
+//! *audited until*, and is replaced as a whole; `shards.json` holds the shards
+//! of a repair that have ended; `lock` keeps two writers apart.
 
 mod copy;
 mod file;
 mod folder;
 mod record;
 mod samples;
+mod shards;
 mod thin;
 
 pub use copy::{decode_copy, encode_copy};
 pub use folder::StateFolder;
+pub use shards::{Extent, ShardDone};
 
 use std::path::PathBuf;
 

@@ -68,6 +68,13 @@ async fn what_one_shard_lost_is_found_and_repaired_and_nothing_else() {
         monitors.push(Monitor::start(master.port()));
     }
     let repair = world.repair_full().expect(0).report();
+    for at in ["topology_before", "topology_after"] {
+        let masters = repair.run[at]["masters"].as_array().unwrap();
+        let addresses: std::collections::BTreeSet<_> =
+            masters.iter().map(|m| m["address"].as_str()).collect();
+        assert_eq!(addresses.len(), 3, "{at}: {masters:?}");
+        assert_eq!(repair.run[at]["redis"], masters[0]);
+    }
     assert_eq!(repair.lines(), regressions(&lost, "applied"));
     for (shard, monitor) in monitors.iter().enumerate() {
         let lines = monitor.lines();

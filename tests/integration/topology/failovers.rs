@@ -152,6 +152,27 @@ async fn a_crash_in_the_middle_of_a_scan_is_waited_out_and_looked_at_again() {
 }
 
 #[tokio::test]
+async fn connections_that_are_reset_in_the_middle_of_a_repair_are_opened_again_and_it_goes_on() {
+    let world = two_users().await;
+    for id in [1, 2] {
+        set(&world.redis, id, OLD).await;
+    }
+    let proxy = Proxy::start(world.redis.port()).await.unwrap();
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let child = start(&world, &url, &REPAIR);
+    says(&world, "second look at").await;
+    proxy.cut_connections();
+    let ended = ended(&world, child).await.expect(0);
+    assert!(ended.stderr.contains("begins again"), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report.findings.len(), 2, "{:?}", report.lines());
+    assert!(report.findings.iter().all(|f| f["outcome"] == "applied"));
+    for id in [1, 2] {
+        assert_eq!(get(&world.redis, id).await, NEW);
+    }
+}
+
+#[tokio::test]
 async fn a_crash_in_the_middle_of_a_repair_is_told_and_the_next_run_ends_right() {
     let world = two_users().await;
     let mut cluster = by_sentinel().await;

@@ -107,10 +107,18 @@ async fn two_masters_at_once_are_a_finding_and_stop_every_write() {
         .await
         .unwrap();
     let scanned = run_by(&world, &group, &["scan", "job.toml", "--full"]).expect(1);
+    let last = ["scan", "job.toml", "--full", "--shard", "1/2"];
+    let of_last = run_by(&world, &group, &last).report();
     let arguments = ["repair", "job.toml", "--full", "--yes", "--accept-control"];
     let repaired = run_by(&world, &group, &arguments).expect(4);
     // The Sentinels turn it back some ten seconds later; until then all of this was true.
     assert_eq!(role(&world.replicas[0]).await, "master");
+    let rules: Vec<&str> = of_last
+        .topology
+        .iter()
+        .map(|r| r["rule"].as_str())
+        .collect();
+    assert_eq!(rules, ["split-brain"], "the first shard gives the advice");
     for run in [&scanned, &repaired] {
         let report = run.report();
         let split: Vec<_> = report
