@@ -121,8 +121,8 @@ fn mentions(remembered: &Remembered) -> impl Iterator<Item = Gone<'_>> {
     marks.chain(changes).chain(samples)
 }
 
-/// The histories that INFO of a master names.
-fn named(master: &NodeFacts) -> impl Iterator<Item = &str> {
+/// The histories that INFO of a master names. The heartbeat under its key can have come with a slot from any other master.
+pub(super) fn named(master: &NodeFacts) -> impl Iterator<Item = &str> {
     let former = master.has_former_history();
     let former = former.then_some(master.replication_id2.as_str());
     std::iter::once(master.identity.replication_id.as_str()).chain(former)

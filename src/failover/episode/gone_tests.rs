@@ -105,6 +105,9 @@ fn a_new_master_that_was_emptied_and_taken_away_is_not_forgotten() {
         found.explanation()
     );
     assert!(!is_dealt_with(&remembered, &[survivor().facts]));
+    // Its heartbeat came along with its slots.
+    let heir = present(survivor().facts, Some(beat("B", "b", 900)));
+    assert_eq!(outlook(&remembered, &[heir]), found);
 }
 
 #[test]

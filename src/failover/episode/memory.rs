@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::gone::named;
 use crate::failover::{Change, Handled, Heartbeat, Remembered, Sample};
 use crate::model::node::NodeFacts;
 use crate::model::slots::SlotSet;
@@ -63,7 +64,8 @@ impl<'a> Memory<'a> {
 
     /// For a history that no master goes on with, and that had `slots`.
     pub(super) fn of_gone(seen: &Seen<'a>, slots: &'a SlotSet) -> Self {
-        let elsewhere: HashSet<&str> = seen.masters.iter().flat_map(histories).collect();
+        let facts = seen.masters.iter().map(|master| &master.facts);
+        let elsewhere: HashSet<&str> = facts.flat_map(named).collect();
         Self::new(seen, |id| !elsewhere.contains(id), slots)
     }
 
@@ -182,7 +184,7 @@ impl<'a> Memory<'a> {
 }
 
 /// The histories a master goes on with, as far as it says so itself.
-pub(super) fn histories(master: &PresentMaster) -> impl Iterator<Item = &str> {
+fn histories(master: &PresentMaster) -> impl Iterator<Item = &str> {
     let former = master.facts.has_former_history();
     let former = former.then_some(master.facts.replication_id2.as_str());
     let found = master.heartbeat.as_ref().map(|h| h.replication_id.as_str());

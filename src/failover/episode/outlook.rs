@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::end::EndedBy;
 use super::estimate::start_after_gap;
-use super::gone::gone;
+use super::gone::{gone, named};
 use super::judge::{Judged, judge};
 use super::kind::{Episode, EpisodeKind, FoundBy, Sureness};
-use super::memory::{Memory, Seen, histories};
+use super::memory::{Memory, Seen};
 use super::start::Start;
 use super::step::{Root, Step, steps_of, steps_to};
 use super::tell::tell;
@@ -46,7 +46,7 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
         let facts = &master.facts;
         let memory = Memory::of(seen, master);
         let past = steps_of(seen, &memory, master);
-        continued.extend(histories(master).map(str::to_owned));
+        continued.extend(named(facts).map(str::to_owned));
         let met = past.0.iter().flat_map(|step| step.histories());
         continued.extend(met.map(str::to_owned));
         let subject = Subject {

@@ -4,11 +4,12 @@ use super::StateError;
 use super::record::StateRecord;
 use super::thin::sparse;
 use crate::failover::Remembered;
+use crate::model::time::Micros;
 
 /// The copy's bytes: compact JSON, with few samples.
 pub fn encode_copy(job: &str, remembered: Remembered) -> Vec<u8> {
     let copied = Remembered {
-        samples: sparse(remembered.samples),
+        samples: sparse(remembered.samples, Micros::now()),
         ..remembered
     };
     serde_json::to_vec(&StateRecord::of(job, &copied))

@@ -8,13 +8,18 @@ use std::path::Path;
 use super::StateError;
 use super::file::{self, not_writable};
 use super::record::{Header, SampleRecord, damaged, parse};
-use super::thin::thinned;
+use super::thin::{fitting, histories_in, thinned};
 use crate::failover::Sample;
+use crate::model::time::Micros;
 
-/// Past it the file is written anew, thinned.
+/// Past it the file is written anew, thinned: for each master, up to [`MASTERS_COUNTED`].
 const LENGTH_MAX: u64 = 640 * 1024;
-/// What is left of it then, at most, so that it is not written anew with every beat.
+/// What is left of it then for each, at most, so that it is not written anew with every beat.
 const LENGTH_KEPT: usize = 448 * 1024;
+/// Of a larger Cluster each master has less: whoever asks what happened reads the whole file.
+const MASTERS_COUNTED: usize = 8;
+/// The end of the file in which present masters are counted.
+const COUNTED_LENGTH: u64 = 64 * 1024;
 /// A sample of a Cluster whose slots lie scattered has the longest line.
 const LINE_MAX: u64 = 256 * 1024;
 
@@ -45,11 +50,28 @@ pub(super) fn append(path: &Path, job: &str, samples: &[Sample]) -> Result<(), S
     // One call, so that a reader sees whole lines; no fsync: a sample is worth no more than the next one, and what a
     // process wrote outlives it.
     file.write_all(&text).map_err(not_writable(path))?;
-    if length + text.len() as u64 > LENGTH_MAX {
-        let all = read(path, job)?;
-        file::replace(path, &encode(&thinned(all), job))?;
+    let length = length + text.len() as u64;
+    if length <= LENGTH_MAX {
+        return Ok(());
+    }
+    let masters = masters_in(&mut file).map_err(not_writable(path))?;
+    if length > LENGTH_MAX * masters as u64 {
+        let all = thinned(read(path, job)?, Micros::now());
+        file::replace(path, &encode(all, job, LENGTH_KEPT * masters))?;
     }
     Ok(())
+}
+
+/// How many histories the last lines are of, as far as that counts.
+fn masters_in(file: &mut File) -> std::io::Result<usize> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(COUNTED_LENGTH)))?;
+    let mut tail = Vec::new();
+    file.take(COUNTED_LENGTH).read_to_end(&mut tail)?;
+    let lines = tail.split(|&byte| byte == b'\n').skip(1);
+    let samples = lines.filter_map(|text| parse::<SampleRecord>(text, "").ok()?.read());
+    let samples: Vec<Sample> = samples.collect();
+    Ok(histories_in(&samples).clamp(1, MASTERS_COUNTED))
 }
 
 /// Cuts off a torn last line; how long the file is then. Refuses a file that is not ours.
@@ -106,21 +128,18 @@ fn decode(bytes: &[u8], job: &str, place: &str) -> Result<Vec<Sample>, StateErro
     Ok(samples)
 }
 
-/// The newest of `samples` that fit.
-fn encode(samples: &[Sample], job: &str) -> Vec<u8> {
-    let mut lines = Vec::new();
+/// Those of `samples` that fit into `length_max`.
+fn encode(samples: Vec<Sample>, job: &str, length_max: usize) -> Vec<u8> {
     let mut length = 0;
-    for sample in samples.iter().rev() {
-        let line = line(&SampleRecord::of(sample));
-        length += line.len();
-        if length > LENGTH_KEPT {
-            break;
-        }
-        lines.push(line);
+    let kept = fitting(samples, |sample| {
+        length += line(&SampleRecord::of(sample)).len();
+        length <= length_max
+    });
+    let mut text = line(&Header::new("samples", job));
+    for sample in &kept {
+        text.extend(line(&SampleRecord::of(sample)));
     }
-    lines.push(line(&Header::new("samples", job)));
-    lines.reverse();
-    lines.concat()
+    text
 }
 
 fn line(record: &impl serde::Serialize) -> Vec<u8> {

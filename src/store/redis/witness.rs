@@ -25,6 +25,22 @@ pub(super) struct Testimony {
     pub(super) role_since: Option<Micros>,
 }
 
+/// A Sentinel that starts stamps every role with that moment, and again when the first hello of another one (they send them
+/// each 2 s) tells it of a failover it missed.
+const LEARNS_WITHIN: Duration = Duration::from_secs(5);
+
+impl Testimony {
+    /// What it says if its witness knows since when roles are only from `known` on; `None`: it cannot be told from when on.
+    fn since(self, known: Option<Micros>) -> Self {
+        Self {
+            role_since: self
+                .role_since
+                .filter(|at| known.is_some_and(|known| *at > known)),
+            ..self
+        }
+    }
+}
+
 /// A row of SENTINEL MASTER or REPLICAS.
 pub(super) type Row = HashMap<String, String>;
 
@@ -38,6 +54,7 @@ pub(super) async fn ask(
     for question in ["MASTER", "REPLICAS", "GET-MASTER-ADDR-BY-NAME"] {
         all.cmd("SENTINEL").arg(question).arg(name);
     }
+    all.cmd("INFO").arg("server");
     let mut answers = reply::many(link, &all).await?.into_iter();
     let now = Micros::now();
     let master = row(reply::accepted(
@@ -49,9 +66,16 @@ pub(super) async fn ask(
     // Who may not list the replicas still learns of the living ones from their master.
     let replicas = listed(link, answers.next().unwrap_or_default()).unwrap_or_default();
     let named = testimony(&master, now).ok_or_else(unexpected)?;
+    let own_info = answers.next_back().unwrap_or_default();
+    let uptime = reply::accepted(&link.address, own_info)
+        .ok()
+        .and_then(uptime);
+    let knows_roles_since = uptime.map(|uptime| now.minus(uptime).plus(LEARNS_WITHIN));
     let address = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
     let (host, port) = named_master(link, address)?.ok_or_else(unexpected)?;
-    let others: Vec<Testimony> = replicas.iter().filter_map(|r| testimony(r, now)).collect();
+    let named = named.since(knows_roles_since);
+    let others = replicas.iter().filter_map(|r| testimony(r, now));
+    let others: Vec<Testimony> = others.map(|t| t.since(knows_roles_since)).collect();
     let number = |name: &str| master.get(name).and_then(|value| value.parse::<u64>().ok());
     let belief = SentinelBelief {
         master: shown(&host, port),
@@ -64,6 +88,14 @@ pub(super) async fn ask(
         replicas: others.iter().map(|t| t.address.clone()).collect(),
     };
     Ok((belief, std::iter::once(named).chain(others).collect()))
+}
+
+/// Of the process, from its INFO.
+fn uptime(info: Value) -> Option<Duration> {
+    let text = reply::text(info)?;
+    let mut lines = text.lines();
+    let seconds = lines.find_map(|line| line.strip_prefix("uptime_in_seconds:"))?;
+    Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }
 
 fn listed(link: &Link, answer: Value) -> Option<Vec<Row>> {
@@ -127,6 +159,23 @@ mod tests {
         assert_eq!(dead.address, "[::1]:7001");
         assert_eq!(dead.down_since, Some(Micros(56_000_000)));
         assert_eq!((dead.role_is_master, dead.role_since), (None, None));
+    }
+
+    #[test]
+    fn a_sentinel_knows_nothing_of_what_was_before_it_started() {
+        let info = b"# Server\r\nredis_version:7.0.15\r\nuptime_in_seconds:20\r\n".to_vec();
+        let started = uptime(Value::BulkString(info)).map(|up| Micros(60_000_000).minus(up));
+        assert_eq!(started, Some(Micros(40_000_000)));
+        let known = started.map(|at| at.plus(LEARNS_WITHIN));
+        let since = |millis: &str, known: Option<Micros>| {
+            let row = [("ip", "h"), ("port", "1"), ("role-reported-time", millis)];
+            of(&row).since(known).role_since
+        };
+        assert_eq!(since("14999", known), Some(Micros(45_001_000)));
+        for at_its_start in ["15000", "19000", "20500", "90000"] {
+            assert_eq!(since(at_its_start, known), None, "{at_its_start} ms ago");
+        }
+        assert_eq!(since("10", None), None, "it does not say how long it runs");
     }
 
     #[test]

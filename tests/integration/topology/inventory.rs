@@ -5,6 +5,7 @@ use std::time::Instant;
 use auditor::job::Endpoint;
 use auditor::lab::cluster::{Cluster, ClusterOptions};
 use auditor::lab::proxy::{Mode, Proxy};
+use auditor::lab::servers::SentinelGroup;
 use auditor::lab::wait;
 use auditor::model::time::Micros;
 use auditor::model::topology::TopologyKind;
@@ -120,6 +121,7 @@ async fn sentinels_lead_to_the_former_master_and_say_since_when() {
     );
     assert_eq!((belief.sentinels_known, belief.config_epoch), (3, 0));
 
+    knows_roles(cluster.sentinels().unwrap()).await;
     let killed_at = Micros::now();
     cluster.crash_master().await.unwrap();
     cluster.replace_master().await.unwrap();
@@ -221,4 +223,22 @@ async fn nodes_of_a_cluster_name_each_other_and_tell_the_last_sign_of_life() {
         seen > second_before && seen < second_after,
         "{seen:?} against {killed_at:?}"
     );
+}
+
+/// A Sentinel that has just started dates nothing.
+async fn knows_roles(sentinels: &SentinelGroup) {
+    for port in sentinels.ports() {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        let link = client.get_multiplexed_async_connection().await.unwrap();
+        wait::until("the Sentinel runs for a while", LIMIT, async || {
+            let mut link = link.clone();
+            let mut info = redis::cmd("INFO");
+            let info: String = info.arg("server").query_async(&mut link).await.unwrap();
+            let uptime = info.split("uptime_in_seconds:").nth(1);
+            let uptime = uptime.and_then(|rest| rest.lines().next()?.parse().ok());
+            uptime.is_some_and(|seconds: u64| seconds > 5)
+        })
+        .await
+        .unwrap();
+    }
 }
