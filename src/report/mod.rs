@@ -40,8 +40,8 @@ pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, 
 pub use journal_read::{JournalReader, UndoEntry};
 pub use journal_settlement::{SettlementPlace, SettlementRecord};
 pub use merge::{
-    CheckSum, MergeRecord, MergedRun, SplitRecord, merge, newest_runs, one_job, runs_named,
-    write_merge_json, write_merge_text,
+    Before, CheckSum, FoundBefore, MergeRecord, MergedRun, SplitRecord, merge, newest_runs,
+    one_job, runs_named, write_merge_json, write_merge_text,
 };
 pub use places::PlacesWriter;
 pub use progress::{HeaderCheck, HeaderNode, HeaderWindow, Mark, ProgressWriter, RunHeader};
@@ -52,7 +52,7 @@ pub use run_json::{
     CheckRecord, ControlRecord, EpisodeRecord, RedisRecord, RuleCount, RunRecord, SourceRecord,
     Timing, ToleranceRecord, TopologyRecord, WindowRecord,
 };
-pub use run_read::{EarlierCheck, EarlierRun, find_run};
+pub use run_read::{EarlierCheck, EarlierRun, find_run, runs_of_job};
 pub use summary::{write_json, write_text};
 pub use topology_json::{
     FollowsRecord, InventoryRecord, NodeRecord, SentinelRecord, TopologyFindingRecord,

@@ -31,6 +31,8 @@ pub struct RunHeader {
     pub shard_count: u8,
     pub started_at_us: i64,
     pub is_full: bool,
+    /// Whether it sweeps, and does not look at named things only.
+    pub is_sweep: bool,
     /// Names of the checks asked for; empty: all.
     pub only: Vec<String>,
     pub window: Option<HeaderWindow>,

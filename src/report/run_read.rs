@@ -73,6 +73,27 @@ pub fn find_run(output_root: &Path, job_name: &str, run: &str) -> Result<PathBuf
         })
 }
 
+/// The folders of this job's runs, finished or not, the newest first.
+pub fn runs_of_job(output_root: &Path, job_name: &str) -> Result<Vec<PathBuf>, ReportError> {
+    let of_job = job_folder(output_root, job_name)?;
+    let entries = match std::fs::read_dir(&of_job) {
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable(&of_job))?,
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable(&of_job))?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let is_folder = entry.file_type().map_err(unreadable(&of_job))?.is_dir();
+        let is_run = Uuid::parse_str(&name).is_ok_and(|id| id.to_string() == name);
+        runs.extend((is_folder && is_run).then(|| entry.path()));
+    }
+    // A UUIDv7 begins with its time.
+    runs.sort();
+    runs.reverse();
+    Ok(runs)
+}
+
 impl EarlierRun {
     /// Reads the `run.json` in `folder`; a run that never finished has none.
     pub fn read(folder: &Path) -> Result<Self, ReportError> {

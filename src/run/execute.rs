@@ -26,6 +26,7 @@ use super::request::{
     Consent, Console, Control as ControlChoice, Ending, RepairRequest, RepairRun, RequestError,
     RunRequest, ScanRequest, Scope,
 };
+use super::resume::{Resumed, resolve};
 use super::rounds::Rounds;
 use super::scheduled::{HANDLED_MEANWHILE, say};
 use super::sink::{Sink, report};
@@ -175,6 +176,13 @@ async fn run_with(
     let started = (Micros::now(), Instant::now());
     let mut job = job::load(&request.job_path, &|name| std::env::var(name).ok())
         .map_err(|faults| RunError::Job(Box::new(faults)))?;
+    let (request, mut resumed) = match &request.scope {
+        Scope::Rest(run) => {
+            let (request, resumed) = resolve(request, run.as_deref(), &job, mode)?;
+            (&request.clone(), Some(resumed))
+        }
+        _ => (request, None),
+    };
     if let Some(rate) = request.rate {
         job.limits.max_keys_per_second = rate;
     }
@@ -205,6 +213,10 @@ async fn run_with(
     let mut opened = open_stores(&job, &patience).await?;
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
+    let window = match &resumed {
+        Some(resumed) => window.map(|w| resumed.pin(w)),
+        None => window,
+    };
     // Asked beside everything else: a node that is gone must not hold up the rest.
     // Every shard would say the same of them.
     let is_asked = !matches!(request.scope, Scope::One(..)) && request.shard.index() == 0;
@@ -261,6 +273,8 @@ async fn run_with(
     let stream_runs = stream_runs(&shared, &bound.streams, &selected, &scratch);
     let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
+    let begun_anew = resumed.as_mut().and_then(|resumed| resumed.check(&opened));
+    ledger.remarks.extend(begun_anew);
     ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
     let earlier = earlier_run(request, &job)?;
     if earlier
@@ -283,8 +297,12 @@ async fn run_with(
         opened: &opened,
         plans: &plans,
         started_at: started.0,
+        resumes: resumed.as_ref().and_then(Resumed::run_id),
     };
-    let sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
+    let mut sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
+    if let Some(resumed) = &resumed {
+        sink.inherit(resumed);
+    }
     let sink = match request.scope {
         Scope::One(..) => sink.showing(),
         _ => sink,
@@ -301,6 +319,7 @@ async fn run_with(
         job: &job,
         options_accept_control: options.control == ControlChoice::Accepted,
         mending: &mending,
+        resumed: resumed.as_ref(),
         sink: &sink,
         stop: &stop,
         patience: &patience,
@@ -323,6 +342,12 @@ async fn run_with(
         opened: &opened,
         stores,
         started,
+        begun_at: resumed
+            .as_ref()
+            .map_or(started.0, |r| r.begun_at(started.0)),
+        resumes: resumed
+            .as_ref()
+            .and_then(|r| Uuid::parse_str(r.run_id()?).ok()),
         mappings: &mappings,
         from_run: earlier.and_then(|e| Uuid::parse_str(&e.run_id).ok()),
         nodes,

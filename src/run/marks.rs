@@ -111,7 +111,7 @@ pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict)
         return;
     }
     let masters = &closing.opened.nodes;
-    if let Err(fault) = mark(closing.job, masters, closing.started.0, marks.copies).await {
+    if let Err(fault) = mark(closing.job, masters, closing.begun_at, marks.copies).await {
         tracing::warn!(
             "that this was dealt with could not be noted, so that a later run does it again: {fault}"
         );

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::RunError;
 use super::batch::Begun;
 use super::ledger::merged;
+use super::resume::Resumed;
 use super::show::Shown;
 use super::topology::TopologyFinding;
 use crate::model::check::CacheCheck;
@@ -19,8 +20,8 @@ use crate::model::outcome::Coverage;
 use crate::model::slice::SliceOrder;
 use crate::model::stream::StreamId;
 use crate::report::{
-    CompensationWriter, DigestMap, FindingsWriter, HeaderNode, Mark, PlacesWriter, ProgressWriter,
-    RangesWriter, ReportError, RunFolder, RunHeader, SubjectDigest,
+    CompensationWriter, DigestMap, FindingsWriter, FoundBefore, HeaderNode, Mark, PlacesWriter,
+    ProgressWriter, RangesWriter, ReportError, RuleCount, RunFolder, RunHeader, SubjectDigest,
 };
 
 /// A mark costs some milliseconds of disk; what lies after the last one is swept again by whoever resumes the run.
@@ -73,6 +74,12 @@ impl Standing {
     }
 }
 
+/// What runs before this one counted and found of a check.
+struct Inherited {
+    counts: Coverage,
+    found: FoundBefore,
+}
+
 pub(super) struct Sink {
     findings: FindingsWriter,
     ranges: RangesWriter,
@@ -81,6 +88,8 @@ pub(super) struct Sink {
     progress: ProgressWriter,
     /// Where the slices of each check stand among those of all shards.
     slices: BTreeMap<String, BTreeMap<u32, Begun>>,
+    /// What runs before this one counted of each check, and left unresolved; void once the check begins again.
+    inherited: BTreeMap<String, Inherited>,
     /// When each check was marked last.
     marked: BTreeMap<String, Instant>,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
@@ -106,6 +115,7 @@ impl Sink {
             places: folder.places()?,
             progress: folder.progress(header)?,
             slices: BTreeMap::new(),
+            inherited: BTreeMap::new(),
             marked: BTreeMap::new(),
             seen: folder.subjects(),
             verdicts: BTreeMap::new(),
@@ -169,7 +179,7 @@ impl Sink {
             return Ok(());
         }
         self.sync().map_err(report)?;
-        let counts = merged(mark.counts, self.verdicts(check));
+        let counts = self.counted(check, mark.counts);
         self.progress
             .mark(check, &Mark { counts, ..mark })
             .map_err(report)?;
@@ -185,12 +195,13 @@ impl Sink {
         left_out: &[String],
     ) -> Result<(), RunError> {
         self.sync().map_err(report)?;
-        let counts = merged(swept, self.verdicts(check));
+        let counts = self.counted(check, swept);
         self.progress.done(check, counts, left_out).map_err(report)
     }
 
     /// The check begins again: what was marked of it is void.
     pub(super) fn again(&mut self, check: &str) -> Result<(), RunError> {
+        self.inherited.remove(check);
         self.progress.again(check).map_err(report)
     }
 
@@ -295,17 +306,45 @@ impl Sink {
         self.compensation.flush().map_err(report)
     }
 
-    /// Verdicts and outcomes of one check so far.
-    pub(super) fn verdicts(&self, check: &str) -> Coverage {
-        self.verdicts.get(check).copied().unwrap_or_default()
+    /// Goes on with what `resumed` counted and found.
+    pub(super) fn inherit(&mut self, resumed: &Resumed) {
+        let mut found = resumed.found();
+        for check in &resumed.header().checks {
+            let Some(progress) = resumed.of_check(&check.name) else {
+                continue;
+            };
+            let inherited = Inherited {
+                counts: progress.counts(),
+                found: found.remove(&check.name).unwrap_or_default(),
+            };
+            self.inherited.insert(check.name.clone(), inherited);
+        }
+    }
+
+    /// What was counted of a check, by this run and those before it: `swept` by this one's sweep.
+    pub(super) fn counted(&self, check: &str, swept: Coverage) -> Coverage {
+        let verdicts = self.verdicts.get(check).copied().unwrap_or_default();
+        let mut counts = merged(swept, verdicts);
+        if let Some(inherited) = self.inherited.get(check) {
+            counts.add(&inherited.counts);
+        }
+        counts
+    }
+
+    /// What runs before this one found of a check.
+    pub(super) fn found_before(&self, check: &str) -> &[RuleCount] {
+        let inherited = self.inherited.get(check);
+        inherited.map_or(&[], |inherited| inherited.found.counts.as_slice())
     }
 
     pub(super) fn totals(&self) -> &BTreeMap<Kind, Total> {
         &self.totals
     }
 
+    /// Confirmed or hot, and not right again; what runs before this one left so too.
     pub(super) fn unresolved(&self) -> u64 {
-        self.unresolved
+        let inherited = self.inherited.values();
+        self.unresolved + inherited.map(|i| i.found.unresolved).sum::<u64>()
     }
 
     /// Makes the files whole.

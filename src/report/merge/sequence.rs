@@ -305,7 +305,7 @@ fn evidence_line(folder: &Path, at: u64, row: &csv::StringRecord) -> Result<u64,
     })
 }
 
-fn open(run: &EarlierRun, name: &str, columns: &[&str]) -> Result<Rows, ReportError> {
+pub(super) fn open(run: &EarlierRun, name: &str, columns: &[&str]) -> Result<Rows, ReportError> {
     match run.is_finished {
         true => Rows::open(&run.folder, name, columns),
         false => Rows::open_torn(&run.folder, name, columns),

@@ -1,0 +1,6 @@
+//! Runs that are cut short, and gone on with.
+
+mod killed;
+mod long;
+mod refusals;
+mod stopped;
