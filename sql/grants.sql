@@ -16,6 +16,7 @@ GRANT SELECT, LOCK TABLES ON `auction`.* TO 'auditor_repair'@'%';
 -- What the auditor asks of Redis. Keys (~*) can be narrowed to those that the job names, dead letters included.
 -- scan, repair --dry-run:
 --   ACL SETUSER auditor_scan on >change-me resetkeys %R~* -@all +@read +@connection +info +time +role
+-- In a Cluster each of these users needs besides: +cluster|info +cluster|shards +cluster|slots +cluster|nodes
 -- repair of streams: scripts, WAIT, and the steps of a settlement (group cursors by XGROUP SETID, a lost group by
 -- XGROUP CREATE, moves by XADD and XDEL, ids by XSETID). Nothing trims, and nothing destroys a group or a consumer.
 --   ACL SETUSER auditor_repair on >change-me resetkeys ~* -@all +@read +@connection +info +time +role +eval +evalsha +script|load +wait +xack +xadd +xdel +xclaim +xgroup|create +xgroup|setid +xsetid

@@ -38,17 +38,10 @@ fn is_refused(args: &[&str], part: &str) {
 
 #[test]
 fn a_wrong_request_is_2_and_says_what_to_do() {
-    is_refused(
-        &["scan", "job.toml", "--until", "auto"],
-        "`auto` is no end",
-    );
+    is_refused(&["scan", "job.toml", "--until", "auto"], "`auto` is no end");
     is_refused(
         &["scan", "job.toml", "--since", "noon"],
         "`noon` is no time",
-    );
-    is_refused(
-        &["scan", "job.toml", "--full", "--shard", "0/2"],
-        "not supported yet",
     );
     is_refused(
         &["scan", "job.toml", "--wide"],

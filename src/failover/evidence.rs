@@ -66,6 +66,8 @@ pub struct Handled {
 
 /// Changes and handled histories that are kept; older ones are of no use to anybody.
 const KEPT_MAX: usize = 100;
+/// One for each master of the largest Cluster, so that none that is dealt with is taken for new.
+const HANDLED_MAX: usize = 1_000;
 
 impl Change {
     /// Whether both are of the same new history: it began once, whoever noticed it.
@@ -93,7 +95,7 @@ impl Remembered {
         self.handled.sort_by_key(|handled| handled.handled_at);
         let surplus = self.changes.len().saturating_sub(KEPT_MAX);
         self.changes.drain(..surplus);
-        let surplus = self.handled.len().saturating_sub(KEPT_MAX);
+        let surplus = self.handled.len().saturating_sub(HANDLED_MAX);
         self.handled.drain(..surplus);
         self.audited_until = match (self.audited_until, other.audited_until) {
             (Some(a), Some(b)) => Some(a.min(b)),

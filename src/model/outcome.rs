@@ -61,6 +61,8 @@ pub struct Coverage {
     pub foreign: u64,
     /// Keys that were left out: their template can be split in too many ways.
     pub skipped: u64,
+    /// Rows and keys in slots of other shards of a Cluster than the run is about: not looked at.
+    pub other_shards: u64,
     pub applied: u64,
     pub refused: u64,
     pub lost_race: u64,

@@ -19,6 +19,7 @@ pub(super) struct CoverageTwin {
     keyless: u64,
     foreign: u64,
     skipped: u64,
+    other_shards: u64,
     applied: u64,
     refused: u64,
     lost_race: u64,
@@ -56,6 +57,7 @@ twins!(
     keyless,
     foreign,
     skipped,
+    other_shards,
     applied,
     refused,
     lost_race

@@ -41,7 +41,8 @@ pub(super) enum Scope {
     Targets(Vec<Target>),
 }
 
-/// Audits one check, its rows from where an earlier run came to. `attempt` counts from 0.
+/// Audits one check, its rows from where an earlier run came to. `attempt` counts from 0; what could not be searched
+/// goes to `left_out`, each as a sentence.
 pub(super) async fn audit_check(
     check: &Arc<CheckRun>,
     scope: &Scope,
@@ -49,12 +50,13 @@ pub(super) async fn audit_check(
     attempt: u32,
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
+    left_out: &mut Vec<String>,
 ) -> Result<Coverage, RunError> {
     let (batches, inbox) = mpsc::channel(1);
     let sweeping = async move {
         // Moved in, so that the channel closes when the sweep ends.
         let batches = batches;
-        sweep(check, scope, from, attempt, &batches).await
+        sweep(check, scope, from, attempt, &batches, left_out).await
     };
     // The first fault ends both: what the other stage still held does not count after it.
     let settling = settle_all(check, inbox, mending, sink);
@@ -83,6 +85,7 @@ async fn sweep(
     from: Option<&Mark>,
     attempt: u32,
     batches: &mpsc::Sender<Batch<Target>>,
+    left_out: &mut Vec<String>,
 ) -> Result<Coverage, RunError> {
     let first_slice = attempt * SLICES_PER_ATTEMPT;
     match scope {
@@ -104,10 +107,9 @@ async fn sweep(
             .await?;
             if *keyspace {
                 let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
-                add(
-                    &mut counts,
-                    &sweep_keyspace(check, last_slice, tally.as_deref(), batches).await?,
-                );
+                let tally = tally.as_deref();
+                let found = sweep_keyspace(check, last_slice, tally, batches, left_out);
+                add(&mut counts, &found.await?);
             }
             Ok(counts)
         }

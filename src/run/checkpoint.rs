@@ -252,6 +252,11 @@ impl Sidecar {
         };
         // Appending samples says nothing of the file beside them; only reading both does.
         self.state_fault = None;
+        // Only runs move it: a sidecar with a folder of its own would put back what it read long ago.
+        let remembered = Remembered {
+            audited_until: None,
+            ..remembered
+        };
         if let Err(fault) = sampler::keep_copies(masters, &self.job, &remembered).await {
             said.warnings
                 .push(format!("the state was not copied to Redis: {fault}"));

@@ -69,7 +69,7 @@ pub(super) async fn close(
     sink.finish()?;
     let verdict = record.verdict;
     folder.finish(&record).map_err(report)?;
-    mark_if_complete(&closing, verdict).await;
+    mark_if_complete(&closing, verdict, nodes.as_ref()).await;
     let keep = closing.job.limits.keep_runs;
     if let Err(fault) = prune(
         &closing.request.output,

@@ -13,9 +13,8 @@ use super::settle::settle;
 use crate::model::check::Source;
 use crate::model::finding::Verdict;
 use crate::model::observation::{Cached, Position};
-use crate::model::shard::Shard;
 use crate::plan::is_integer_key;
-use crate::scan::{Target, page, target_of};
+use crate::scan::{Portion, Target, page, target_of};
 use crate::store::mysql::{KeyRange, Selection, SweepKey};
 
 /// Places of the id space the sample is drawn from; each gives an equal share of neighbours.
@@ -119,8 +118,8 @@ impl Sample {
         }
         let (source, cache) = (&check.ground.stores.source, &check.ground.stores.cache);
         // Whichever shard asks: the mapping is the same for all of them.
-        let (mapping, all) = (&check.mapping, Shard::WHOLE);
-        let paired = page(source, cache, mapping, &range, selection, all, limit).await?;
+        let (mapping, all) = (&check.mapping, Portion::default());
+        let paired = page(source, cache, mapping, &range, selection, &all, limit).await?;
         check.ground.pacer.take(paired.keyed.len()).await;
         check
             .ground

@@ -35,12 +35,13 @@ use super::streams::{StreamRun, stream_runs, with_siblings};
 use super::targets::earlier_run;
 use super::task::Task;
 use super::topology;
-use super::window::{looked_at, refuse_strangers, refuse_times, window_of};
+use super::window::{Window, looked_at, refuse_strangers, refuse_times, window_of};
 use crate::failover::Outlook;
 use crate::job::{self, Job};
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::shard::Shard;
+use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
 use crate::plan::window::{Since, WindowText};
 use crate::report::RunFolder;
@@ -267,6 +268,11 @@ async fn run_with(
         &stop,
         console,
     );
+    // Everything is every shard, whatever the window says of them.
+    let narrowing = window
+        .as_ref()
+        .filter(|_| !matches!(request.scope, Scope::Full(_)));
+    let shared = shared.within(narrowing.map_or_else(SlotSet::all, Window::slots));
     let run_id = Uuid::now_v7();
     let scratch = request.output.join(&job.name).join(run_id.to_string());
     let runs = check_runs(&shared, &bound.caches);

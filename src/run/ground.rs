@@ -16,9 +16,10 @@ use crate::job::Job;
 use crate::model::identity::{Pinned, SourceIdentity};
 use crate::model::progress::ProgressSink;
 use crate::model::shard::Shard;
+use crate::model::slots::SlotSet;
 use crate::model::time::{Micros, TimeWindow};
 use crate::rules::ConfirmTiming;
-use crate::scan::ScanError;
+use crate::scan::{Portion, ScanError};
 use crate::store::mysql::Mysql;
 use crate::store::redis::Redis;
 
@@ -57,6 +58,8 @@ impl Stores {
 pub(super) struct Ground {
     /// Which part of everything is this process's.
     pub shard: Shard,
+    /// Which slots of a Cluster the run is about: all of them, unless only some shards failed over.
+    pub slots: Arc<SlotSet>,
     pub timing: ConfirmTiming,
     pub window: Option<TimeWindow>,
     pub stores: Stores,
@@ -75,6 +78,7 @@ pub(super) struct Ground {
 pub(super) struct Shared<'a> {
     pub job: &'a Job,
     pub shard: Shard,
+    slots: Arc<SlotSet>,
     pub opened: &'a Opened,
     pub window: Option<TimeWindow>,
     pacer: Pacer,
@@ -103,6 +107,7 @@ impl<'a> Shared<'a> {
         Self {
             job,
             shard,
+            slots: Arc::new(SlotSet::all()),
             opened,
             window,
             pacer,
@@ -113,10 +118,17 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// The same, about nothing but the keys in `slots`.
+    pub(super) fn within(self, slots: SlotSet) -> Self {
+        let slots = Arc::new(slots);
+        Self { slots, ..self }
+    }
+
     /// The ground of one check.
     pub(super) fn ground(&self, timing: ConfirmTiming) -> Ground {
         Ground {
             shard: self.shard,
+            slots: Arc::clone(&self.slots),
             timing,
             window: self.window,
             stores: self.opened.stores.clone(),
@@ -131,6 +143,11 @@ impl<'a> Shared<'a> {
 }
 
 impl Ground {
+    /// The rows and keys that a sweep is about.
+    pub(super) fn portion(&self) -> Portion {
+        Portion::of(self.shard).within(&self.slots)
+    }
+
     /// What was read counts only if it came from the pinned processes and histories.
     pub(super) async fn still_the_same_nodes(&self) -> Result<(), RunError> {
         let cache = &self.stores.cache;

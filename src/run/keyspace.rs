@@ -1,10 +1,13 @@
 //! The other direction of a sweep: what lies in Redis that no row led to.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::RunError;
+use super::at_rest::{Rest, changes_since, rest};
 use super::audit::SLICES_PER_ATTEMPT;
 use super::batch::{BATCH_TARGETS, Batch, Begun, Outbox};
 use super::check::CheckRun;
@@ -13,7 +16,7 @@ use crate::model::mapping::RowMeaning;
 use crate::model::observation::Position;
 use crate::model::outcome::Coverage;
 use crate::model::slice::{Section, SliceOrder};
-use crate::scan::{KeyspaceCursor, Place, Tally, Target, look, next_keyspace_page};
+use crate::scan::{KeyspaceCursor, KeyspacePage, Place, Tally, Target, look, next_keyspace_page};
 
 /// Pages of a walk between two proofs that it is still the same node: asking costs about as much as a page.
 /// Nothing is concluded from a walk before a proof that follows it.
@@ -22,18 +25,27 @@ const PAGES_PER_PROOF: u64 = 50;
 /// Keys that a page of SCAN walks over, whatever of them fits: what it costs the server.
 const WALKED: usize = 1_000;
 
+/// A resharding that outlasts so many walks is waited for by a person.
+const WALKS_MAX: usize = 3;
+
+/// Some dozens of megabytes.
+const SENT_MAX: usize = 1 << 20;
+
 /// Walks Redis for keys and members that no row explains, as one slice of its own after the rows'.
 ///
 /// With the `tally` of a sweep over all rows one walk usually does: what it brings up is taken out again,
 /// and only where something is left over a second walk looks up whose it is. Without, every key is looked
 /// up.
+///
+/// In a Cluster a key may go from a master that is not walked yet to one that was. So nothing is concluded from a walk
+/// in which slots moved: it is made again, and if they do not come to rest that goes to `left_out`.
 pub(super) async fn sweep_keyspace(
     check: &Arc<CheckRun>,
     slice: u32,
     tally: Option<&Tally>,
     batches: &mpsc::Sender<Batch<Target>>,
+    left_out: &mut Vec<String>,
 ) -> Result<Coverage, RunError> {
-    let mut counts = Coverage::default();
     let timing = &check.ground.timing;
     let mut outbox = Outbox::new(batches, timing.settle.max(timing.cache_delay));
     let attempt = slice / SLICES_PER_ATTEMPT;
@@ -42,25 +54,163 @@ pub(super) async fn sweep_keyspace(
         order: SliceOrder::new(attempt, Section::Keyspace, &[]),
         is_shared: true,
     });
-    let Some(tally) = tally else {
-        look_up(check, slice, &mut outbox, &mut counts, |_| true).await?;
-        outbox.close().await;
-        return Ok(counts);
+    let mut walks = Walks {
+        check,
+        slice,
+        outbox,
+        sent: Sent::default(),
+        walked: 0,
+        suspect: 0,
     };
-    if let Some(walked) = reconcile(check, tally, &mut counts).await? {
-        if tally.is_even() {
-            outbox.batch.passed.slices_done.push((slice, walked));
-        } else {
-            // The first walk has counted what cannot be looked up.
-            let mut recounted = Coverage::default();
-            let is_uneven = |p: &Place| tally.is_uneven_at(&p.key, p.member.as_deref());
-            look_up(check, slice, &mut outbox, &mut recounted, is_uneven).await?;
-            counts.suspect += recounted.suspect;
-            counts.foreign = recounted.foreign;
+    let mut moving = String::new();
+    for _ in 0..WALKS_MAX {
+        let before = match rest(&check.ground).await? {
+            Rest::Moving(slots) => {
+                moving = slots;
+                break;
+            }
+            Rest::Alone => None,
+            Rest::Still(layout) => Some(layout),
+        };
+        // What a walk takes out of it that does not count must be in it again.
+        let copy = tally
+            .filter(|_| before.is_some())
+            .map(|tally| Arc::new(tally.copy()));
+        let (counts, walked) = walks.once(copy.as_deref().or(tally)).await?;
+        let Some(walked) = walked else {
+            return Ok(walks.end(counts).await);
+        };
+        match changes_since(&check.ground, before.as_ref()).await? {
+            None => {
+                let passed = &mut walks.outbox.batch.passed;
+                passed.slices_done.push((slice, walked));
+                return Ok(walks.end(counts).await);
+            }
+            Some(slots) => {
+                moving = slots;
+                walks.walked = walked;
+            }
+        }
+        tracing::warn!(
+            "check {}: slots moved ({moving}) while Redis was walked; the walk begins again",
+            check.name()
+        );
+    }
+    left_out.push(format!(
+        "check {}: keys without a row were not searched for, because slots of the Cluster moved all the time \
+         ({moving}); run again when the resharding is over",
+        check.name()
+    ));
+    Ok(walks.end(Coverage::default()).await)
+}
+
+/// Walks over the same keys, until one counts.
+struct Walks<'w> {
+    check: &'w Arc<CheckRun>,
+    slice: u32,
+    outbox: Outbox<'w, Target>,
+    sent: Sent,
+    /// Places that walks which did not count have met: positions only grow.
+    walked: u64,
+    /// Suspects of all walks, each once.
+    suspect: u64,
+}
+
+impl Walks<'_> {
+    /// One walk, or two: what it counted, and how many places were met by then; `None`: it was stopped before the end.
+    async fn once(&mut self, tally: Option<&Tally>) -> Result<(Coverage, Option<u64>), RunError> {
+        let mut counts = Coverage::default();
+        let Some(tally) = tally else {
+            let walked = self.look_up(&mut counts, |_| true).await?;
+            return Ok((counts, walked));
+        };
+        let walked = reconcile(self.check, tally, self.walked, &mut counts).await?;
+        if walked.is_none() || tally.is_even() {
+            return Ok((counts, walked));
+        }
+        // The first walk has counted what cannot be looked up.
+        let mut recounted = Coverage::default();
+        let is_uneven = |p: &Place| tally.is_uneven_at(&p.key, p.member.as_deref());
+        let walked = self.look_up(&mut recounted, is_uneven).await?;
+        counts.foreign = recounted.foreign;
+        Ok((counts, walked))
+    }
+
+    /// Hands on what is left.
+    async fn end(self, counts: Coverage) -> Coverage {
+        self.outbox.close().await;
+        Coverage {
+            suspect: self.suspect,
+            ..counts
         }
     }
-    outbox.close().await;
-    Ok(counts)
+
+    /// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect. `None`: it was
+    /// stopped before the end.
+    async fn look_up(
+        &mut self,
+        counts: &mut Coverage,
+        is_wanted: impl Fn(&Place) -> bool,
+    ) -> Result<Option<u64>, RunError> {
+        let check = self.check;
+        // A cursor belongs to the node that gave it, so that a whole walk is read at one.
+        let reader = check.ground.reader();
+        let mut cursor = KeyspaceCursor::of(check.ground.portion(), self.walked);
+        let mut pages = 0_u64;
+        while !check.ground.stop.is_requested() {
+            let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
+            let Some(found) = check.ground.read_of_walk(&reader, found)? else {
+                check.ground.counted_of_walk(&reader, Ok(())).await?;
+                return Ok(Some(cursor.walked()));
+            };
+            check
+                .ground
+                .pacer
+                .take(found.places.len().max(WALKED))
+                .await;
+            count(counts, &found);
+            let wanted: Vec<Target> = found
+                .places
+                .into_iter()
+                .filter(|place| is_wanted(place))
+                .filter_map(|place| target_at(check, place, self.slice))
+                .collect();
+            pages += 1;
+            if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
+                check.ground.counted_of_walk(&reader, Ok(())).await?;
+            }
+            let unexplained = unexplained(check, &reader, wanted).await?;
+            let targets = unexplained.targets.into_iter();
+            let new: Vec<Target> = targets.filter(|target| self.sent.is_new(target)).collect();
+            self.suspect += new.len() as u64;
+            self.outbox.batch.targets.extend(new);
+            counts.foreign += unexplained.foreign;
+            check.ground.progress.advance(unexplained.looked_up);
+            if !self.outbox.send().await {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What was handed on already, by a digest keyed at random: SCAN may bring a key up twice, and so may a second walk.
+#[derive(Default)]
+struct Sent {
+    lanes: [RandomState; 2],
+    digests: HashSet<[u64; 2]>,
+}
+
+impl Sent {
+    /// Past a million nothing more is remembered, and what comes twice is reported twice.
+    fn is_new(&mut self, target: &Target) -> bool {
+        let place = (&target.subject.key, &target.subject.member);
+        let digest = self.lanes.each_ref().map(|lane| lane.hash_one(place));
+        match self.digests.len() < SENT_MAX {
+            true => self.digests.insert(digest),
+            false => !self.digests.contains(&digest),
+        }
+    }
 }
 
 /// Takes all that lies in Redis out of the tally, and says how many places that were. `None`: it was stopped before
@@ -68,11 +218,12 @@ pub(super) async fn sweep_keyspace(
 async fn reconcile(
     check: &Arc<CheckRun>,
     tally: &Tally,
+    walked: u64,
     counts: &mut Coverage,
 ) -> Result<Option<u64>, RunError> {
     // A cursor belongs to the node that gave it, so that a whole walk is read at one.
     let reader = check.ground.reader();
-    let mut cursor = KeyspaceCursor::of(check.ground.shard);
+    let mut cursor = KeyspaceCursor::of(check.ground.portion(), walked);
     let mut pages = 0_u64;
     while !check.ground.stop.is_requested() {
         let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
@@ -89,8 +240,7 @@ async fn reconcile(
         if pages.is_multiple_of(PAGES_PER_PROOF) {
             check.ground.counted_of_walk(&reader, Ok(())).await?;
         }
-        counts.foreign += found.foreign;
-        counts.skipped += found.skipped;
+        count(counts, &found);
         for place in &found.places {
             tally.subtract(&place.key, place.member.as_deref());
         }
@@ -98,53 +248,10 @@ async fn reconcile(
     Ok(None)
 }
 
-/// Walks Redis and looks up the rows of all that `is_wanted`; what no row explains is a suspect.
-async fn look_up(
-    check: &Arc<CheckRun>,
-    slice: u32,
-    outbox: &mut Outbox<'_, Target>,
-    counts: &mut Coverage,
-    is_wanted: impl Fn(&Place) -> bool,
-) -> Result<(), RunError> {
-    // A cursor belongs to the node that gave it, so that a whole walk is read at one.
-    let reader = check.ground.reader();
-    let mut cursor = KeyspaceCursor::of(check.ground.shard);
-    let mut pages = 0_u64;
-    while !check.ground.stop.is_requested() {
-        let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
-        let Some(found) = check.ground.read_of_walk(&reader, found)? else {
-            check.ground.counted_of_walk(&reader, Ok(())).await?;
-            let done = (slice, cursor.walked());
-            outbox.batch.passed.slices_done.push(done);
-            break;
-        };
-        check
-            .ground
-            .pacer
-            .take(found.places.len().max(WALKED))
-            .await;
-        counts.foreign += found.foreign;
-        counts.skipped += found.skipped;
-        let wanted: Vec<Target> = found
-            .places
-            .into_iter()
-            .filter(|place| is_wanted(place))
-            .filter_map(|place| target_at(check, place, slice))
-            .collect();
-        pages += 1;
-        if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.counted_of_walk(&reader, Ok(())).await?;
-        }
-        let unexplained = unexplained(check, &reader, wanted).await?;
-        outbox.batch.targets.extend(unexplained.targets);
-        counts.suspect += unexplained.suspect;
-        counts.foreign += unexplained.foreign;
-        check.ground.progress.advance(unexplained.looked_up);
-        if !outbox.send().await {
-            return Ok(());
-        }
-    }
-    Ok(())
+fn count(counts: &mut Coverage, found: &KeyspacePage) {
+    counts.foreign += found.foreign;
+    counts.skipped += found.skipped;
+    counts.other_shards += found.elsewhere;
 }
 
 /// What a place is looked up by, at its place in the walk.
@@ -160,7 +267,6 @@ fn target_at(check: &CheckRun, place: Place, slice: u32) -> Option<Target> {
 struct Unexplained {
     targets: Vec<Target>,
     looked_up: u64,
-    suspect: u64,
     /// Not this check's after all.
     foreign: u64,
 }
@@ -194,11 +300,9 @@ async fn unexplained(
             }
         }
     }
-    let suspect = kept.len() as u64;
     Ok(Unexplained {
         targets: kept,
         looked_up,
-        suspect,
         foreign,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::RunError;
 use super::record::Closing;
 use super::request::{ScanRequest, Scope};
+use super::topology::Nodes;
 use crate::failover::sampler::{self, SamplerError};
 use crate::failover::state::StateFolder;
 use crate::failover::{Due, Handled, Outlook, Remembered};
@@ -94,7 +95,13 @@ pub(super) fn remark_on(outlook: &Outlook) -> Option<String> {
 }
 
 /// Marks what a run has dealt with: only a complete one, of everything that was lost, and on the histories it began with.
-pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict) {
+/// Two masters at any moment of the run leave it open: what the other one went on taking was lost after the sweep had
+/// passed.
+pub(super) async fn mark_if_complete(
+    closing: &Closing<'_>,
+    verdict: RunVerdict,
+    nodes: Option<&Nodes>,
+) {
     let Some(marks) = &closing.marks else {
         return;
     };
@@ -107,7 +114,7 @@ pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict)
     if !(is_complete && is_same && covers && can_deal_with_all(closing.request)) {
         return;
     }
-    if outlook.is_some_and(Outlook::is_open) {
+    if outlook.is_some_and(Outlook::is_open) || nodes.is_some_and(Nodes::had_two_masters) {
         return;
     }
     let masters = &closing.opened.nodes;
@@ -122,7 +129,11 @@ pub(super) async fn mark_if_complete(closing: &Closing<'_>, verdict: RunVerdict)
 fn covers(span: Option<TimeWindow>, outlook: &Outlook, closing: &Closing<'_>) -> bool {
     let skew = super::window::skew_of(closing.opened);
     match (outlook.due(skew), span) {
-        (Due::Nothing | Due::AskForTime, _) => true,
+        (Due::Nothing, _) => true,
+        // What is known to be lost elsewhere has to be held all the same.
+        (Due::AskForTime, span) => outlook
+            .window(skew)
+            .is_none_or(|known| span.is_some_and(|span| span.since <= known.since)),
         (Due::Window(due), Some(span)) => span.since <= due.since,
         (Due::Window(_) | Due::FullSweep, _) => false,
     }

@@ -1,5 +1,6 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
 
+mod at_rest;
 mod audit;
 mod batch;
 mod check;

@@ -234,7 +234,11 @@ impl Rounds<'_> {
         let counts = match plan {
             Plan::Cache { check, scope } => {
                 let check = Arc::new(check.as_ref().clone());
-                audit_check(&check, scope, from, attempt, self.mending, self.sink).await
+                let left_out = &mut ledger.not_searched;
+                audit_check(
+                    &check, scope, from, attempt, self.mending, self.sink, left_out,
+                )
+                .await
             }
             Plan::Stream { check, scope } => {
                 let left_out = &mut ledger.not_searched;

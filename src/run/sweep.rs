@@ -208,7 +208,7 @@ async fn one_page(
             &check.mapping,
             &part.range,
             selection,
-            check.ground.shard,
+            &check.ground.portion(),
             check.page_rows.load(Ordering::Relaxed),
         )
         .await;
@@ -252,6 +252,7 @@ fn judge_page(
     let mut counts = Coverage {
         keyless: paired.keyless,
         skipped: paired.unnamed,
+        other_shards: paired.elsewhere,
         ..Coverage::default()
     };
     let mut targets = Vec::new();
@@ -354,6 +355,7 @@ pub(super) fn add(total: &mut Coverage, more: &Coverage) {
     total.keyless += more.keyless;
     total.foreign += more.foreign;
     total.skipped += more.skipped;
+    total.other_shards += more.other_shards;
 }
 
 /// How many rows the first pages of a check have.

@@ -42,6 +42,12 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
+    /// Whether there were two masters at the start, at the end, or when a repair looked.
+    pub(super) fn had_two_masters(&self) -> bool {
+        let mut objections = self.findings.iter().map(|f| &f.objection);
+        objections.any(|objection| objection.suspect.rule.0 == "split-brain")
+    }
+
     /// Looks once more and puts together what was seen at the start, in between by the repair, and now.
     pub(super) async fn at_the_end(
         spec: &RedisSpec,

@@ -9,6 +9,7 @@ use super::request::{Console, ScanRequest, Scope};
 use crate::failover::{Due, Episode, Outlook};
 use crate::job::Job;
 use crate::model::node::NodeFacts;
+use crate::model::slots::SlotSet;
 use crate::model::time::{Micros, TimeWindow};
 use crate::plan::window::{WindowText, Zone};
 use crate::report::{EpisodeRecord, WindowRecord};
@@ -124,6 +125,13 @@ impl Window {
             pinned_as: Some(found_by.to_owned()),
             ..self
         }
+    }
+
+    /// The slots in which anything can be missing: of a Cluster those of the shards that failed over.
+    pub(super) fn slots(&self) -> SlotSet {
+        let affected = self.found.as_ref().map(Outlook::affected);
+        let affected = affected.filter(|slots| !slots.is_empty());
+        affected.unwrap_or_else(SlotSet::all)
     }
 
     pub(super) fn record(&self) -> WindowRecord {

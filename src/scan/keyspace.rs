@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 
 use super::ScanError;
 use super::keys::{Target, candidates, has_candidates};
-use super::owner::has_place;
+use super::owner::{Portion, has_place};
 use crate::model::check::{Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Position, Subject};
-use crate::model::shard::Shard;
 use crate::store::redis::{KeyWalk, Redis};
 
 /// Where a walk through the keyspace stands. It belongs to one process of one node: after a restart or a
@@ -20,16 +19,18 @@ pub struct KeyspaceCursor {
     members: VecDeque<Vec<u8>>,
     member_cursor: u64,
     is_at_end: bool,
-    shard: Shard,
+    portion: Portion,
     /// Places brought up so far, those of other shards included.
     walked: u64,
 }
 
 impl KeyspaceCursor {
-    /// A walk that brings up what is `shard`'s; the rest it only counts.
-    pub fn of(shard: Shard) -> Self {
+    /// A walk that brings up what is of the `portion`; the rest it only counts. `walked`: how many places an earlier walk
+    /// over the same keys has met, so that their numbers go on.
+    pub fn of(portion: Portion, walked: u64) -> Self {
         Self {
-            shard,
+            portion,
+            walked,
             ..Self::default()
         }
     }
@@ -50,6 +51,8 @@ pub struct KeyspacePage {
     /// Keys that can be split in too many ways to be looked up, and keys of another type than their members
     /// need.
     pub skipped: u64,
+    /// Keys in slots that the walk is not about.
+    pub elsewhere: u64,
 }
 
 /// A key, or a member of one.
@@ -113,7 +116,8 @@ pub async fn next_keyspace_page(
             vec![key]
         }
         None => {
-            let walk = cursor.keys.get_or_insert_with(|| cache.walk_keys());
+            let slots = cursor.portion.slots();
+            let walk = cursor.keys.get_or_insert_with(|| cache.walk_keys(slots));
             let page = cache.scan_keys(walk, &mapping.check.key.glob()).await?;
             cursor.is_at_end = walk.is_done();
             page
@@ -128,9 +132,13 @@ pub async fn next_keyspace_page(
         }
         Layout::RowPerMember(_) => {
             cursor.member_cursor = 0;
+            let (page, others): (Vec<_>, Vec<_>) = page
+                .into_iter()
+                .partition(|key| cursor.portion.has_slot_of(key));
+            found.elsewhere += others.len() as u64;
             let types = cache.types(&page).await?;
             for (key, kind) in page.into_iter().zip(types) {
-                let one = u64::from(cursor.shard.has_key(&key));
+                let one = u64::from(cursor.portion.shard.has_key(&key));
                 match mapping.check.key.split(&key) {
                     Some(splits) if splits.is_empty() => found.foreign += one,
                     Some(_) if kind == "none" => {}
@@ -172,16 +180,20 @@ impl KeyspaceCursor {
         member: Option<Vec<u8>>,
         page: &mut KeyspacePage,
     ) {
+        if !self.portion.has_slot_of(&key) {
+            page.elsewhere += 1;
+            return;
+        }
         let has_candidates = has_candidates(mapping, &key, member.as_deref());
         if has_candidates != Some(true) {
-            let one = u64::from(self.shard.has_key(&key));
+            let one = u64::from(self.portion.shard.has_key(&key));
             match has_candidates {
                 None => page.skipped += one,
                 Some(_) => page.foreign += one,
             }
             return;
         }
-        if has_place(self.shard, mapping, &key, member.as_deref()) {
+        if has_place(self.portion.shard, mapping, &key, member.as_deref()) {
             let number = self.walked;
             page.places.push(Place {
                 key,

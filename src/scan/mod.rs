@@ -15,7 +15,7 @@ use crate::store::redis::RedisError;
 pub use keys::{Target, candidates, lockable_keys, subject_of, target_of};
 pub use keyspace::{KeyspaceCursor, KeyspacePage, Place, next_keyspace_page};
 pub use look::{look, look_once};
-pub use owner::{has_place, has_sweep_key};
+pub use owner::{Portion, has_place, has_sweep_key};
 pub use pages::{CachedPage, Looked, PairedPage, Rowless, page};
 pub use tally::Tally;
 

@@ -6,12 +6,11 @@ use bytes::Bytes;
 
 use super::ScanError;
 use super::keys::{candidates, subject_of};
-use super::owner::{has_row, has_sweep_key};
+use super::owner::{Portion, has_row, has_sweep_key};
 use crate::model::check::{Expiry, Layout, ValueKind};
 use crate::model::mapping::Mapping;
 use crate::model::observation::{Cached, CachedState, KeyExpiry, Subject};
 use crate::model::rows::{RowRef, Rows};
-use crate::model::shard::Shard;
 use crate::store::mysql::{KeyRange, Mysql, Selection, SweepKey};
 use crate::store::redis::Redis;
 
@@ -89,6 +88,8 @@ pub struct PairedPage {
     pub rowless: Vec<Rowless>,
     /// Own changed ids whose row is gone and whose key cannot be known without it.
     pub unnamed: u64,
+    /// Own rows, and own changed ids whose row is gone, with a key in a slot that the sweep is not about: not read.
+    pub elsewhere: u64,
     /// How many places there are, those of other shards included.
     pub length: u64,
     pub next: Option<KeyRange>,
@@ -122,24 +123,24 @@ impl PairedPage {
     }
 }
 
-/// Reads one page of `range` and the keys of `shard`'s part of it. `limit` bounds the rows, and with them the memory.
+/// Reads one page of `range` and the keys of the `portion` of it. `limit` bounds the rows, and with them the memory.
 pub async fn page(
     source: &Mysql,
     cache: &Redis,
     mapping: &Arc<Mapping>,
     range: &KeyRange,
     selection: Selection,
-    shard: Shard,
+    portion: &Portion,
     limit: usize,
 ) -> Result<PairedPage, ScanError> {
     let page = source.page(mapping, range, selection, limit).await?;
     let is_plain = reads_plain_strings(mapping);
     let mut own = Own::default();
     for (at, row) in page.rows.iter().enumerate() {
-        let is_own = has_row(shard, mapping, row);
+        let is_own = has_row(portion.shard, mapping, row);
         match is_plain {
-            true => own.take_key(mapping, at, row, is_own),
-            false => own.take_subject(mapping, at, row, is_own),
+            true => own.take_key(mapping, at, row, portion, is_own),
+            false => own.take_subject(mapping, at, row, portion, is_own),
         }
     }
     let (looked, cached) = if is_plain {
@@ -155,10 +156,14 @@ pub async fn page(
     let mut gone = Vec::new();
     let mut unnamed = 0;
     for id in &page.ids_without_row {
-        let is_own = has_sweep_key(shard, mapping, id);
+        let is_own = has_sweep_key(portion.shard, mapping, id);
         match subject_of_id(mapping, id) {
-            Some(subject) => {
+            Some(subject) if portion.has_slot_of(&subject.key) => {
                 gone.extend(is_own.then_some((length, subject)));
+                length += 1;
+            }
+            Some(_) => {
+                own.elsewhere += u64::from(is_own);
                 length += 1;
             }
             None => unnamed += u64::from(is_own),
@@ -173,6 +178,7 @@ pub async fn page(
         cached,
         rowless: rowless(cache, mapping, gone).await?,
         unnamed,
+        elsewhere: own.elsewhere,
         length,
         next: page.next,
     })
@@ -184,33 +190,74 @@ struct Own {
     keyed: Vec<usize>,
     places: Vec<u64>,
     keyless: u64,
+    elsewhere: u64,
     keys: Vec<Vec<u8>>,
     subjects: Vec<Subject>,
     length: u64,
 }
 
 impl Own {
-    fn take_key(&mut self, mapping: &Mapping, at: usize, row: RowRef<'_>, is_own: bool) {
+    fn take_key(
+        &mut self,
+        mapping: &Mapping,
+        at: usize,
+        row: RowRef<'_>,
+        portion: &Portion,
+        is_own: bool,
+    ) {
         let key = mapping.render_key(row);
-        let has_key = key.is_some();
-        self.keys.extend(key.filter(|_| is_own));
-        self.count(at, has_key, is_own);
+        let fate = Fate::of(key.as_deref(), portion, is_own);
+        self.keys.extend(key.filter(|_| fate == Fate::Read));
+        self.count(at, fate, is_own);
     }
 
-    fn take_subject(&mut self, mapping: &Mapping, at: usize, row: RowRef<'_>, is_own: bool) {
+    fn take_subject(
+        &mut self,
+        mapping: &Mapping,
+        at: usize,
+        row: RowRef<'_>,
+        portion: &Portion,
+        is_own: bool,
+    ) {
         let subject = subject_of(mapping, row);
-        let has_key = subject.is_some();
-        self.subjects.extend(subject.filter(|_| is_own));
-        self.count(at, has_key, is_own);
+        let key = subject.as_ref().map(|subject| subject.key.as_slice());
+        let fate = Fate::of(key, portion, is_own);
+        self.subjects.extend(subject.filter(|_| fate == Fate::Read));
+        self.count(at, fate, is_own);
     }
 
-    fn count(&mut self, at: usize, has_key: bool, is_own: bool) {
-        if has_key && is_own {
-            self.keyed.push(at);
-            self.places.push(self.length);
+    fn count(&mut self, at: usize, fate: Fate, is_own: bool) {
+        match fate {
+            Fate::Read => {
+                self.keyed.push(at);
+                self.places.push(self.length);
+            }
+            Fate::Keyless => self.keyless += u64::from(is_own),
+            Fate::Elsewhere => self.elsewhere += 1,
+            Fate::OtherShard => {}
         }
-        self.keyless += u64::from(is_own && !has_key);
-        self.length += u64::from(has_key);
+        self.length += u64::from(fate != Fate::Keyless);
+    }
+}
+
+/// What becomes of a row's key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Read,
+    /// Our own, in a slot that the sweep is not about.
+    Elsewhere,
+    OtherShard,
+    Keyless,
+}
+
+impl Fate {
+    fn of(key: Option<&[u8]>, portion: &Portion, is_own: bool) -> Self {
+        match key {
+            None => Self::Keyless,
+            Some(_) if !is_own => Self::OtherShard,
+            Some(key) if portion.has_slot_of(key) => Self::Read,
+            Some(_) => Self::Elsewhere,
+        }
     }
 }
 

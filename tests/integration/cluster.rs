@@ -8,8 +8,13 @@ use auditor::lab::servers::{RedisProgram, RedisServer};
 use auditor::model::slots::Slot;
 use auditor::store::redis::Redis;
 
+mod auditing;
+mod failovers;
 mod finding;
 mod reading;
+mod resharding;
+mod sharded;
+mod streams;
 mod writing;
 
 const LIMIT: Duration = Duration::from_secs(60);

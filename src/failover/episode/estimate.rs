@@ -27,7 +27,7 @@ pub(super) fn estimated_start(
     memory: &Memory<'_>,
 ) -> Option<Start> {
     let (former, _) = step.former?;
-    let estimate = by_witnesses(step, seen).or_else(|| by_last_run(former, memory))?;
+    let estimate = by_witnesses(step, seen).or_else(|| by_last_run(former, step, seen, memory))?;
     // None of its samples was kept, or there would be a proof: the first of them is lost already.
     let first_lost = memory.samples_of(former).map(|s| s.seen_at).min();
     let first_lost = first_lost.map(|at| at.minus(LAG_MAX));
@@ -81,9 +81,18 @@ fn by_witnesses(step: &Step<'_>, seen: &Seen<'_>) -> Option<Start> {
 }
 
 /// When the former history was last known to be the present one.
-fn by_last_run(former: &str, memory: &Memory<'_>) -> Option<Start> {
+fn by_last_run(
+    former: &str,
+    step: &Step<'_>,
+    seen: &Seen<'_>,
+    memory: &Memory<'_>,
+) -> Option<Start> {
     let mark = memory.handled(former)?;
     let at = memory.audited_until.max(Some(mark.handled_at))?;
+    // A younger process may have loaded data of any age; a clock that was ahead dates nothing.
+    if step.process_start > mark.handled_at || at > seen.topology.seen_at {
+        return None;
+    }
     Some(Start {
         at: at.minus(LAG_MAX),
         by: FoundBy::LastRun,

@@ -35,7 +35,7 @@ pub(super) fn judge<'a>(step: Step<'a>, seen: &Seen<'_>, memory: &Memory<'_>) ->
     let start = match kind {
         EpisodeKind::Promotion | EpisodeKind::RestartFromOldSnapshot => proven_start(&step, memory),
         EpisodeKind::RestartEmpty => Some(EVERYTHING),
-        EpisodeKind::RestartWithData if !is_whole(&step) => proven_start(&step, memory),
+        EpisodeKind::RestartWithData if !is_whole(&step, memory) => proven_start(&step, memory),
         _ => None,
     };
     let (kind, start) = match (kind, start) {
@@ -63,8 +63,10 @@ pub(super) fn judge<'a>(step: Step<'a>, seen: &Seen<'_>, memory: &Memory<'_>) ->
 }
 
 /// Whether a restart with the last acknowledged beat in its data cannot have lost what came after it either.
-fn is_whole(step: &Step<'_>) -> bool {
-    step.durability == Durability::EveryWrite && step.is_young()
+fn is_whole(step: &Step<'_>, memory: &Memory<'_>) -> bool {
+    step.durability == Durability::EveryWrite
+        && step.is_young()
+        && lost_beats(step, memory).is_empty()
 }
 
 fn kind_of(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> EpisodeKind {
@@ -146,12 +148,14 @@ fn restart_kind(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> Option
         return None;
     }
     let lost = lost_beats(step, memory);
-    let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
+    let Some(last) = lost.last() else {
         return Some(EpisodeKind::RestartWithData);
     };
-    let span = last.beat.beat_at.0.abs_diff(first.beat.beat_at.0);
+    // From the beat that was kept: a single one that is missing may be a minute of writes.
+    let kept = step.found.map_or(Micros(i64::MIN), |beat| beat.beat_at);
+    let span = last.beat.beat_at.0.abs_diff(kept.0);
     let is_tail = Duration::from_micros(span) <= FSYNC_MAX;
-    if is_tail && step.durability != Durability::Unknown && step.found.is_some() {
+    if is_tail && step.durability == Durability::NearlyAll {
         return Some(EpisodeKind::RestartWithData);
     }
     let place = memory

@@ -150,7 +150,8 @@ fn episode_of(seen: &Seen<'_>, master: &PresentMaster) -> Episode {
         window,
         is_open: judged
             .iter()
-            .any(|j| j.end.is_some_and(|end| end.by == EndedBy::Silence)),
+            .filter_map(|j| j.end)
+            .any(|end| end.by == EndedBy::Silence || end.at.is_none()),
         found_by: earliest.map_or(FoundBy::Nothing, |start| start.by),
         sureness: match (earliest, kind) {
             (Some(start), _) if window.is_some() => start.sureness,

@@ -9,7 +9,7 @@ use crate::job::fault::Fault;
 use crate::job::mask::masked;
 use crate::job::raw::{RawFile, RawLimits};
 use crate::job::reader::{At, Reader, Setting};
-use crate::job::spec::{CheckpointSpec, Job, Limits};
+use crate::job::spec::{CheckpointSpec, Endpoint, Job, Limits};
 use crate::model::check::Named;
 
 /// Where reports and state go unless the job says otherwise.
@@ -62,6 +62,12 @@ pub(in crate::job) fn build(
         .map(|raw| stream::stream(raw, &limits, faults).map(Arc::new))
         .collect();
     streams::refuse_shared_entries(raw_streams, faults);
+    if redis
+        .as_ref()
+        .is_some_and(|redis| matches!(redis.endpoint, Endpoint::Cluster { .. }))
+    {
+        streams::refuse_far_dead_letters(raw_streams, faults);
+    }
     let state_dir = match raw.state_dir.given() {
         Some(folder) if folder.value.is_empty() => {
             faults.push(

@@ -3,6 +3,7 @@
 use crate::job::fault::Fault;
 use crate::job::raw::RawStream;
 use crate::job::reader::{Setting, Text};
+use crate::model::slots::Slot;
 
 /// Refuses two checks of one key and group that could both claim an entry: the proof of the one would
 /// acknowledge what the other still waits for. Apart are only those that ask one field for two values.
@@ -27,6 +28,33 @@ pub(super) fn refuse_shared_entries(streams: &[RawStream], faults: &mut Vec<Faul
                 "give both a value for one field: match = { type = \"BID_SAVE\" }; an entry with two effects \
                  is one check with proof_sql",
             ),
+        );
+    }
+}
+
+/// Refuses dead letters that lie on another master than their stream: one script could not put an entry there and
+/// acknowledge it.
+pub(super) fn refuse_far_dead_letters(streams: &[RawStream], faults: &mut Vec<Fault>) {
+    for stream in streams {
+        let (Some(key), Some(dead_letter)) = (stream.key.given(), stream.dead_letter.given())
+        else {
+            continue;
+        };
+        if Slot::of(&key.value) == Slot::of(&dead_letter.value) {
+            continue;
+        }
+        let key = String::from_utf8_lossy(&key.value);
+        // A key with a tag of its own shares its slot with whatever carries the tag.
+        let near = match key.contains('{') {
+            true => format!("{key}:dead"),
+            false => format!("{{{key}}}:dead"),
+        };
+        faults.push(
+            Fault::new(
+                dead_letter.span.clone(),
+                "in a Redis Cluster the dead letters must lie in the stream's own slot",
+            )
+            .hint(format!("write dead_letter = \"{near}\"")),
         );
     }
 }

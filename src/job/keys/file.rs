@@ -45,7 +45,7 @@ pub(in crate::job) static MYSQL: Table = Table {
 pub(in crate::job) static REDIS: Table = Table {
     title: "[redis]",
     keys: &[
-        Key::new("url", Kind::Text, "redis://host:port, rediss:// for TLS, redis+unix:///path, redis-sentinel://s1:26379,s2:26379/master or rediss-sentinel://").required(),
+        Key::new("url", Kind::Text, "redis://host:port, rediss:// for TLS, redis+unix:///path, redis-sentinel://s1:26379,s2:26379/master or rediss-sentinel://, redis-cluster://h1:6379,h2:6379 or rediss-cluster://").required(),
         Key::new("user", Kind::Text, "the ACL user"),
         Key::new("password", Kind::Text, "the password of that user, or of the default one"),
         Key::new("db", Kind::Integer { least: 0, most: i32::MAX as i64 }, "the database number").or("0"),

@@ -46,9 +46,13 @@ impl RedisCluster {
                 Err(fault) => fault,
             };
             let text = fault.to_string();
-            let target = text
-                .split(|c: char| c.is_whitespace() || c == ',' || c == '"')
-                .find_map(|word| word.strip_prefix("127.0.0.1:")?.parse().ok());
+            // A lone error and that of a pipeline spell it differently; the address is in both.
+            let target = text.split("127.0.0.1:").nth(1).and_then(|rest| {
+                let end = rest
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(rest.len());
+                rest[..end].parse().ok()
+            });
             match target {
                 Some(target) => {
                     is_asking = text.to_uppercase().contains("ASK");

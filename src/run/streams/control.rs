@@ -36,7 +36,7 @@ pub(in crate::run) async fn control_sample(
     let StreamScope::Sweep { since, .. } = scope else {
         return Ok(None);
     };
-    if run.check().may_leave_no_row {
+    if run.check().may_leave_no_row || !run.ground.slots.has_key(&run.check().key) {
         return Ok(None);
     }
     let state = run

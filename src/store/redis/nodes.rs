@@ -1,5 +1,6 @@
 //! The nodes a reader asks, behind one door: each command goes to the node that answers for its key.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use ::redis::{Cmd, Pipeline, Value};
@@ -59,6 +60,14 @@ impl Nodes {
         match &self.routes {
             None => &self.links[0],
             Some(routes) => &self.links[routes.owner(Slot::of(key))],
+        }
+    }
+
+    /// The places of the nodes that answer for some of `slots`; `None`: of all nodes.
+    pub(super) fn owners_of(&self, slots: Option<&SlotSet>) -> BTreeSet<usize> {
+        match (&self.routes, slots) {
+            (Some(routes), Some(slots)) => slots.iter().map(|slot| routes.owner(slot)).collect(),
+            _ => (0..self.links.len()).collect(),
         }
     }
 

@@ -136,7 +136,10 @@ async fn a_user_who_may_only_read_can_read_everything() {
     }
     redis.facts().await.unwrap();
     redis.time_of(b"k").await.unwrap();
-    redis.scan_keys(&mut redis.walk_keys(), b"*").await.unwrap();
+    redis
+        .scan_keys(&mut redis.walk_keys(None), b"*")
+        .await
+        .unwrap();
     redis.types(&[b"s".to_vec()]).await.unwrap();
     redis.whole_hashes(&[b"h".to_vec()]).await.unwrap();
     redis.read_strings(&[b"s".to_vec()]).await.unwrap();

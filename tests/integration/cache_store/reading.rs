@@ -334,7 +334,7 @@ async fn scans_find_all_that_is_there() {
     pipeline.exec_async(&mut connection).await.unwrap();
     let redis = reader(&server).await;
 
-    let (mut walk, mut keys) = (redis.walk_keys(), std::collections::BTreeSet::new());
+    let (mut walk, mut keys) = (redis.walk_keys(None), std::collections::BTreeSet::new());
     while !walk.is_done() {
         keys.extend(redis.scan_keys(&mut walk, b"k:*").await.unwrap());
     }

@@ -113,7 +113,10 @@ async fn it_beats_until_it_is_told_to_stop_and_says_so_once() {
     // However late single beats come on a busy machine, there are no more of them than ticks.
     let span = samples[samples.len() - 1].beat.beat_at.0 - samples[0].beat.beat_at.0;
     let ticks = span / 100_000 + 2;
-    assert!(samples.len() as i64 <= ticks, "not more often than it was told");
+    assert!(
+        samples.len() as i64 <= ticks,
+        "not more often than it was told"
+    );
     assert_eq!(sidecar.stop().await, Some(0));
 }
 

@@ -180,7 +180,7 @@ async fn a_walk_meets_the_keys_of_all_masters_and_of_no_replica() {
         let keys = fill(&cluster, 5_000).await;
         cluster.fence().await.unwrap();
         let redis = reader(&cluster).await;
-        let (mut walk, mut met, mut came) = (redis.walk_keys(), BTreeSet::new(), 0);
+        let (mut walk, mut met, mut came) = (redis.walk_keys(None), BTreeSet::new(), 0);
         while !walk.is_done() {
             let page = redis.scan_keys(&mut walk, b"k:*").await.unwrap();
             came += page.len();

@@ -30,7 +30,7 @@ fn every_example_loads() {
         assert!(!format!("{job:?}").contains("swordfish"));
         names.push(name);
     }
-    assert_eq!(names.len(), 9, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Hands {
             &self.mapping,
             &KeyRange::default(),
             Selection::All,
-            auditor::model::shard::Shard::WHOLE,
+            &auditor::scan::Portion::default(),
             1_000,
         )
         .await
