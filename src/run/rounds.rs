@@ -206,10 +206,7 @@ impl Rounds<'_> {
         }
         let resumed = self.resumed.filter(|_| attempt == 0);
         let before = resumed.and_then(|resumed| resumed.of_check(plan.name()));
-        if let Some(done) = before.and_then(|before| before.done.as_ref()) {
-            ledger.not_searched.clone_from(&done.left_out);
-            let mut sink = self.sink.lock().await;
-            sink.done(plan.name(), Coverage::default(), &done.left_out)?;
+        if before.is_some_and(|before| before.done.is_some()) {
             return Ok(Coverage::default());
         }
         let from = before.and_then(|before| before.mark.as_ref());
@@ -236,7 +233,13 @@ impl Rounds<'_> {
                 let check = Arc::new(check.as_ref().clone());
                 let left_out = &mut ledger.not_searched;
                 audit_check(
-                    &check, scope, from, attempt, self.mending, self.sink, left_out,
+                    &check,
+                    scope,
+                    from,
+                    attempt,
+                    self.mending,
+                    self.sink,
+                    left_out,
                 )
                 .await
             }
@@ -247,10 +250,10 @@ impl Rounds<'_> {
         };
         ground.progress.done();
         let counts = counts?;
-        // What was not repaired because a limit was reached is for whoever resumes the run.
-        if !self.stop.is_requested() && !self.mending.has_stopped().await {
-            let mut sink = self.sink.lock().await;
-            sink.done(plan.name(), counts, &ledger.not_searched)?;
+        // What was left out, or not repaired because a limit was reached, is for whoever resumes the run.
+        let is_whole = ledger.not_searched.is_empty() && !self.stop.is_requested();
+        if is_whole && !self.mending.has_stopped().await {
+            self.sink.lock().await.done(plan.name(), counts)?;
         }
         Ok(counts)
     }

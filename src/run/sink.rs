@@ -1,6 +1,6 @@
 //! Where findings go as they are made: the CSV files and the totals, one subject counted once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -90,6 +90,8 @@ pub(super) struct Sink {
     slices: BTreeMap<String, BTreeMap<u32, Begun>>,
     /// What runs before this one counted of each check, and left unresolved; void once the check begins again.
     inherited: BTreeMap<String, Inherited>,
+    /// Checks that began again.
+    began_again: BTreeSet<String>,
     /// When each check was marked last.
     marked: BTreeMap<String, Instant>,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
@@ -116,6 +118,7 @@ impl Sink {
             progress: folder.progress(header)?,
             slices: BTreeMap::new(),
             inherited: BTreeMap::new(),
+            began_again: BTreeSet::new(),
             marked: BTreeMap::new(),
             seen: folder.subjects(),
             verdicts: BTreeMap::new(),
@@ -175,33 +178,33 @@ impl Sink {
     /// Everything before `mark` is dealt with. Noted once in a while, because it has to be on the disk first.
     pub(super) fn mark(&mut self, check: &str, mark: Mark) -> Result<(), RunError> {
         let last = self.marked.get(check);
-        if last.is_some_and(|last| last.elapsed() < MARK_PERIOD) {
+        let is_due = last.is_none_or(|last| last.elapsed() >= MARK_PERIOD);
+        // Slices of a check that began again are cut otherwise: no mark would say which of the earlier ones it is past.
+        if !is_due || self.began_again.contains(check) {
             return Ok(());
         }
         self.sync().map_err(report)?;
         let counts = self.counted(check, mark.counts);
+        let rows = self.findings.rows();
         self.progress
-            .mark(check, &Mark { counts, ..mark })
+            .mark(check, &Mark { counts, ..mark }, rows)
             .map_err(report)?;
         self.marked.insert(check.to_owned(), Instant::now());
         Ok(())
     }
 
-    /// The check is dealt with; `swept` is what its sweep counted, `left_out` what it left out.
-    pub(super) fn done(
-        &mut self,
-        check: &str,
-        swept: Coverage,
-        left_out: &[String],
-    ) -> Result<(), RunError> {
+    /// The check is dealt with; `swept` is what its sweep counted.
+    pub(super) fn done(&mut self, check: &str, swept: Coverage) -> Result<(), RunError> {
         self.sync().map_err(report)?;
         let counts = self.counted(check, swept);
-        self.progress.done(check, counts, left_out).map_err(report)
+        let rows = self.findings.rows();
+        self.progress.done(check, counts, rows).map_err(report)
     }
 
     /// The check begins again: what was marked of it is void.
     pub(super) fn again(&mut self, check: &str) -> Result<(), RunError> {
         self.inherited.remove(check);
+        self.began_again.insert(check.to_owned());
         self.progress.again(check).map_err(report)
     }
 
@@ -306,19 +309,27 @@ impl Sink {
         self.compensation.flush().map_err(report)
     }
 
-    /// Goes on with what `resumed` counted and found.
-    pub(super) fn inherit(&mut self, resumed: &Resumed) {
+    /// Goes on with what `resumed` counted and found, and says so at once: whoever goes on from this run may do so before
+    /// it has marked anything.
+    pub(super) fn inherit(&mut self, resumed: &Resumed) -> Result<(), RunError> {
         let mut found = resumed.found();
         for check in &resumed.header().checks {
             let Some(progress) = resumed.of_check(&check.name) else {
                 continue;
             };
+            let said = match (progress.done, &progress.mark) {
+                (Some(counts), _) => self.progress.done(&check.name, counts, 0),
+                (None, Some(mark)) => self.progress.mark(&check.name, mark, 0),
+                (None, None) => Ok(()),
+            };
+            said.map_err(report)?;
             let inherited = Inherited {
                 counts: progress.counts(),
                 found: found.remove(&check.name).unwrap_or_default(),
             };
             self.inherited.insert(check.name.clone(), inherited);
         }
+        Ok(())
     }
 
     /// What was counted of a check, by this run and those before it: `swept` by this one's sweep.

@@ -1,5 +1,6 @@
 //! Runs that are cut short, and gone on with.
 
+mod chains;
 mod killed;
 mod long;
 mod refusals;

@@ -1,22 +1,25 @@
 //! What an interrupted run, and those it went on from, have dealt with: for whoever goes on from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::sequence::{column, open, progress_of};
+use super::sequence::{chain_of, column, open};
 use super::splits::{Strand, run_in};
+use crate::model::finding::OutcomeKind;
 use crate::model::slice::SliceOrder;
+use crate::report::cell::{escape, guard};
 use crate::report::progress_read::Progress;
 use crate::report::run_json::RuleCount;
-use crate::report::{ReportError, findings, places};
+use crate::report::{JournalReader, ReportError, findings, journal, places};
 
 /// An interrupted run.
 #[derive(Debug, Clone)]
 pub struct Before {
-    pub folder: PathBuf,
     pub progress: Progress,
-    /// When the first of the runs was begun that went on from one another; microseconds since the epoch.
-    pub begun_at_us: i64,
+    /// Its folder, after those of the runs it went on from.
+    pub folders: Vec<PathBuf>,
+    /// Of each run that was killed before it told of all it wrote: its id, and how many of its intents may be such.
+    pub untold: Vec<(String, u64)>,
     /// By check: what was found where it is dealt with.
     pub found: BTreeMap<String, FoundBefore>,
     /// `None`: it was killed.
@@ -37,19 +40,25 @@ impl Before {
         let Some(run) = run_in(folder)? else {
             return Ok(None);
         };
-        let Some(progress) = Progress::read(folder)? else {
+        if Progress::read(folder)?.is_none() {
             return Ok(None);
-        };
+        }
         let verdict = run.is_finished.then(|| run.verdict.clone());
         let strand = Strand::ending_with(run, &[])?;
-        let mut begun_at_us = progress.run.started_at_us;
+        if let Some(gone) = strand.gone {
+            let what = format!("it went on from run {gone}, which is not there any more");
+            return Err(not_resumable(folder, what));
+        }
+        let chain = chain_of(&strand)?;
         let mut found: BTreeMap<String, FoundBefore> = BTreeMap::new();
-        for run in &strand.runs {
-            let progress = progress_of(run)?;
-            begun_at_us = begun_at_us.min(progress.run.started_at_us);
+        let mut untold = Vec::new();
+        for (run, progress) in strand.runs.iter().zip(&chain) {
             let rows = open(run, findings::FILE_NAME, &findings::COLUMNS)?;
             let places = open(run, places::FILE_NAME, &places::COLUMNS)?;
+            let mut told = 0;
+            let mut applied = HashSet::new();
             for (row, place) in rows.zip(places) {
+                told += 1;
                 let (row, place) = (row?, place?);
                 let check = &row[column::CHECK];
                 let slice = SliceOrder::from_hex(&place[0]);
@@ -58,21 +67,70 @@ impl Before {
                     let of_check = progress.checks.get(check);
                     of_check.is_some_and(|of| of.has_passed(&slice, ordinal))
                 });
-                if has_passed || &row[column::OUTCOME] == "applied" {
+                let is_applied = &row[column::OUTCOME] == "applied";
+                if is_applied {
+                    let cell = |at: usize| row[at].to_owned();
+                    applied.insert([column::CHECK, column::KEY, column::FIELD].map(cell));
+                    applied.insert([cell(column::CHECK), cell(column::KEY), String::new()]);
+                }
+                if has_passed || is_applied {
                     found
                         .entry(check.to_owned())
                         .or_default()
                         .count(&row, has_passed);
                 }
             }
+            if told < progress.rows {
+                let what = format!(
+                    "of {} findings that were on the disk there are {told}",
+                    progress.rows
+                );
+                return Err(not_resumable(&run.folder, what));
+            }
+            let count = match run.is_finished {
+                true => 0,
+                false => untold_in(&run.folder, &applied)?,
+            };
+            untold.extend((count > 0).then(|| (run.run_id.clone(), count)));
         }
-        Ok(Some(Self {
-            folder: folder.to_owned(),
+        let progress = chain.into_iter().next_back();
+        Ok(progress.map(|progress| Self {
             progress,
-            begun_at_us,
+            folders: strand.runs.into_iter().map(|run| run.folder).collect(),
+            untold,
             found,
             verdict,
         }))
+    }
+}
+
+/// How many values the run in `folder` wrote, or may have written, of which no finding tells. `applied` has those that are
+/// told, by check, key and field.
+fn untold_in(folder: &Path, applied: &HashSet<[String; 3]>) -> Result<u64, ReportError> {
+    if !folder.join(journal::FILE_NAME).exists() {
+        return Ok(0);
+    }
+    let mut untold = HashSet::new();
+    for entry in JournalReader::open(folder)?.newest_first() {
+        let entry = entry?;
+        let outcome = entry.outcome.and_then(|said| said.outcome);
+        if outcome.is_some_and(|outcome| outcome != OutcomeKind::Applied) {
+            continue;
+        }
+        let record = entry.record;
+        let member = record.member.as_deref().map(escape).unwrap_or_default();
+        let name = [record.check, escape(&record.key), member];
+        // A cell that looked like a formula is written with a guard.
+        let is_told = applied.contains(&name) || applied.contains(&name.clone().map(guard));
+        untold.extend((!is_told).then_some(name));
+    }
+    Ok(untold.len() as u64)
+}
+
+fn not_resumable(folder: &Path, what: String) -> ReportError {
+    ReportError::NotResumable {
+        folder: folder.to_owned(),
+        what,
     }
 }
 

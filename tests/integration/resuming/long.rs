@@ -65,9 +65,8 @@ impl World {
     pub async fn lose(&mut self) {
         let mut all = redis::pipe();
         for id in 1..=USERS {
-            let is_lost = id % 97 == 0 || id % 3_000 < 40;
-            all.set(format!("user:{id}:balance"), if is_lost { 90 } else { 100 })
-                .ignore();
+            let value = if is_user_lost(id) { 90 } else { 100 };
+            all.set(format!("user:{id}:balance"), value).ignore();
         }
         for number in 1..=WORDS {
             let is_lost = number % 89 == 0;
@@ -92,9 +91,17 @@ impl World {
         runs
     }
 
-    /// Starts the program and kills it once its run has noted how far it is with the users; false if it ended before.
+    /// Starts the program and kills it once its run has noted how far it is with the users, beyond what it was handed on;
+    /// false if it ended before.
     pub fn kill_after_a_mark(&self, words: &[&str]) -> bool {
-        self.kill_once(words, |run| marked(run).is_some())
+        self.kill_once(words, |run| {
+            let header = lines(run, "run").into_iter().next();
+            let went_on = header.is_some_and(|header| !header["resumes"].is_null());
+            let inherited = usize::from(went_on);
+            let marks = lines(run, "mark");
+            let of_users = marks.iter().filter(|mark| mark["check"] == "balance");
+            of_users.count() > inherited
+        })
     }
 
     /// Waits until a run says what it is.
@@ -103,6 +110,37 @@ impl World {
         wait::until("the run begins", Duration::from_secs(30), says)
             .await
             .unwrap();
+    }
+
+    /// Waits until the newest run has marked more than `from`.
+    pub async fn runs_on_from(&self, from: Option<u32>) {
+        let is_on = async || {
+            let newest = self.runs().into_iter().next_back();
+            newest.is_some_and(|run| marked(&run) > from)
+        };
+        wait::until("the run goes on", Duration::from_secs(60), is_on)
+            .await
+            .unwrap();
+    }
+
+    /// How many values are not what MySQL says, of those that rows explain.
+    pub async fn wrong(&mut self) -> usize {
+        let mut all = redis::pipe();
+        (1..=USERS).for_each(|id| {
+            all.get(format!("user:{id}:balance"));
+        });
+        (1..=WORDS).for_each(|number| {
+            all.get(format!("word:w{number}"));
+        });
+        let values: Vec<Option<u32>> = all.query_async(&mut self.cache).await.unwrap();
+        let is_right = |value: &&Option<u32>| matches!(value, Some(100 | 7));
+        values.len() - values.iter().filter(is_right).count()
+    }
+
+    /// The same, as it was at first.
+    pub fn lost_at_first(&self) -> usize {
+        let users = (1..=USERS).filter(|id| is_user_lost(*id)).count();
+        users + (1..=WORDS).filter(|number| number % 89 == 0).count()
     }
 
     /// The same once its run has written down `intents` intents.
@@ -140,6 +178,10 @@ impl World {
         child.kill().unwrap();
         child.wait_with_output().unwrap().status.code().is_none()
     }
+}
+
+fn is_user_lost(id: u32) -> bool {
+    id.is_multiple_of(97) || id % 3_000 < 40
 }
 
 /// What `progress.jsonl` of a run says of this kind.

@@ -61,6 +61,68 @@ async fn another_job_file_another_kind_and_nothing_at_all_are_refused() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_put_together_with_it_afterwards_is_refused() {
+    let world = interrupted().await;
+    let refused = |words: &[&str], part: &str| {
+        let said = world.auditor(words).expect(2).stderr;
+        assert!(said.contains(part), "{words:?}: {said}");
+    };
+    let first = world.runs()[0].clone();
+    let run = first.to_str().unwrap().to_owned();
+    let elsewhere = ["scan", "job.toml", "--resume", &run, "--output", "other"];
+    refused(&elsewhere, "say --output");
+    // Findings that were on the disk are not there any more.
+    let progress = first.join("progress.jsonl");
+    let said = std::fs::read_to_string(&progress).unwrap();
+    let done = r#"{"done":{"check":"profile","counts":{},"rows":4}}"#;
+    std::fs::write(&progress, format!("{said}{done}\n")).unwrap();
+    refused(
+        &["scan", "job.toml", "--resume"],
+        "of 4 findings that were on the disk there are 0",
+    );
+    std::fs::write(&progress, format!("{said}{{\n{said}")).unwrap();
+    refused(&["scan", "job.toml", "--resume"], "progress.jsonl, line");
+    std::fs::write(&progress, &said).unwrap();
+    let last = world.auditor(&["scan", "job.toml", "--resume"]).expect(1);
+    let second = last.report().run["run_id"].as_str().unwrap().to_owned();
+    refused(
+        &["scan", "job.toml", "--resume", &run],
+        &format!("was gone on with by run {second}"),
+    );
+    std::fs::remove_dir_all(&first).unwrap();
+}
+
+#[tokio::test]
+async fn of_two_that_go_on_at_once_one_does() {
+    let world = interrupted().await;
+    let words = ["scan", "job.toml", "--resume"];
+    let both = [world.spawn(&words), world.spawn(&words)];
+    let mut codes = both.map(|child| child.wait_with_output().unwrap().status.code());
+    codes.sort();
+    assert_eq!(codes, [Some(1), Some(5)]);
+}
+
+#[tokio::test]
+async fn the_window_is_that_of_the_run_before_to_the_microsecond() {
+    let mut world = World::start(Flavor::MariaDb).await;
+    world.open_shop(40).await;
+    world.set(&profile_key(3), &profile(3, 4)).await;
+    slow(&world, LIMITS);
+    let words = ["scan", "job.toml", "--since", "15m", "--only", "profile"];
+    assert!(world.kill_at_once(&words), "it ended before it was killed");
+    let pinned = lines(&world.runs()[0], "run")[0]["window"].clone();
+    let run = world.auditor(&["scan", "job.toml", "--resume"]);
+    let report = run.report();
+    let header = &lines(&report.folder, "run")[0];
+    assert_eq!(header["window"], pinned);
+    assert_eq!(header["only"], serde_json::json!(["profile"]));
+    assert_eq!(header["is_full"], false);
+    let checks = report.run["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 1, "{checks:?}");
+    assert_eq!(report.run["window"]["found_by"], "given");
+}
+
+#[tokio::test]
 async fn a_run_at_work_is_left_to_it() {
     let mut world = World::start(Flavor::MariaDb).await;
     world.open_shop(40).await;
