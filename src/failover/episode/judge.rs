@@ -141,8 +141,8 @@ fn is_restart(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> bool {
     }
 }
 
-/// `None`: it was none, or it cannot be told from a promotion that came before it: beats are missing, and those that are not
-/// are of a master in another place. The window is the same.
+/// `None`: it was none, or it cannot be told from a promotion that came before it: beats are missing, and they are of a
+/// master in another place, or a history of which nothing is remembered lay between. The window is the same.
 fn restart_kind(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> Option<EpisodeKind> {
     if !is_restart(step, seen, memory) {
         return None;
@@ -158,10 +158,8 @@ fn restart_kind(step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> Option
     if is_tail && step.durability == Durability::NearlyAll {
         return Some(EpisodeKind::RestartWithData);
     }
-    let place = memory
-        .process_of(step.from()?)
-        .and_then(|(_, address)| address);
-    (place == Some(step.address)).then_some(EpisodeKind::RestartFromOldSnapshot)
+    let is_own_past = step.former.is_none_or(|(id, _)| !is_strange(id, memory));
+    (is_own_past && last.address == step.address).then_some(EpisodeKind::RestartFromOldSnapshot)
 }
 
 /// Beats that were acknowledged before the process started, and are not in its data.

@@ -122,6 +122,33 @@ fn a_restart_without_any_beats_asks_a_person() {
     assert_eq!(due(episode), Due::AskForTime);
 }
 
+/// An hour-old RDB names its past, too: when it was saved nobody knows.
+#[test]
+fn a_restart_that_names_its_past_asks_a_person_where_there_were_no_beats() {
+    let marked = remembering(Vec::new(), vec![handled("A", "a", 100)]);
+    let mut facts = again("B");
+    facts.replication_id2 = "A".into();
+    facts.second_offset = 1;
+    let episode = alone(&marked, present(facts, None));
+    assert_eq!(episode.window, None);
+    assert_eq!(due(episode), Due::AskForTime);
+}
+
+#[test]
+fn one_missing_beat_shows_an_old_snapshot_however_writes_were_kept() {
+    let each_minute = vec![sample("A", "a", 400), sample("A", "a", 460)];
+    let marked = remembering(each_minute, vec![handled("A", "a", 100)]);
+    let mut facts = again("B");
+    facts.is_append_only = true;
+    let mut own = view(&facts);
+    own.settings = Some(vec![("appendfsync".into(), "always".into())]);
+    let seen = topology(TopologyKind::Standalone, vec![own]);
+    let found = present(facts.clone(), Some(beat("A", "a", 400)));
+    let episode = looked(&marked, found, &seen);
+    assert_eq!(episode.kind, EpisodeKind::RestartFromOldSnapshot);
+    assert_eq!(due(episode), Due::FullSweep);
+}
+
 #[test]
 fn the_same_process_without_a_former_history_was_renewed() {
     let renewed = master("B", "a");

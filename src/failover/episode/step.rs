@@ -141,25 +141,10 @@ pub(super) fn steps_of<'a>(
             Some(change) => steps.push(Step::changed(seen, change)),
             // The first history of which anything is remembered needs no beginning.
             None if !memory.has_handled_any() => return (steps, Root::Known),
-            None if is_renewed(memory, id) => return (steps, Root::Known),
+            // Also where the process is one that was dealt with: it may have been demoted and promoted since.
             None => return (steps, Root::Missing(id)),
         }
     }
-}
-
-/// Whether the process of this history is one that was dealt with, under an earlier replication id.
-fn is_renewed(memory: &Memory<'_>, id: &str) -> bool {
-    let Some((run_id, _)) = memory.process_of(id) else {
-        return false;
-    };
-    let Some(born) = memory.samples_of(id).map(|s| s.seen_at).min() else {
-        return false;
-    };
-    memory.last_known(id, born).is_some_and(|known| {
-        known.run_id == run_id
-            && memory.handled(known.replication_id).is_some()
-            && born <= known.heard_at.plus(BACKLOG_TTL)
-    })
 }
 
 fn former_of(change: &crate::failover::Change) -> Option<(&str, i64)> {

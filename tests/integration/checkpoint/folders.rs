@@ -150,12 +150,13 @@ fn changes_and_handled_histories_are_bounded() {
         folder
             .add_change(&change(number, &format!("c{number}")))
             .unwrap();
-        folder
-            .mark_handled(&[handled(number, &format!("c{number}"))])
-            .unwrap();
     }
+    let marks: Vec<_> = (0..1_003)
+        .map(|number| handled(number, &format!("c{number}")))
+        .collect();
+    folder.mark_handled(&marks).unwrap();
     let known = folder.read().unwrap();
-    assert_eq!((known.changes.len(), known.handled.len()), (100, 100));
+    assert_eq!((known.changes.len(), known.handled.len()), (100, 1_000));
     assert_eq!(known.changes[0], change(3, "c3"), "the oldest go");
     assert_eq!(known.handled[0], handled(3, "c3"));
 }
