@@ -32,7 +32,8 @@ pub struct CheckProgress {
     pub mark: Option<Mark>,
     /// What was counted of it, where the check was dealt with to its end.
     pub done: Option<Coverage>,
-    /// After a topology change: what was marked before is void, and nothing is marked any more.
+    /// After a topology change: what was marked before is void, and later marks do not count, because slices are cut
+    /// otherwise then and no mark says which of the earlier ones it is past.
     pub began_again: bool,
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::RunError;
+use super::asked::{Asked, Mode, Options, asked};
 use super::check::{CheckRun, check_runs, judge_context};
 use super::close::close;
 use super::ground::Shared;
@@ -26,7 +27,7 @@ use super::request::{
     Consent, Console, Control as ControlChoice, Ending, RepairRequest, RepairRun, RequestError,
     RunRequest, ScanRequest, Scope,
 };
-use super::resume::{Resumed, resolve};
+use super::resume::Resumed;
 use super::rounds::Rounds;
 use super::scheduled::{HANDLED_MEANWHILE, say};
 use super::sink::{Sink, report};
@@ -37,7 +38,7 @@ use super::task::Task;
 use super::topology;
 use super::window::{Window, looked_at, refuse_strangers, refuse_times, window_of};
 use crate::failover::Outlook;
-use crate::job::{self, Job};
+use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::shard::Shard;
@@ -111,39 +112,6 @@ pub(super) async fn repair_found(
     run_with(&scan, mode, options, console).await
 }
 
-/// What is done with what is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Scan,
-    DryRun,
-    Repair { consent: Consent },
-}
-
-impl Mode {
-    pub(super) fn command(self) -> &'static str {
-        match self {
-            Mode::Scan => "scan",
-            Mode::DryRun | Mode::Repair { .. } => "repair",
-        }
-    }
-}
-
-struct Options {
-    max_repairs: Option<u64>,
-    control: ControlChoice,
-    /// What `run` found out before; `None`: somebody asked for a scan or a repair.
-    found: Option<Outlook>,
-}
-
-impl Options {
-    fn command(&self, mode: Mode) -> &'static str {
-        match self.found {
-            Some(_) => "run",
-            None => mode.command(),
-        }
-    }
-}
-
 pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
     match result {
         Ok(ending) => ending,
@@ -175,41 +143,18 @@ async fn run_with(
     console: &mut Console,
 ) -> Result<Ending, RunError> {
     let started = (Micros::now(), Instant::now());
-    let mut job = job::load(&request.job_path, &|name| std::env::var(name).ok())
-        .map_err(|faults| RunError::Job(Box::new(faults)))?;
-    let (request, mut resumed) = match &request.scope {
-        Scope::Rest(run) => {
-            let (request, resumed) = resolve(request, run.as_deref(), &job, mode)?;
-            (&request.clone(), Some(resumed))
-        }
-        _ => (request, None),
-    };
-    if let Some(rate) = request.rate {
-        job.limits.max_keys_per_second = rate;
-    }
-    if let Some(max) = options.max_repairs {
-        job.limits.max_repairs = max;
-    }
-    job.limits = job.limits.share_of(request.shard);
+    let Asked {
+        job,
+        request,
+        mut resumed,
+        has_no_control,
+    } = asked(request, mode, &options)?;
+    let request = &request;
     let bad = |fault: RequestError| RunError::BadRequest(fault.to_string());
-    let caches: Vec<_> = request
-        .select(&job)
-        .map_err(bad)?
-        .into_iter()
-        .cloned()
-        .collect();
-    let selected: Vec<_> = request
-        .select_streams(&job)
-        .map_err(bad)?
-        .into_iter()
-        .cloned()
-        .collect();
-    // What may have lost everything has no control when it is gone on with, either.
-    let had_none = resumed.as_ref().is_some_and(|r| r.header().has_no_control);
-    let has_no_control = options.control == ControlChoice::NotApplicable || had_none;
-    if has_no_control {
-        job.limits.control_sample = 0;
-    }
+    let caches = request.select(&job).map_err(bad)?;
+    let caches: Vec<_> = caches.into_iter().cloned().collect();
+    let selected = request.select_streams(&job).map_err(bad)?;
+    let selected: Vec<_> = selected.into_iter().cloned().collect();
     refuse_times(request, &job, console)?;
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);

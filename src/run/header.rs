@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::execute::Mode;
+use super::asked::Mode;
 use super::open::Opened;
 use super::plan::Plan;
 use super::request::{ScanRequest, Scope};

@@ -1,5 +1,6 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
 
+mod asked;
 mod at_rest;
 mod audit;
 mod batch;
@@ -43,6 +44,7 @@ mod scope;
 mod settle;
 mod show;
 mod sink;
+mod standing;
 mod status;
 mod stop;
 mod streams;

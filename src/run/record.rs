@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::execute::Mode;
+use super::asked::Mode;
 use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::marks::Marks;

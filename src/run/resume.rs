@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::RunError;
-use super::execute::Mode;
+use super::asked::Mode;
 use super::open::Opened;
 use super::request::{ScanRequest, Scope};
 use super::sink::header_nodes;

@@ -1,6 +1,6 @@
 //! Where findings go as they are made: the CSV files and the totals, one subject counted once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use super::batch::Begun;
 use super::ledger::merged;
 use super::resume::Resumed;
 use super::show::Shown;
+use super::standing::{Standing, standing};
 use super::topology::TopologyFinding;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
@@ -56,24 +57,6 @@ pub(super) struct Total {
     pub repaired: u64,
 }
 
-/// Where a reported subject stands by its latest look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Right,
-    Wrong,
-    Unknown,
-}
-
-impl Standing {
-    /// The standing that was kept as `code`.
-    fn of(code: u64) -> Self {
-        [Self::Right, Self::Wrong, Self::Unknown]
-            .into_iter()
-            .find(|standing| *standing as u64 == code)
-            .expect("only standings are kept")
-    }
-}
-
 /// What runs before this one counted and found of a check.
 struct Inherited {
     counts: Coverage,
@@ -90,8 +73,6 @@ pub(super) struct Sink {
     slices: BTreeMap<String, BTreeMap<u32, Begun>>,
     /// What runs before this one counted of each check, and left unresolved; void once the check begins again.
     inherited: BTreeMap<String, Inherited>,
-    /// Checks that began again.
-    began_again: BTreeSet<String>,
     /// When each check was marked last.
     marked: BTreeMap<String, Instant>,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
@@ -118,7 +99,6 @@ impl Sink {
             progress: folder.progress(header)?,
             slices: BTreeMap::new(),
             inherited: BTreeMap::new(),
-            began_again: BTreeSet::new(),
             marked: BTreeMap::new(),
             seen: folder.subjects(),
             verdicts: BTreeMap::new(),
@@ -179,8 +159,7 @@ impl Sink {
     pub(super) fn mark(&mut self, check: &str, mark: Mark) -> Result<(), RunError> {
         let last = self.marked.get(check);
         let is_due = last.is_none_or(|last| last.elapsed() >= MARK_PERIOD);
-        // Slices of a check that began again are cut otherwise: no mark would say which of the earlier ones it is past.
-        if !is_due || self.began_again.contains(check) {
+        if !is_due {
             return Ok(());
         }
         self.sync().map_err(report)?;
@@ -204,7 +183,6 @@ impl Sink {
     /// The check begins again: what was marked of it is void.
     pub(super) fn again(&mut self, check: &str) -> Result<(), RunError> {
         self.inherited.remove(check);
-        self.began_again.insert(check.to_owned());
         self.progress.again(check).map_err(report)
     }
 
@@ -382,25 +360,6 @@ pub(super) fn header_nodes(pinned: &Pinned) -> Vec<HeaderNode> {
 
 pub(super) fn report(fault: crate::report::ReportError) -> RunError {
     RunError::Report(fault.to_string())
-}
-
-fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
-    let is_open = findings.iter().any(|f| f.settled_at.is_none());
-    match verdict {
-        // It costs nobody anything, and may be what the application does itself.
-        Verdict::Hot | Verdict::Confirmed if are_only_told(findings) => Standing::Right,
-        // It was never seen at rest, whatever its last look happened to show.
-        Verdict::Hot => Standing::Wrong,
-        Verdict::Confirmed if is_open => Standing::Wrong,
-        Verdict::Confirmed | Verdict::Transient => Standing::Right,
-        Verdict::Unknown => Standing::Unknown,
-    }
-}
-
-/// Whether the findings are told and never change the exit code. (DESIGN §8.)
-fn are_only_told(findings: &[Finding]) -> bool {
-    let is_told = |finding: &Finding| finding.suspect.rule.0 == "lost-entry";
-    !findings.is_empty() && findings.iter().all(is_told)
 }
 
 fn digest(reported: &Reported<'_>) -> SubjectDigest {

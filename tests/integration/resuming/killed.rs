@@ -38,9 +38,18 @@ async fn a_scan_that_is_killed_twice_is_one_scan() {
         let header = &lines(run, "run")[0];
         let name = before.file_name().unwrap().to_str().unwrap();
         assert_eq!(header["resumes"], name);
+        let handed_on = lines(run, "mark");
+        let handed_on = handed_on.iter().find(|mark| mark["check"] == "balance");
+        assert_eq!(
+            handed_on.unwrap()["upto"],
+            lines(before, "mark")
+                .iter()
+                .rfind(|mark| mark["check"] == "balance")
+                .unwrap()["upto"]
+        );
         // What lies before the mark is not looked at again.
         let from = marked(before).unwrap();
-        assert!(marked(run).is_none_or(|upto| upto > from), "{from}");
+        assert!(marked(run).is_some_and(|upto| upto >= from), "{from}");
     }
     assert_eq!(
         last.run["resumes"],
