@@ -1,6 +1,6 @@
 //! Stopped by its time budget, or by a limit, a run is gone on with as well.
 
-use super::long::{RATE, coverage, merged, told};
+use super::long::{RATE, coverage, lines, merged, told};
 use crate::support::World;
 
 #[tokio::test]
@@ -51,4 +51,22 @@ async fn what_a_limit_left_unrepaired_is_repaired_by_who_goes_on() {
     world.auditor(&rest).expect(0);
     world.auditor(&["scan", "job.toml", "--full"]).expect(0);
     assert_eq!(world.get("word:w89").await.unwrap(), "7");
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_for_who_goes_on() {
+    let mut world = World::open_bids("duplicates = \"unique\"").await;
+    let job = std::fs::read_to_string(world.folder.path().join("job.toml")).unwrap();
+    let undated = job.replace("changed_at = \"created_at\"\n", "");
+    std::fs::write(world.folder.path().join("job.toml"), undated).unwrap();
+    world.group().await;
+    world.add(1).await;
+    let words = ["scan", "job.toml", "--since", "10m"];
+    let first = world.auditor(&words).expect(4).report();
+    let left_out = &first.run["checks"][0]["not_searched"];
+    assert!(!left_out.as_array().unwrap().is_empty());
+    assert!(lines(&first.folder, "done").is_empty());
+    let go_on = ["scan", "job.toml", "--resume"];
+    let last = world.auditor(&go_on).expect(4).report();
+    assert_eq!(&last.run["checks"][0]["not_searched"], left_out);
 }
