@@ -176,3 +176,56 @@ impl FoundBefore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::finding::Remedy;
+    use crate::model::observation::KeyExpiry;
+    use crate::model::time::Micros;
+    use crate::report::{Previous, RunFolder, UndoOutcome, UndoRecord};
+
+    fn record(key: &str) -> UndoRecord {
+        UndoRecord {
+            check: "balance".into(),
+            key: key.as_bytes().to_vec(),
+            member: None,
+            previous: Previous::Text(None),
+            expiry: KeyExpiry::Never,
+            digest: None,
+            ttl_millis: None,
+            row_fingerprint: Vec::new(),
+            id: Vec::new(),
+            remedy: Remedy::Overwrite,
+            at: Micros(0),
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_written_and_is_not_told_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::open(root.path(), "auction", Uuid::now_v7()).unwrap();
+        let mut journal = folder.journal("abc");
+        let keys = ["told", "=told", "unknown", "applied", "refused", "applied"];
+        let records: Vec<UndoRecord> = keys.into_iter().map(record).collect();
+        journal.append_batch(&records).unwrap();
+        let outcome = |sequence, outcome| UndoOutcome {
+            sequence,
+            outcome: Some(outcome),
+            reason: String::new(),
+            at: Micros(0),
+        };
+        let outcomes = [
+            outcome(3, OutcomeKind::Applied),
+            outcome(4, OutcomeKind::Refused),
+        ];
+        journal.append_outcomes(&outcomes).unwrap();
+        let name = |key: &str| ["balance", key, ""].map(str::to_owned);
+        let applied = HashSet::from([name("told"), name("'=told")]);
+        assert_eq!(untold_in(folder.path(), &applied).unwrap(), 2);
+        assert_eq!(untold_in(root.path(), &applied).unwrap(), 0, "no journal");
+    }
+}

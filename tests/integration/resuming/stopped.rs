@@ -43,6 +43,9 @@ async fn what_a_limit_left_unrepaired_is_repaired_by_who_goes_on() {
         "--yes",
         "--max-repairs",
         "100",
+        // Slow enough that it goes on, past what it leaves, for longer than it takes to note how far it is.
+        "--rate",
+        RATE,
     ];
     let first = world.auditor(&limited).expect(4).report();
     let applied = first.findings.iter().filter(|f| f["outcome"] == "applied");
@@ -55,7 +58,7 @@ async fn what_a_limit_left_unrepaired_is_repaired_by_who_goes_on() {
 
 #[tokio::test]
 async fn what_was_left_out_is_for_who_goes_on() {
-    let mut world = World::open_bids("duplicates = \"unique\"").await;
+    let mut world = World::open_bids("keeps_entries = true").await;
     let job = std::fs::read_to_string(world.folder.path().join("job.toml")).unwrap();
     let undated = job.replace("changed_at = \"created_at\"\n", "");
     std::fs::write(world.folder.path().join("job.toml"), undated).unwrap();
