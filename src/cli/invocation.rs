@@ -78,6 +78,11 @@ pub enum Refusal {
     )]
     HalfAShard(&'static str, &'static str),
     #[error(
+        "--shard with a time that is counted from now: shards begin at different moments, and each would look at another \
+         window; say the same instant to all, such as --since 2026-11-21T14:03:00Z"
+    )]
+    RelativeShard,
+    #[error(
         "this would write and nobody can be asked here: say --yes, or --dry-run to see the plan"
     )]
     NoConsent,
@@ -134,6 +139,9 @@ fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Ref
     let shard = shard(raw.shard.as_deref(), &|name| std::env::var(name).ok())?;
     if let Some(option) = scope_of_few(&scope).filter(|_| !shard.is_whole()) {
         return Err(Refusal::Together("--shard", option));
+    }
+    if !shard.is_whole() && scope.window().is_some_and(WindowText::is_relative) {
+        return Err(Refusal::RelativeShard);
     }
     let mut only = Vec::new();
     for name in raw.only {
@@ -563,6 +571,12 @@ mod tests {
             ("scan j --resume --since 5m", "--resume and --since"),
             ("scan j --resume r --only a", "--resume and --only"),
             ("scan j --key k --resume", "--resume and --key"),
+            ("scan j --since 15m --shard 0/2", "counted from now"),
+            ("scan j --full --since 15m --shard 0/2", "counted from now"),
+            (
+                "scan j --since 14:03 --until 5m --shard 0/2",
+                "counted from now",
+            ),
             ("repair j --full --yes --max-repairs 0", "say --dry-run"),
             ("scan j --full --yes", "unexpected argument"),
             ("scan j --full -q -v", "cannot be used with"),
