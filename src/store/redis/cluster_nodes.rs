@@ -1,6 +1,7 @@
 //! CLUSTER NODES and CLUSTER INFO of one node: how it sees its Cluster.
 
 use super::connect::{Link, shown};
+use super::error::RedisError;
 use super::reply;
 use super::witness::Testimony;
 use crate::model::slots::{Slot, SlotSet};
@@ -31,19 +32,21 @@ struct Line {
     slots: SlotSet,
 }
 
-/// `None`: the user may not ask.
-pub(super) async fn ask(link: &Link) -> Option<ClusterView> {
+/// Asks the node behind `link`. One that loads its data says nothing of its Cluster.
+pub(super) async fn ask(link: &Link) -> Result<ClusterView, RedisError> {
     let mut both = ::redis::pipe();
     both.cmd("CLUSTER").arg("NODES").cmd("CLUSTER").arg("INFO");
-    let mut answers = reply::many(link, &both).await.ok()?.into_iter();
-    let nodes = reply::text(reply::accepted(&link.address, answers.next()?).ok()?)?;
+    let mut answers = reply::many(link, &both).await?.into_iter();
+    let nodes = reply::accepted(&link.address, answers.next().unwrap_or_default())?;
+    let nodes =
+        reply::text(nodes).ok_or_else(|| RedisError::unexpected(&link.address, "CLUSTER NODES"))?;
     let info = answers
         .next()
         .and_then(|answer| reply::text(reply::accepted(&link.address, answer).ok()?));
     let epoch = info.and_then(|info| epoch(&info));
     // A node that was never told its own address leaves it out.
     let host = link.address.rsplit_once(':').map_or("", |(host, _)| host);
-    Some(ClusterView {
+    Ok(ClusterView {
         lines: nodes.lines().filter_map(|text| line(text, host)).collect(),
         epoch,
     })

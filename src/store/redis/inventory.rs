@@ -22,6 +22,7 @@ use super::reply;
 use super::witness::{self, Testimony};
 use crate::job::{Endpoint, RedisSpec};
 use crate::model::node::NodeFacts;
+use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
 use crate::model::topology::{NodeView, SentinelView, Topology, TopologyKind};
 
@@ -317,9 +318,15 @@ async fn ask(link: &Link, depth: Depth) -> Result<Answer, RedisError> {
     let heard_at = Micros::now();
     let mut cluster = None;
     if facts.is_cluster {
-        cluster = cluster_nodes::ask(link).await;
-        if let Some(view) = &cluster {
-            facts.slots = view.own_slots();
+        match cluster_nodes::ask(link).await {
+            Ok(view) => {
+                facts.slots = view.own_slots();
+                cluster = Some(view);
+            }
+            // It answers INFO meanwhile, and for no key at all.
+            Err(_) if facts.is_loading => facts.slots = SlotSet::none(),
+            // Whose keys it answers for is not known, and not to be guessed.
+            Err(fault) => return Err(fault),
         }
     }
     Ok(Answer {
