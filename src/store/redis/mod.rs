@@ -12,6 +12,7 @@ mod error;
 mod expiry;
 mod info;
 mod inventory;
+mod known_node;
 mod layout;
 mod nodes;
 mod own_line;
