@@ -16,6 +16,11 @@ step() {
     "$@" || failed_steps="$failed_steps $name;"
 }
 
+# Most tests wait: for a second look, a failover, a server that starts. Twice as many as there are processors keep them
+# busy; the tests' own limits are made for far more load than that.
+: "${RUST_TEST_THREADS:=$(($(nproc) * 2))}"
+export RUST_TEST_THREADS
+
 run_tests() {
     # The exit code travels by a file, since a pipe keeps only that of `tee`.
     { cargo test --no-fail-fast 2>&1; echo "exit code $?" >"$log.code"; } | tee "$log"

@@ -27,6 +27,8 @@ pub(crate) struct Measured {
     pub(crate) memory_kib_max: u64,
     /// What Redis sent meanwhile; whoever asks it before and after fills it in.
     pub(crate) redis_bytes: u64,
+    /// Where its files are.
+    pub(crate) folder: std::path::PathBuf,
     findings: u64,
 }
 
@@ -74,6 +76,7 @@ pub(crate) fn measure(
             .lines()
             .filter(|l| l.contains(",confirmed,"))
             .count() as u64,
+        folder: place,
     })
 }
 
@@ -90,8 +93,9 @@ impl Measured {
     pub(crate) fn expect_findings(&self, planted: u64) -> Result<(), String> {
         if self.findings < planted {
             return Err(format!(
-                "{} findings where at least {planted} were planted",
-                self.findings
+                "{} findings where at least {planted} were planted, in {}",
+                self.findings,
+                self.folder.display()
             ));
         }
         Ok(())

@@ -6,6 +6,7 @@
 mod floor;
 #[path = "../shared/measured.rs"]
 mod measured;
+mod shards;
 mod shop;
 mod verdict;
 
@@ -56,6 +57,7 @@ async fn bench(rows: u64) -> Result<(), Box<dyn std::error::Error>> {
             // Of the small run only the memory counts: of so short a run the start is a third.
             None => small = Some(run),
             Some(small) => {
+                say(&shards::measure(&shop, &run.folder)?.told());
                 lines.push(Line::of_full(count, &run, &floor));
                 lines.push(Line::of_memory(&small, &run));
             }

@@ -162,7 +162,7 @@ impl Shop {
         Ok(measured)
     }
 
-    fn auditor(&self) -> Command {
+    pub(crate) fn auditor(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_auditor"));
         command
             .current_dir(self.folder.path())

@@ -77,6 +77,11 @@ pub enum Refusal {
         "{0} is set and {1} is not: a shard needs its index and the number of shards; or say --shard I/N"
     )]
     HalfAShard(&'static str, &'static str),
+    #[error(
+        "--shard with a time that is counted from now: shards begin at different moments, and each would look at another \
+         window; say the same instant to all, such as --since 2026-11-21T14:03:00Z"
+    )]
+    RelativeShard,
     #[error("{0} is not supported yet")]
     NotYet(&'static str),
     #[error(
@@ -131,6 +136,9 @@ fn scan_request(raw: RawScan, arguments: Vec<String>) -> Result<ScanRequest, Ref
     let shard = shard(raw.shard.as_deref(), &|name| std::env::var(name).ok())?;
     if let Some(option) = scope_of_few(&scope).filter(|_| !shard.is_whole()) {
         return Err(Refusal::Together("--shard", option));
+    }
+    if !shard.is_whole() && scope.window().is_some_and(WindowText::is_relative) {
+        return Err(Refusal::RelativeShard);
     }
     let mut only = Vec::new();
     for name in raw.only {
@@ -529,6 +537,12 @@ mod tests {
             ("scan j --key k --shard 0/2", "--shard and --key"),
             ("scan j --id 7 --shard 0/2", "--shard and --id"),
             ("scan j --from r --shard 0/2", "--shard and --from"),
+            ("scan j --since 15m --shard 0/2", "counted from now"),
+            ("scan j --full --since 15m --shard 0/2", "counted from now"),
+            (
+                "scan j --since 14:03 --until 5m --shard 0/2",
+                "counted from now",
+            ),
             (
                 "repair j --full --yes --resume",
                 "--resume is not supported yet",

@@ -124,6 +124,11 @@ impl TimeText {
         &self.text
     }
 
+    /// Whether it is counted from the moment at which it is read.
+    fn is_relative(&self) -> bool {
+        matches!(self.form, Form::Ago(_))
+    }
+
     /// Whether it means another instant in another zone.
     pub fn needs_zone(&self) -> bool {
         matches!(self.form, Form::Clock(_) | Form::Local(_))
@@ -183,6 +188,12 @@ impl WindowText {
     /// Whether its beginning has to be found.
     pub fn is_auto(&self) -> bool {
         self.since == Since::Auto
+    }
+
+    /// Whether one of its ends means another instant to whoever reads it a moment later.
+    pub fn is_relative(&self) -> bool {
+        let since = matches!(&self.since, Since::At(text) if text.is_relative());
+        since || self.until.as_ref().is_some_and(TimeText::is_relative)
     }
 
     /// Whether one of its ends means another instant in another zone.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::rows::FILES;
 use super::splits::are_of_one_split;
+use crate::model::outcome::RunVerdict;
 use crate::report::ReportError;
 use crate::report::csv_file::unreadable;
 use crate::report::run_json::FILE_NAME as RUN_JSON;
@@ -92,7 +93,8 @@ pub fn one_job(runs: &[EarlierRun]) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// `run` and the newest of `older` for each other shard of its split.
+/// `run` and the newest of `older` for each other shard of its split. Where a shard that is there already was looked at
+/// to its end before, an earlier split begins: its shards stand in for none of this one.
 fn with_shards(run: EarlierRun, older: &[PathBuf]) -> Result<Vec<EarlierRun>, ReportError> {
     let count = usize::from(run.shard.count());
     let mut runs = vec![run];
@@ -104,13 +106,24 @@ fn with_shards(run: EarlierRun, older: &[PathBuf]) -> Result<Vec<EarlierRun>, Re
         let Ok(other) = EarlierRun::read(folder) else {
             continue;
         };
-        let is_new = runs.iter().all(|known| known.shard != other.shard);
-        if is_new && are_of_one_split(&runs[0], &other) {
+        if !are_of_one_split(&runs[0], &other) {
+            continue;
+        }
+        if runs.iter().all(|known| known.shard != other.shard) {
             runs.push(whole_run(folder)?);
+        } else if is_to_its_end(&other) {
+            break;
         }
     }
     runs.sort_by(|a, b| a.run_id.cmp(&b.run_id));
     Ok(runs)
+}
+
+/// What is not may have been tried again.
+fn is_to_its_end(run: &EarlierRun) -> bool {
+    use RunVerdict::{Consistent, FindingsRemain};
+    let verdict = RunVerdict::of_name(&run.verdict);
+    matches!(verdict, Some(Consistent | FindingsRemain))
 }
 
 fn find_anywhere(output_root: &Path, name: &str) -> Result<PathBuf, ReportError> {
@@ -310,6 +323,45 @@ mod tests {
         let runs = newest_runs(root.path()).unwrap();
         let ids: Vec<&str> = runs.iter().flatten().map(|r| r.run_id.as_str()).collect();
         assert_eq!(ids, [id(2), id(3)]);
+    }
+
+    /// A finished run of one shard of four.
+    fn shard_of(root: &Path, number: u32, index: u8, verdict: &str, started_at: &str) {
+        let id = format!("019000{number:02}-0000-7000-8000-000000000000");
+        let path = run_of(root, "a", &id, "c0ffee", &[]).join("run.json");
+        let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        run["shard"] = serde_json::json!({"index": index, "count": 4});
+        (run["verdict"], run["started_at"]) = (verdict.into(), started_at.into());
+        fs::write(&path, run.to_string()).unwrap();
+    }
+
+    #[test]
+    fn a_shard_of_an_earlier_split_stands_in_for_none() {
+        let root = tempfile::tempdir().unwrap();
+        let newest = || {
+            let runs = newest_runs(root.path()).unwrap();
+            let number = |run: &EarlierRun| run.run_id[6..8].parse::<u32>().unwrap();
+            runs[0].iter().map(number).collect::<Vec<_>>()
+        };
+        let morning = "2026-11-21T08:00:00.000000Z";
+        for index in 0..4 {
+            shard_of(root.path(), u32::from(index), index, "consistent", morning);
+        }
+        assert_eq!(newest(), [0, 1, 2, 3]);
+        // The same night again, and one of them killed.
+        let noon = "2026-11-21T12:00:00.000000Z";
+        for (number, index) in [(10, 0), (11, 1), (13, 3)] {
+            shard_of(root.path(), number, index, "consistent", noon);
+        }
+        assert_eq!(newest(), [10, 11, 13]);
+        // It was tried twice more.
+        shard_of(root.path(), 14, 2, "partial", noon);
+        shard_of(root.path(), 15, 2, "consistent", noon);
+        assert_eq!(newest(), [10, 11, 13, 15]);
+        // And a day later one alone.
+        let later = "2026-11-22T12:00:01.000000Z";
+        shard_of(root.path(), 20, 1, "consistent", later);
+        assert_eq!(newest(), [20]);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::report::run_read::EarlierRun;
 /// Shards begin at different moments, and measure clocks apart: windows that begin this close to each other are one.
 const SAME_WINDOW_US: u64 = 300_000_000;
 
+/// Even where one process works on shard after shard, a split is done within a day.
+const ONE_SPLIT_US: u64 = 24 * 3_600 * 1_000_000;
+
 /// Everything that was looked at once, by however many processes.
 #[derive(Debug, Clone)]
 pub(super) struct Split {
@@ -60,7 +63,15 @@ pub(super) fn are_of_one_split(one: &EarlierRun, other: &EarlierRun) -> bool {
         );
         (asked, run.is_dry_run, run.is_full, run.shard.count())
     };
-    what(one) == what(other) && have_one_window(one, other)
+    what(one) == what(other) && have_one_window(one, other) && began_together(one, other)
+}
+
+fn began_together(one: &EarlierRun, other: &EarlierRun) -> bool {
+    let began = |run: &EarlierRun| Micros::from_rfc3339(&run.started_at);
+    let (Some(one), Some(other)) = (began(one), began(other)) else {
+        return false;
+    };
+    one.0.abs_diff(other.0) <= ONE_SPLIT_US
 }
 
 fn have_one_window(one: &EarlierRun, other: &EarlierRun) -> bool {
