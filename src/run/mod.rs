@@ -24,6 +24,7 @@ mod keyspace;
 mod lease;
 mod ledger;
 mod marks;
+mod masters;
 mod mend;
 mod open;
 mod outlook;

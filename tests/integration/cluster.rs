@@ -12,6 +12,7 @@ mod auditing;
 mod failovers;
 mod finding;
 mod moved;
+mod names;
 mod reading;
 mod resharding;
 mod second_masters;
