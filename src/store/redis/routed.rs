@@ -51,6 +51,7 @@ pub(super) async fn many(
     let mut open: Vec<usize> = (0..asked.len()).collect();
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::ZERO;
+    let mut turn = None;
     loop {
         let mut later = Vec::new();
         let mut by_node: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -103,16 +104,21 @@ pub(super) async fn many(
             let all: Option<Vec<Value>> = answers.into_iter().collect();
             return Ok(all.expect("every command was answered"));
         }
-        pause = rest(pause, deadline, reason).await?;
+        let waiting = || links[0].waiting.begin("the Redis Cluster");
+        pause = rest(pause, deadline, reason, |why| {
+            turn.get_or_insert_with(waiting).because(why);
+        })
+        .await?;
         open = later;
     }
 }
 
-/// Pauses before the next round; gives the pause after that. A first redirection needs none.
+/// Pauses before the next round and tells why; gives the pause after that. A first redirection needs none.
 async fn rest(
     pause: Duration,
     deadline: Instant,
     reason: Option<String>,
+    tell: impl FnOnce(&str),
 ) -> Result<Duration, RedisError> {
     let is_first = pause.is_zero();
     if is_first && reason.is_none() {
@@ -125,9 +131,7 @@ async fn rest(
             PATIENCE.as_secs()
         )));
     }
-    if is_first {
-        tracing::warn!("waiting for the Redis Cluster: {why}");
-    }
+    tell(&why);
     let pause = pause.max(PAUSE_FIRST);
     // Runs that wait for the same Cluster do not return as one.
     let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
