@@ -81,9 +81,9 @@ async fn masters_that_announce_no_host_are_followed_to_where_a_slot_went() {
 #[tokio::test]
 async fn a_seed_that_never_answers_is_not_waited_for() {
     let cluster = plain_cluster().await;
-    let hole = Proxy::start(1).await.unwrap();
-    hole.set_mode(Mode::BlackHole);
     let mut ports = cluster.ports();
+    let hole = Proxy::start(ports[0]).await.unwrap();
+    hole.set_mode(Mode::BlackHole);
     ports.push(hole.port());
     let short = Duration::from_secs(4);
     let redis = tokio::time::timeout(short, Redis::connect(&spec_of(&ports), LIMIT)).await;
