@@ -49,7 +49,7 @@ fn a_wrong_request_is_2_and_says_what_to_do() {
     );
     is_refused(
         &["repair", "job.toml", "--full", "--yes", "--resume"],
-        "not supported yet",
+        "--resume and --full",
     );
 }
 

@@ -43,6 +43,8 @@ pub(super) enum RawCommand {
     Undo(RawUndo),
     /// Write a heartbeat through each Redis master, by which a later failover is dated
     Checkpoint(RawCheckpoint),
+    /// Who repairs a job now, and how far its latest runs are
+    Status(RawStatus),
     /// Put the runs of a job together: what each customer was served, in exact sums
     Report(RawReport),
     /// Print what a rule detects, how it comes about and how it is repaired
@@ -112,6 +114,10 @@ pub(super) struct RawScan {
     /// Only this part of everything, counted from 0, e.g. 0/4; default: JOB_COMPLETION_INDEX of AUDITOR_SHARDS
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<String>,
+
+    /// Go on with an interrupted run, with its window and its checks: its id or folder; default: the newest
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
+    pub(super) resume: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -134,10 +140,6 @@ pub(super) struct RawRepair {
     /// Repair although the control sample says that the mapping is wrong
     #[arg(long)]
     pub(super) accept_control: bool,
-
-    /// Go on with an interrupted run (not supported yet)
-    #[arg(long, hide = true)]
-    pub(super) resume: bool,
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +199,21 @@ pub(super) struct RawCheckpoint {
     pub(super) every: Option<String>,
 
     /// How the line on stdout is written
+    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
+    pub(super) format: RawFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RawStatus {
+    /// The job file
+    #[arg(value_name = "JOB")]
+    pub(super) job: PathBuf,
+
+    /// Where the runs' folders lie
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    pub(super) output: PathBuf,
+
+    /// How it is written
     #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
     pub(super) format: RawFormat,
 }

@@ -14,7 +14,7 @@ use crate::plan::window::{Audience, Since, TimeError, TimeText, WindowText};
 use crate::report::{CellError, unescape, unescape_id};
 use crate::run::request::{
     CheckpointRequest, Consent, Control, Format, RepairRequest, RepairRun, ReportRequest, Request,
-    RunRequest, ScanRequest, Scope, Target, UndoRequest,
+    RunRequest, ScanRequest, Scope, StatusRequest, Target, UndoRequest,
 };
 
 /// More often, the heartbeats would be the load; more seldom, cron does the same without a process that waits.
@@ -82,8 +82,6 @@ pub enum Refusal {
          window; say the same instant to all, such as --since 2026-11-21T14:03:00Z"
     )]
     RelativeShard,
-    #[error("{0} is not supported yet")]
-    NotYet(&'static str),
     #[error(
         "this would write and nobody can be asked here: say --yes, or --dry-run to see the plan"
     )]
@@ -111,6 +109,11 @@ impl Invocation {
             RawCommand::Run(run) => Request::Run(run_request(run, arguments)?),
             RawCommand::Undo(undo) => Request::Undo(undo_request(undo, arguments, audience)?),
             RawCommand::Checkpoint(raw) => Request::Checkpoint(checkpoint_request(raw)?),
+            RawCommand::Status(status) => Request::Status(StatusRequest {
+                job_path: status.job,
+                output: status.output,
+                format: format(status.format),
+            }),
             RawCommand::Report(report) => Request::Report(report_request(report)?),
             RawCommand::Explain { rule } => Request::Explain { rule },
             RawCommand::Schema => Request::Schema,
@@ -173,9 +176,6 @@ fn repair_request(
     arguments: Vec<String>,
     audience: Audience,
 ) -> Result<RepairRequest, Refusal> {
-    if raw.resume {
-        return Err(Refusal::NotYet("--resume"));
-    }
     if raw.max_repairs == Some(0) && !raw.dry_run {
         return Err(Refusal::NoRepairs);
     }
@@ -252,7 +252,27 @@ fn report_request(raw: RawReport) -> Result<ReportRequest, Refusal> {
     })
 }
 
+/// What an interrupted run left: it brings everything along that says what is looked at.
+fn rest(raw: &RawScan, run: &str) -> Result<Scope, Refusal> {
+    let said = [
+        ("--since", raw.since.is_some()),
+        ("--until", raw.until.is_some()),
+        ("--full", raw.full),
+        ("--only", !raw.only.is_empty()),
+        ("--key", raw.key.is_some()),
+        ("--id", raw.id.is_some()),
+        ("--from", raw.from.is_some()),
+    ];
+    match said.into_iter().find(|(_, is_said)| *is_said) {
+        Some((option, _)) => Err(Refusal::Together("--resume", option)),
+        None => Ok(Scope::Rest((!run.is_empty()).then(|| run.to_owned()))),
+    }
+}
+
 fn scope(raw: &RawScan) -> Result<Scope, Refusal> {
+    if let Some(run) = &raw.resume {
+        return rest(raw, run);
+    }
     let until = raw.until.as_deref().map(TimeText::parse).transpose()?;
     let since = raw.since.as_deref().map(Since::parse).transpose()?;
     // What names neither a time nor keys is about the last failover.
@@ -307,7 +327,7 @@ fn scope_of_few(scope: &Scope) -> Option<&'static str> {
         Scope::One(Target::Key(_), _) => Some("--key"),
         Scope::One(Target::Id(_), _) => Some("--id"),
         Scope::EarlierRun(..) => Some("--from"),
-        Scope::Window(_) | Scope::Full(_) => None,
+        Scope::Window(_) | Scope::Full(_) | Scope::Rest(_) => None,
     }
 }
 
@@ -513,6 +533,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_gone_on_with_by_its_name_or_because_it_is_the_newest() {
+        assert_eq!(scan("scan j --resume").scope, Scope::Rest(None));
+        let named = Scope::Rest(Some("0190".into()));
+        assert_eq!(scan("scan j --resume 0190").scope, named);
+        let request = repair("repair j --resume --yes --shard 1/2 --max-repairs 7").scan;
+        assert_eq!(request.scope, Scope::Rest(None));
+        assert_eq!(request.shard, Shard::new(1, 2).unwrap());
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused_with_a_hint() {
         for (line, part) in [
             ("repair j", "say --yes, or --dry-run"),
@@ -537,15 +567,15 @@ mod tests {
             ("scan j --key k --shard 0/2", "--shard and --key"),
             ("scan j --id 7 --shard 0/2", "--shard and --id"),
             ("scan j --from r --shard 0/2", "--shard and --from"),
+            ("repair j --full --yes --resume", "--resume and --full"),
+            ("scan j --resume --since 5m", "--resume and --since"),
+            ("scan j --resume r --only a", "--resume and --only"),
+            ("scan j --key k --resume", "--resume and --key"),
             ("scan j --since 15m --shard 0/2", "counted from now"),
             ("scan j --full --since 15m --shard 0/2", "counted from now"),
             (
                 "scan j --since 14:03 --until 5m --shard 0/2",
                 "counted from now",
-            ),
-            (
-                "repair j --full --yes --resume",
-                "--resume is not supported yet",
             ),
             ("repair j --full --yes --max-repairs 0", "say --dry-run"),
             ("scan j --full --yes", "unexpected argument"),
@@ -582,6 +612,15 @@ mod tests {
     #[test]
     fn the_other_commands_are_read() {
         let request = |line| read(line).unwrap().request;
+        let status = StatusRequest {
+            job_path: "j".into(),
+            output: "o".into(),
+            format: Format::Json,
+        };
+        assert_eq!(
+            request("status j --output o --format json"),
+            Request::Status(status)
+        );
         assert_eq!(
             request("explain hot"),
             Request::Explain { rule: "hot".into() }

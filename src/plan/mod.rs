@@ -11,5 +11,5 @@ pub mod window;
 pub use bind::{Bound, SourceSchema, bind};
 pub use bind_stream::{BoundStream, bind_stream};
 pub use id_slices::{IdSlice, cut_ids};
-pub use slices::{Slice, is_integer_key, slices};
+pub use slices::{Slice, is_integer_key, slices, slices_behind};
 pub use timing::{attribute, select_since, timing_of};

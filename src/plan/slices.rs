@@ -84,6 +84,30 @@ pub fn slices(
         .collect()
 }
 
+/// What is left of the rows behind `end`, the last key of a slice that [`slices`] cut.
+pub fn slices_behind(
+    shard: Shard,
+    end: &SweepKey,
+    bounds: Option<&(SweepKey, SweepKey)>,
+    rows_estimated: u64,
+) -> Vec<Slice> {
+    let Some(end_id) = integer(end) else {
+        return Vec::new();
+    };
+    if shard.is_whole() {
+        let rest = bounds.map(|(_, high)| (end.clone(), high.clone()));
+        let mut rest = slices(shard, rest.as_ref(), rows_estimated);
+        if let Some(first) = rest.first_mut() {
+            first.range.after = Some(end.clone());
+            first.begins_at = end_id.saturating_add(1);
+        }
+        return rest;
+    }
+    let mut rest = slices(shard, bounds, rows_estimated);
+    rest.retain(|slice| slice.begins_at > end_id);
+    rest
+}
+
 fn are_worth_listing(shard: Shard, blocks: i128, rows_estimated: u64) -> bool {
     let full = i128::from(rows_estimated) / BLOCK_IDS;
     let own = blocks / i128::from(shard.count());
@@ -141,6 +165,32 @@ mod tests {
         assert_eq!(slices[49].upto, None);
         for pair in slices.windows(2) {
             assert_eq!(pair[0].upto, pair[1].after);
+        }
+    }
+
+    #[test]
+    fn what_is_left_behind_a_slice_is_the_rest_and_no_more() {
+        let bounds = (key(-5), key(1_000_000));
+        for shard in ["0/1", "2/4"] {
+            let shard = Shard::parse(shard).expect("it is one");
+            let all = slices(shard, Some(&bounds), 1_000_000);
+            for (at, slice) in all.iter().enumerate() {
+                let Some(end) = &slice.range.upto else {
+                    continue;
+                };
+                let rest = slices_behind(shard, end, Some(&bounds), 1_000_000);
+                match shard.is_whole() {
+                    false => assert_eq!(rest, all[at + 1..]),
+                    true => {
+                        assert_eq!(rest[0].range.after.as_ref(), Some(end));
+                        assert_eq!(rest[rest.len() - 1].range.upto, None);
+                        for pair in rest.windows(2) {
+                            assert_eq!(pair[0].range.upto, pair[1].range.after);
+                            assert!(pair[0].begins_at < pair[1].begins_at);
+                        }
+                    }
+                }
+            }
         }
     }
 

@@ -135,6 +135,7 @@ pub(super) fn is_ours(name: &str) -> bool {
         compensation::FILE_NAME,
         super::places::FILE_NAME,
         super::progress::FILE_NAME,
+        super::run_read::UNDONE,
         "report.html",
         "auditor.prom",
     ]

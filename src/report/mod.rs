@@ -40,19 +40,19 @@ pub use journal::{Journal, Previous, UndoOutcome, UndoRecord, digest_of_fields, 
 pub use journal_read::{JournalReader, UndoEntry};
 pub use journal_settlement::{SettlementPlace, SettlementRecord};
 pub use merge::{
-    CheckSum, MergeRecord, MergedRun, SplitRecord, merge, newest_runs, one_job, runs_named,
-    write_merge_json, write_merge_text,
+    Before, CheckSum, FoundBefore, MergeRecord, MergedRun, SplitRecord, merge, newest_runs,
+    one_job, runs_named, write_merge_json, write_merge_text,
 };
 pub use places::PlacesWriter;
 pub use progress::{HeaderCheck, HeaderNode, HeaderWindow, Mark, ProgressWriter, RunHeader};
-pub use progress_read::{CheckProgress, DoneCheck, Progress, WholeSlice};
+pub use progress_read::{AtWork, CheckProgress, Progress, WholeSlice};
 pub use prune::{Pruned, prune};
 pub use ranges::RangesWriter;
 pub use run_json::{
     CheckRecord, ControlRecord, EpisodeRecord, RedisRecord, RuleCount, RunRecord, SourceRecord,
     Timing, ToleranceRecord, TopologyRecord, WindowRecord,
 };
-pub use run_read::{EarlierCheck, EarlierRun, find_run};
+pub use run_read::{EarlierCheck, EarlierRun, find_run, note_undone, runs_of_job, was_undone};
 pub use summary::{write_json, write_text};
 pub use topology_json::{
     FollowsRecord, InventoryRecord, NodeRecord, SentinelRecord, TopologyFindingRecord,
@@ -102,6 +102,11 @@ pub enum ReportError {
     /// What lies there is not, or not yet, a whole run.
     #[error("{folder} cannot be merged: {what}")]
     NotWhole { folder: PathBuf, what: String },
+    /// What it says of itself, and what lies there, do not fit.
+    #[error(
+        "the run in {folder} cannot be gone on with: {what}; leave --resume out, and begin anew"
+    )]
+    NotResumable { folder: PathBuf, what: String },
     /// Adding up what was asked differently would be no sum.
     #[error("runs {first} and {other} cannot be merged: {what}")]
     NotOneJob {

@@ -31,9 +31,14 @@ pub struct RunHeader {
     pub shard_count: u8,
     pub started_at_us: i64,
     pub is_full: bool,
+    /// Whether it sweeps, and does not look at named things only.
+    pub is_sweep: bool,
     /// Names of the checks asked for; empty: all.
     pub only: Vec<String>,
     pub window: Option<HeaderWindow>,
+    /// Whether everything may be lost, so that a control sample would prove nothing.
+    #[serde(default)]
+    pub has_no_control: bool,
     /// The run this one goes on from.
     pub resumes: Option<String>,
     pub nodes: Vec<HeaderNode>,
@@ -107,14 +112,16 @@ pub(super) enum Line {
         upto: Vec<String>,
         slice_end: Option<Vec<String>>,
         counts: CoverageTwin,
+        /// Rows of `findings.csv` that are on the disk.
+        rows: u64,
     },
     /// A check that is dealt with.
     Done {
         check: String,
         counts: CoverageTwin,
-        left_out: Vec<String>,
+        rows: u64,
     },
-    /// A check begins again: what was said of its marks is void.
+    /// A check begins again: what was said of its marks is void, here and in the runs this one went on from.
     Again {
         check: String,
     },
@@ -132,8 +139,9 @@ impl ProgressWriter {
             .create_new(true)
             .open(&path)
             .map_err(not_writable(&path))?;
-        // Where a file system has no locks, others merely take the run for one that ended.
-        if let Err(fault) = file.try_lock() {
+        // Whoever asks whether it is at work holds it for a moment. Where a file system has no locks, others merely
+        // take the run for one that ended.
+        if let Err(fault) = file.lock() {
             tracing::debug!("{} could not be locked: {fault}", path.display());
         }
         let mut writer = Self { file, path };
@@ -156,8 +164,8 @@ impl ProgressWriter {
         })
     }
 
-    /// What lies before the mark must be on the disk.
-    pub fn mark(&mut self, check: &str, mark: &Mark) -> Result<(), ReportError> {
+    /// What lies before the mark must be on the disk: `rows` of `findings.csv`.
+    pub fn mark(&mut self, check: &str, mark: &Mark, rows: u64) -> Result<(), ReportError> {
         let hex = |key: &Vec<Vec<u8>>| key.iter().map(hex::encode).collect();
         self.append(&Line::Mark {
             check: check.to_owned(),
@@ -166,20 +174,16 @@ impl ProgressWriter {
             upto: hex(&mark.upto),
             slice_end: mark.slice_end.as_ref().map(hex),
             counts: mark.counts.into(),
+            rows,
         })
     }
 
-    /// What was found of the check must be on the disk.
-    pub fn done(
-        &mut self,
-        check: &str,
-        counts: Coverage,
-        left_out: &[String],
-    ) -> Result<(), ReportError> {
+    /// What was found of the check must be on the disk: `rows` of `findings.csv`.
+    pub fn done(&mut self, check: &str, counts: Coverage, rows: u64) -> Result<(), ReportError> {
         self.append(&Line::Done {
             check: check.to_owned(),
             counts: counts.into(),
-            left_out: left_out.to_vec(),
+            rows,
         })
     }
 

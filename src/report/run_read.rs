@@ -1,5 +1,7 @@
 //! Earlier runs: found by id or folder, and what their `run.json` says.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use super::ReportError;
 use super::coverage_json::CoverageTwin;
-use super::csv_file::unreadable;
+use super::csv_file::{not_writable, unreadable};
 use super::folder::job_folder;
 use super::progress_read::Progress;
 use super::run_json::{ControlRecord, FILE_NAME, RunRecord};
@@ -53,6 +55,9 @@ pub struct EarlierCheck {
     pub control: Option<ControlRecord>,
 }
 
+/// Who took back what the run wrote: one JSON object a line.
+pub(super) const UNDONE: &str = "undone.jsonl";
+
 /// The verdict of a run that has none.
 const UNFINISHED: &str = "unfinished";
 
@@ -71,6 +76,41 @@ pub fn find_run(output_root: &Path, job_name: &str, run: &str) -> Result<PathBuf
             name: run.to_owned(),
             folder: of_job,
         })
+}
+
+/// The folders of this job's runs, finished or not, the newest first.
+pub fn runs_of_job(output_root: &Path, job_name: &str) -> Result<Vec<PathBuf>, ReportError> {
+    let of_job = job_folder(output_root, job_name)?;
+    let entries = match std::fs::read_dir(&of_job) {
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable(&of_job))?,
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable(&of_job))?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let is_folder = entry.file_type().map_err(unreadable(&of_job))?.is_dir();
+        let is_run = Uuid::parse_str(&name).is_ok_and(|id| id.to_string() == name);
+        runs.extend((is_folder && is_run).then(|| entry.path()));
+    }
+    // A UUIDv7 begins with its time.
+    runs.sort();
+    runs.reverse();
+    Ok(runs)
+}
+
+/// Notes that what the run in `folder` wrote was taken back by run `by`.
+pub fn note_undone(folder: &Path, by: Uuid) -> Result<(), ReportError> {
+    let path = folder.join(UNDONE);
+    let line = format!("{}\n", serde_json::json!({ "undone_by": by.to_string() }));
+    let file = File::options().create(true).append(true).open(&path);
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.map_err(not_writable(&path))
+}
+
+/// Whether something of what the run in `folder` wrote was taken back.
+pub fn was_undone(folder: &Path) -> bool {
+    folder.join(UNDONE).exists()
 }
 
 impl EarlierRun {
@@ -131,7 +171,7 @@ impl EarlierRun {
             EarlierCheck {
                 name: check.name.clone(),
                 coverage: progress.counts(),
-                not_searched: progress.done.map(|done| done.left_out).unwrap_or_default(),
+                not_searched: Vec::new(),
                 control: None,
             }
         });

@@ -20,6 +20,7 @@ use super::sweep::{add, sweep_source};
 use super::task::Task;
 use crate::model::finding::Verdict;
 use crate::model::outcome::Coverage;
+use crate::report::Mark;
 use crate::scan::{Tally, Target};
 use crate::store::mysql::Selection;
 
@@ -40,10 +41,12 @@ pub(super) enum Scope {
     Targets(Vec<Target>),
 }
 
-/// Audits one check. `attempt` counts from 0; what could not be searched goes to `left_out`, each as a sentence.
+/// Audits one check, its rows from where an earlier run came to. `attempt` counts from 0; what could not be searched
+/// goes to `left_out`, each as a sentence.
 pub(super) async fn audit_check(
     check: &Arc<CheckRun>,
     scope: &Scope,
+    from: Option<&Mark>,
     attempt: u32,
     mending: &Mending,
     sink: &Arc<Mutex<Sink>>,
@@ -53,7 +56,7 @@ pub(super) async fn audit_check(
     let sweeping = async move {
         // Moved in, so that the channel closes when the sweep ends.
         let batches = batches;
-        sweep(check, scope, attempt, &batches, left_out).await
+        sweep(check, scope, from, attempt, &batches, left_out).await
     };
     // The first fault ends both: what the other stage still held does not count after it.
     let settling = settle_all(check, inbox, mending, sink);
@@ -79,6 +82,7 @@ async fn verify_clean(
 async fn sweep(
     check: &Arc<CheckRun>,
     scope: &Scope,
+    from: Option<&Mark>,
     attempt: u32,
     batches: &mpsc::Sender<Batch<Target>>,
     left_out: &mut Vec<String>,
@@ -90,10 +94,17 @@ async fn sweep(
             keyspace,
         } => {
             // Only a sweep over all rows leads to every key that has one.
-            let is_whole = *selection == Selection::All;
+            let is_whole = *selection == Selection::All && from.is_none();
             let tally = (*keyspace && is_whole).then(|| Arc::new(Tally::default()));
-            let mut counts =
-                sweep_source(check, *selection, first_slice, tally.as_ref(), batches).await?;
+            let mut counts = sweep_source(
+                check,
+                *selection,
+                from,
+                first_slice,
+                tally.as_ref(),
+                batches,
+            )
+            .await?;
             if *keyspace {
                 let last_slice = first_slice + SLICES_PER_ATTEMPT - 1;
                 let tally = tally.as_deref();

@@ -7,6 +7,7 @@ use super::execute::{repair, scan};
 use super::report::merge_report;
 use super::request::{Console, Ending, Request};
 use super::scheduled::scheduled;
+use super::status::status;
 use super::undo::undo;
 use crate::job::json_schema;
 use crate::rules::catalog;
@@ -19,6 +20,7 @@ pub async fn execute(request: Request, mut console: Console) -> Ending {
         Request::Run(request) => scheduled(&request, &mut console).await,
         Request::Undo(request) => undo(&request, &mut console).await,
         Request::Checkpoint(request) => checkpoint(&request, &mut console).await,
+        Request::Status(request) => status(&request, &mut console).await,
         Request::Report(request) => merge_report(&request, &mut console),
         Request::Explain { rule } => explain(&rule, &mut console),
         Request::Schema => print(&mut console, &pretty_schema()),

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::RunError;
+use super::asked::{Asked, Mode, Options, asked};
 use super::check::{CheckRun, check_runs, judge_context};
 use super::close::close;
 use super::ground::Shared;
@@ -26,6 +27,7 @@ use super::request::{
     Consent, Console, Control as ControlChoice, Ending, RepairRequest, RepairRun, RequestError,
     RunRequest, ScanRequest, Scope,
 };
+use super::resume::Resumed;
 use super::rounds::Rounds;
 use super::scheduled::{HANDLED_MEANWHILE, say};
 use super::sink::{Sink, report};
@@ -36,7 +38,7 @@ use super::task::Task;
 use super::topology;
 use super::window::{Window, looked_at, refuse_strangers, refuse_times, window_of};
 use crate::failover::Outlook;
-use crate::job::{self, Job};
+use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::outcome::RunVerdict;
 use crate::model::shard::Shard;
@@ -110,39 +112,6 @@ pub(super) async fn repair_found(
     run_with(&scan, mode, options, console).await
 }
 
-/// What is done with what is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Scan,
-    DryRun,
-    Repair { consent: Consent },
-}
-
-impl Mode {
-    pub(super) fn command(self) -> &'static str {
-        match self {
-            Mode::Scan => "scan",
-            Mode::DryRun | Mode::Repair { .. } => "repair",
-        }
-    }
-}
-
-struct Options {
-    max_repairs: Option<u64>,
-    control: ControlChoice,
-    /// What `run` found out before; `None`: somebody asked for a scan or a repair.
-    found: Option<Outlook>,
-}
-
-impl Options {
-    fn command(&self, mode: Mode) -> &'static str {
-        match self.found {
-            Some(_) => "run",
-            None => mode.command(),
-        }
-    }
-}
-
 pub(super) fn ending(result: Result<Ending, RunError>) -> Ending {
     match result {
         Ok(ending) => ending,
@@ -174,31 +143,18 @@ async fn run_with(
     console: &mut Console,
 ) -> Result<Ending, RunError> {
     let started = (Micros::now(), Instant::now());
-    let mut job = job::load(&request.job_path, &|name| std::env::var(name).ok())
-        .map_err(|faults| RunError::Job(Box::new(faults)))?;
-    if let Some(rate) = request.rate {
-        job.limits.max_keys_per_second = rate;
-    }
-    if let Some(max) = options.max_repairs {
-        job.limits.max_repairs = max;
-    }
-    job.limits = job.limits.share_of(request.shard);
+    let Asked {
+        job,
+        request,
+        mut resumed,
+        has_no_control,
+    } = asked(request, mode, &options)?;
+    let request = &request;
     let bad = |fault: RequestError| RunError::BadRequest(fault.to_string());
-    let caches: Vec<_> = request
-        .select(&job)
-        .map_err(bad)?
-        .into_iter()
-        .cloned()
-        .collect();
-    let selected: Vec<_> = request
-        .select_streams(&job)
-        .map_err(bad)?
-        .into_iter()
-        .cloned()
-        .collect();
-    if options.control == ControlChoice::NotApplicable {
-        job.limits.control_sample = 0;
-    }
+    let caches = request.select(&job).map_err(bad)?;
+    let caches: Vec<_> = caches.into_iter().cloned().collect();
+    let selected = request.select_streams(&job).map_err(bad)?;
+    let selected: Vec<_> = selected.into_iter().cloned().collect();
     refuse_times(request, &job, console)?;
     let budget = request.time_budget.or(job.limits.time_budget);
     let stop = Stop::watching(console.stop.clone(), budget);
@@ -206,6 +162,10 @@ async fn run_with(
     let mut opened = open_stores(&job, &patience).await?;
     refuse_strangers(options.found.as_ref(), &opened)?;
     let window = window_of(request, &job, &opened, options.found.as_ref(), console).await?;
+    let window = match &resumed {
+        Some(resumed) => window.map(|w| resumed.pin(w)),
+        None => window,
+    };
     // Asked beside everything else: a node that is gone must not hold up the rest.
     // Every shard would say the same of them.
     let is_asked = !matches!(request.scope, Scope::One(..)) && request.shard.index() == 0;
@@ -267,6 +227,11 @@ async fn run_with(
     let stream_runs = stream_runs(&shared, &bound.streams, &selected, &scratch);
     let mappings = rows_of(&runs, &stream_runs);
     let mut ledger = Ledger::default();
+    let begun_anew = resumed.as_mut().and_then(|resumed| resumed.check(&opened));
+    ledger.remarks.extend(begun_anew);
+    ledger
+        .remarks
+        .extend(resumed.iter().flat_map(Resumed::untold));
     ledger.remarks.extend(outlook.as_ref().and_then(remark_on));
     let earlier = earlier_run(request, &job)?;
     if earlier
@@ -289,8 +254,13 @@ async fn run_with(
         opened: &opened,
         plans: &plans,
         started_at: started.0,
+        has_no_control,
+        resumes: resumed.as_ref().and_then(Resumed::run_id),
     };
-    let sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
+    let mut sink = Sink::open(&folder, &header_of(&beginning, run_id)).map_err(report)?;
+    if let Some(resumed) = &resumed {
+        sink.inherit(resumed)?;
+    }
     let sink = match request.scope {
         Scope::One(..) => sink.showing(),
         _ => sink,
@@ -307,6 +277,7 @@ async fn run_with(
         job: &job,
         options_accept_control: options.control == ControlChoice::Accepted,
         mending: &mending,
+        resumed: resumed.as_ref(),
         sink: &sink,
         stop: &stop,
         patience: &patience,
@@ -329,6 +300,9 @@ async fn run_with(
         opened: &opened,
         stores,
         started,
+        resumes: resumed
+            .as_ref()
+            .and_then(|r| Uuid::parse_str(r.run_id()?).ok()),
         mappings: &mappings,
         from_run: earlier.and_then(|e| Uuid::parse_str(&e.run_id).ok()),
         nodes,

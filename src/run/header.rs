@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::execute::Mode;
+use super::asked::Mode;
 use super::open::Opened;
 use super::plan::Plan;
 use super::request::{ScanRequest, Scope};
@@ -22,6 +22,8 @@ pub(super) struct Beginning<'a> {
     pub opened: &'a Opened,
     pub plans: &'a [Plan],
     pub started_at: Micros,
+    pub has_no_control: bool,
+    pub resumes: Option<&'a str>,
 }
 
 pub(super) fn header_of(beginning: &Beginning<'_>, run_id: Uuid) -> RunHeader {
@@ -41,13 +43,15 @@ pub(super) fn header_of(beginning: &Beginning<'_>, run_id: Uuid) -> RunHeader {
         shard_count: request.shard.count(),
         started_at_us: beginning.started_at.0,
         is_full: matches!(request.scope, Scope::Full(_)),
+        is_sweep: request.scope.sweeps(),
         only: request.only.clone(),
         window: beginning.window.map(|window| HeaderWindow {
             since_us: window.span.since.0,
             until_us: window.span.until.map(|until| until.0),
             found_by: window.record().found_by,
         }),
-        resumes: None,
+        has_no_control: beginning.has_no_control,
+        resumes: beginning.resumes.map(str::to_owned),
         nodes: header_nodes(&beginning.opened.stores.pinned),
         source: beginning.opened.source.identity.name.clone(),
         checks: checks.collect(),

@@ -95,6 +95,7 @@ pub(super) fn remark_on(outlook: &Outlook) -> Option<String> {
 }
 
 /// Marks what a run has dealt with: only a complete one, of everything that was lost, and on the histories it began with.
+/// One that went on from another cannot say what masters there were between the two, and leaves it to the next run.
 /// Two masters at any moment of the run leave it open: what the other one went on taking was lost after the sweep had
 /// passed.
 pub(super) async fn mark_if_complete(
@@ -107,11 +108,12 @@ pub(super) async fn mark_if_complete(
     };
     let outlook = marks.outlook.as_ref();
     let is_complete = matches!(verdict, RunVerdict::Consistent | RunVerdict::FindingsRemain);
+    let is_one = closing.resumes.is_none();
     let is_same = closing.stores.pinned == closing.opened.stores.pinned;
     let span = closing.window.as_ref().map(|window| window.span);
     let is_full = matches!(closing.request.scope, Scope::Full(_));
     let covers = is_full || outlook.is_some_and(|outlook| covers(span, outlook, closing));
-    if !(is_complete && is_same && covers && can_deal_with_all(closing.request)) {
+    if !(is_complete && is_one && is_same && covers && can_deal_with_all(closing.request)) {
         return;
     }
     if outlook.is_some_and(Outlook::is_open) || nodes.is_some_and(Nodes::had_two_masters) {

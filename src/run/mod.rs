@@ -1,5 +1,6 @@
 //! The conductor, the one room where rooms meet: one file per subcommand.
 
+mod asked;
 mod at_rest;
 mod audit;
 mod batch;
@@ -37,12 +38,15 @@ mod repairing;
 mod replicas;
 mod report;
 pub mod request;
+mod resume;
 mod rounds;
 mod scheduled;
 mod scope;
 mod settle;
 mod show;
 mod sink;
+mod standing;
+mod status;
 mod stop;
 mod streams;
 mod sweep;

@@ -109,6 +109,7 @@ fn cache_scope(
             let target = one_target(&check.mapping, target)?;
             target.map(|target| Ok(Scope::Targets(vec![target])))
         }
+        Asked::Rest(_) => unreachable!("it was replaced by what the interrupted run was asked for"),
         Asked::EarlierRun(..) => {
             let earlier = earlier.expect("it was read before the checks");
             Some(Ok(Scope::Targets(earlier_targets(earlier, check)?)))

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::execute::Mode;
+use super::asked::Mode;
 use super::ground::Stores;
 use super::ledger::{CheckLedger, Ledger};
 use super::marks::Marks;
@@ -40,6 +40,8 @@ pub(super) struct Closing<'a> {
     pub stores: Stores,
     pub started: (Micros, Instant),
     pub mappings: &'a [Arc<Mapping>],
+    /// The run that was gone on with.
+    pub resumes: Option<Uuid>,
     /// The run whose findings were judged again.
     pub from_run: Option<Uuid>,
     /// What the nodes showed at the start; `None` where one key was asked for.
@@ -98,7 +100,7 @@ pub(super) async fn record_of(
         arguments: closing.request.arguments.clone(),
         is_dry_run: closing.mode == Mode::DryRun,
         shard: closing.request.shard,
-        resumes: None,
+        resumes: closing.resumes,
         from_run: closing.from_run,
         started_at: closing.started.0,
         finished_at: Micros::now(),
@@ -153,20 +155,33 @@ fn read_to_the_end(reading: &Reading) -> TopologyRecord {
     record
 }
 
+/// What this run found of a check, and what those found that it went on from.
+fn findings_of(check: &str, sink: &Sink) -> Vec<RuleCount> {
+    let of_check = sink.totals().iter().filter(|(kind, _)| kind.check == check);
+    let own = of_check.map(|(kind, total)| RuleCount {
+        rule: kind.rule.to_string(),
+        severity: kind.severity.name().to_owned(),
+        verdict: kind.verdict.name().to_owned(),
+        count: total.count,
+        repaired: total.repaired,
+    });
+    let mut counts: Vec<RuleCount> = own.collect();
+    for before in sink.found_before(check) {
+        let kind = |c: &RuleCount| (c.rule.clone(), c.severity.clone(), c.verdict.clone());
+        match counts.iter_mut().find(|count| kind(count) == kind(before)) {
+            Some(count) => {
+                count.count += before.count;
+                count.repaired += before.repaired;
+            }
+            None => counts.push(before.clone()),
+        }
+    }
+    counts
+}
+
 fn check_record(job: &Job, mapping: &Mapping, entry: &CheckLedger, sink: &Sink) -> CheckRecord {
     let check = &mapping.check;
-    let findings = sink
-        .totals()
-        .iter()
-        .filter(|(kind, _)| kind.check == check.name.text)
-        .map(|(kind, total)| RuleCount {
-            rule: kind.rule.to_string(),
-            severity: kind.severity.name().to_owned(),
-            verdict: kind.verdict.name().to_owned(),
-            count: total.count,
-            repaired: total.repaired,
-        })
-        .collect();
+    let findings = findings_of(&check.name.text, sink);
     let tolerances = check
         .fields
         .iter()

@@ -23,6 +23,7 @@ pub enum Request {
     Run(RunRequest),
     Undo(UndoRequest),
     Checkpoint(CheckpointRequest),
+    Status(StatusRequest),
     Report(ReportRequest),
     /// Prints a rule's documentation.
     Explain {
@@ -94,6 +95,15 @@ pub struct CheckpointRequest {
     pub format: Format,
 }
 
+/// Who holds the lease, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusRequest {
+    pub job_path: PathBuf,
+    /// Where the runs' folders lie.
+    pub output: PathBuf,
+    pub format: Format,
+}
+
 /// Which runs are put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportRequest {
@@ -115,6 +125,8 @@ pub enum Scope {
     One(Target, Option<WindowText>),
     /// The findings of an earlier run: its id or folder.
     EarlierRun(String, Option<WindowText>),
+    /// What an interrupted run was asked for and did not come to: its id or folder; `None`: the newest.
+    Rest(Option<String>),
 }
 
 impl Scope {
@@ -207,6 +219,7 @@ impl Scope {
     pub fn window(&self) -> Option<&WindowText> {
         match self {
             Scope::Window(window) => Some(window),
+            Scope::Rest(_) => None,
             Scope::Full(window) | Scope::One(_, window) | Scope::EarlierRun(_, window) => {
                 window.as_ref()
             }

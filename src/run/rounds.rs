@@ -11,12 +11,13 @@ use super::audit::audit_check;
 use super::check::judge_context;
 use super::control::{Control, control_sample};
 use super::ground::Stores;
-use super::ledger::{CheckLedger, Ledger, merged};
+use super::ledger::{CheckLedger, Ledger};
 use super::mend::Mending;
 use super::open::{open_cache, serving_since};
 use super::patience::Patience;
 use super::plan::Plan;
 use super::replicas::Gate;
+use super::resume::Resumed;
 use super::scope::control_selection;
 use super::sink::Sink;
 use super::stop::Stop;
@@ -39,6 +40,8 @@ pub(super) struct Rounds<'a> {
     pub job: &'a Job,
     pub options_accept_control: bool,
     pub mending: &'a Mending,
+    /// How far an earlier run came that is gone on with.
+    pub resumed: Option<&'a Resumed>,
     pub sink: &'a Arc<Mutex<Sink>>,
     pub stop: &'a Stop,
     pub patience: &'a Patience,
@@ -111,8 +114,7 @@ impl Rounds<'_> {
             open = again;
         }
         for (name, check) in &mut self.ledger.checks {
-            let verdicts = self.sink.lock().await.verdicts(name);
-            check.coverage = merged(check.coverage, verdicts);
+            check.coverage = self.sink.lock().await.counted(name, check.coverage);
         }
         stores
     }
@@ -202,6 +204,12 @@ impl Rounds<'_> {
         if attempt > 0 {
             self.sink.lock().await.again(plan.name())?;
         }
+        let resumed = self.resumed.filter(|_| attempt == 0);
+        let before = resumed.and_then(|resumed| resumed.of_check(plan.name()));
+        if before.is_some_and(|before| before.done.is_some()) {
+            return Ok(Coverage::default());
+        }
+        let from = before.and_then(|before| before.mark.as_ref());
         ground.progress.begin(plan.name(), "control sample", None);
         let control = self.control(plan).await?;
         ground.progress.done();
@@ -224,7 +232,16 @@ impl Rounds<'_> {
             Plan::Cache { check, scope } => {
                 let check = Arc::new(check.as_ref().clone());
                 let left_out = &mut ledger.not_searched;
-                audit_check(&check, scope, attempt, self.mending, self.sink, left_out).await
+                audit_check(
+                    &check,
+                    scope,
+                    from,
+                    attempt,
+                    self.mending,
+                    self.sink,
+                    left_out,
+                )
+                .await
             }
             Plan::Stream { check, scope } => {
                 let left_out = &mut ledger.not_searched;
@@ -233,10 +250,10 @@ impl Rounds<'_> {
         };
         ground.progress.done();
         let counts = counts?;
-        // What was not repaired because a limit was reached is for whoever resumes the run.
-        if !self.stop.is_requested() && !self.mending.has_stopped().await {
-            let mut sink = self.sink.lock().await;
-            sink.done(plan.name(), counts, &ledger.not_searched)?;
+        // What was left out, or not repaired because a limit was reached, is for whoever resumes the run.
+        let is_whole = ledger.not_searched.is_empty() && !self.stop.is_requested();
+        if is_whole && !self.mending.has_stopped().await {
+            self.sink.lock().await.done(plan.name(), counts)?;
         }
         Ok(counts)
     }

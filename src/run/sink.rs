@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use super::RunError;
 use super::batch::Begun;
 use super::ledger::merged;
+use super::resume::Resumed;
 use super::show::Shown;
+use super::standing::{Standing, standing};
 use super::topology::TopologyFinding;
 use crate::model::check::CacheCheck;
 use crate::model::finding::{Finding, OutcomeKind, RuleId, Severity, Verdict};
@@ -19,8 +21,8 @@ use crate::model::outcome::Coverage;
 use crate::model::slice::SliceOrder;
 use crate::model::stream::StreamId;
 use crate::report::{
-    CompensationWriter, DigestMap, FindingsWriter, HeaderNode, Mark, PlacesWriter, ProgressWriter,
-    RangesWriter, ReportError, RunFolder, RunHeader, SubjectDigest,
+    CompensationWriter, DigestMap, FindingsWriter, FoundBefore, HeaderNode, Mark, PlacesWriter,
+    ProgressWriter, RangesWriter, ReportError, RuleCount, RunFolder, RunHeader, SubjectDigest,
 };
 
 /// A mark costs some milliseconds of disk; what lies after the last one is swept again by whoever resumes the run.
@@ -55,22 +57,10 @@ pub(super) struct Total {
     pub repaired: u64,
 }
 
-/// Where a reported subject stands by its latest look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Right,
-    Wrong,
-    Unknown,
-}
-
-impl Standing {
-    /// The standing that was kept as `code`.
-    fn of(code: u64) -> Self {
-        [Self::Right, Self::Wrong, Self::Unknown]
-            .into_iter()
-            .find(|standing| *standing as u64 == code)
-            .expect("only standings are kept")
-    }
+/// What runs before this one counted and found of a check.
+struct Inherited {
+    counts: Coverage,
+    found: FoundBefore,
 }
 
 pub(super) struct Sink {
@@ -81,6 +71,8 @@ pub(super) struct Sink {
     progress: ProgressWriter,
     /// Where the slices of each check stand among those of all shards.
     slices: BTreeMap<String, BTreeMap<u32, Begun>>,
+    /// What runs before this one counted of each check, and left unresolved; void once the check begins again.
+    inherited: BTreeMap<String, Inherited>,
     /// When each check was marked last.
     marked: BTreeMap<String, Instant>,
     /// Digests of the subjects written so far, and how they stand: a sweep that starts again after a topology
@@ -106,6 +98,7 @@ impl Sink {
             places: folder.places()?,
             progress: folder.progress(header)?,
             slices: BTreeMap::new(),
+            inherited: BTreeMap::new(),
             marked: BTreeMap::new(),
             seen: folder.subjects(),
             verdicts: BTreeMap::new(),
@@ -165,32 +158,31 @@ impl Sink {
     /// Everything before `mark` is dealt with. Noted once in a while, because it has to be on the disk first.
     pub(super) fn mark(&mut self, check: &str, mark: Mark) -> Result<(), RunError> {
         let last = self.marked.get(check);
-        if last.is_some_and(|last| last.elapsed() < MARK_PERIOD) {
+        let is_due = last.is_none_or(|last| last.elapsed() >= MARK_PERIOD);
+        if !is_due {
             return Ok(());
         }
         self.sync().map_err(report)?;
-        let counts = merged(mark.counts, self.verdicts(check));
+        let counts = self.counted(check, mark.counts);
+        let rows = self.findings.rows();
         self.progress
-            .mark(check, &Mark { counts, ..mark })
+            .mark(check, &Mark { counts, ..mark }, rows)
             .map_err(report)?;
         self.marked.insert(check.to_owned(), Instant::now());
         Ok(())
     }
 
-    /// The check is dealt with; `swept` is what its sweep counted, `left_out` what it left out.
-    pub(super) fn done(
-        &mut self,
-        check: &str,
-        swept: Coverage,
-        left_out: &[String],
-    ) -> Result<(), RunError> {
+    /// The check is dealt with; `swept` is what its sweep counted.
+    pub(super) fn done(&mut self, check: &str, swept: Coverage) -> Result<(), RunError> {
         self.sync().map_err(report)?;
-        let counts = merged(swept, self.verdicts(check));
-        self.progress.done(check, counts, left_out).map_err(report)
+        let counts = self.counted(check, swept);
+        let rows = self.findings.rows();
+        self.progress.done(check, counts, rows).map_err(report)
     }
 
     /// The check begins again: what was marked of it is void.
     pub(super) fn again(&mut self, check: &str) -> Result<(), RunError> {
+        self.inherited.remove(check);
         self.progress.again(check).map_err(report)
     }
 
@@ -295,17 +287,53 @@ impl Sink {
         self.compensation.flush().map_err(report)
     }
 
-    /// Verdicts and outcomes of one check so far.
-    pub(super) fn verdicts(&self, check: &str) -> Coverage {
-        self.verdicts.get(check).copied().unwrap_or_default()
+    /// Goes on with what `resumed` counted and found, and says so at once: whoever goes on from this run may do so before
+    /// it has marked anything.
+    pub(super) fn inherit(&mut self, resumed: &Resumed) -> Result<(), RunError> {
+        let mut found = resumed.found();
+        for check in &resumed.header().checks {
+            let Some(progress) = resumed.of_check(&check.name) else {
+                continue;
+            };
+            let said = match (progress.done, &progress.mark) {
+                (Some(counts), _) => self.progress.done(&check.name, counts, 0),
+                (None, Some(mark)) => self.progress.mark(&check.name, mark, 0),
+                (None, None) => Ok(()),
+            };
+            said.map_err(report)?;
+            let inherited = Inherited {
+                counts: progress.counts(),
+                found: found.remove(&check.name).unwrap_or_default(),
+            };
+            self.inherited.insert(check.name.clone(), inherited);
+        }
+        Ok(())
+    }
+
+    /// What was counted of a check, by this run and those before it: `swept` by this one's sweep.
+    pub(super) fn counted(&self, check: &str, swept: Coverage) -> Coverage {
+        let verdicts = self.verdicts.get(check).copied().unwrap_or_default();
+        let mut counts = merged(swept, verdicts);
+        if let Some(inherited) = self.inherited.get(check) {
+            counts.add(&inherited.counts);
+        }
+        counts
+    }
+
+    /// What runs before this one found of a check.
+    pub(super) fn found_before(&self, check: &str) -> &[RuleCount] {
+        let inherited = self.inherited.get(check);
+        inherited.map_or(&[], |inherited| inherited.found.counts.as_slice())
     }
 
     pub(super) fn totals(&self) -> &BTreeMap<Kind, Total> {
         &self.totals
     }
 
+    /// Confirmed or hot, and not right again; what runs before this one left so too.
     pub(super) fn unresolved(&self) -> u64 {
-        self.unresolved
+        let inherited = self.inherited.values();
+        self.unresolved + inherited.map(|i| i.found.unresolved).sum::<u64>()
     }
 
     /// Makes the files whole.
@@ -332,25 +360,6 @@ pub(super) fn header_nodes(pinned: &Pinned) -> Vec<HeaderNode> {
 
 pub(super) fn report(fault: crate::report::ReportError) -> RunError {
     RunError::Report(fault.to_string())
-}
-
-fn standing(verdict: Verdict, findings: &[Finding]) -> Standing {
-    let is_open = findings.iter().any(|f| f.settled_at.is_none());
-    match verdict {
-        // It costs nobody anything, and may be what the application does itself.
-        Verdict::Hot | Verdict::Confirmed if are_only_told(findings) => Standing::Right,
-        // It was never seen at rest, whatever its last look happened to show.
-        Verdict::Hot => Standing::Wrong,
-        Verdict::Confirmed if is_open => Standing::Wrong,
-        Verdict::Confirmed | Verdict::Transient => Standing::Right,
-        Verdict::Unknown => Standing::Unknown,
-    }
-}
-
-/// Whether the findings are told and never change the exit code. (DESIGN §8.)
-fn are_only_told(findings: &[Finding]) -> bool {
-    let is_told = |finding: &Finding| finding.suspect.rule.0 == "lost-entry";
-    !findings.is_empty() && findings.iter().all(is_told)
 }
 
 fn digest(reported: &Reported<'_>) -> SubjectDigest {

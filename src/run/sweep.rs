@@ -16,10 +16,10 @@ use crate::model::observation::{Cached, Position};
 use crate::model::outcome::Coverage;
 use crate::model::rows::RowRef;
 use crate::model::slice::SliceOrder;
-use crate::plan::{is_integer_key, slices};
+use crate::plan::{is_integer_key, slices, slices_behind};
 use crate::report::Mark;
 use crate::scan::{PairedPage, Rowless, Tally, Target, has_place, page, target_of};
-use crate::store::mysql::{KeyRange, Selection};
+use crate::store::mysql::{KeyRange, Selection, SweepKey};
 
 /// Rows of a page at most: MGET of 1000 in five commands, and about a megabyte of small rows.
 const PAGE_ROWS_MAX: usize = 5_000;
@@ -52,9 +52,12 @@ struct PartDone {
 
 /// Sweeps the source's rows and sends suspects to `batches`; what they led to in Redis goes into `tally`,
 /// where there is one. Returns what was counted, also when it was stopped early.
+///
+/// Begins behind `from`, where an earlier run came to it.
 pub(super) async fn sweep_source(
     check: &Arc<CheckRun>,
     selection: Selection,
+    from: Option<&Mark>,
     first_slice: u32,
     tally: Option<&Arc<Tally>>,
     batches: &mpsc::Sender<Batch<Target>>,
@@ -71,32 +74,25 @@ pub(super) async fn sweep_source(
         }
         _ => None,
     };
-    let shard = check.ground.shard;
-    let mut waiting = slices(shard, bounds.as_ref(), check.mapping.rows_estimated)
+    let attempt = first_slice / SLICES_PER_ATTEMPT;
+    let mut waiting = parts(check, bounds.as_ref(), from, attempt)
         .into_iter()
         .zip(first_slice..);
-    let attempt = first_slice / SLICES_PER_ATTEMPT;
     let mut running = FuturesOrdered::new();
     let mut counts = Coverage::default();
     let timing = &check.ground.timing;
     let mut outbox = Outbox::new(batches, timing.settle.max(timing.cache_delay));
     loop {
         while running.len() < PAGES_SIDE_BY_SIDE && !check.ground.stop.is_requested() {
-            let Some((cut, slice)) = waiting.next() else {
+            let Some(((part, is_shared), slice)) = waiting.next() else {
                 break;
             };
-            let order = SliceOrder::of_id(attempt, cut.begins_at);
+            let part = Part { slice, ..part };
             outbox.batch.passed.begun.push(Begun {
                 slice,
-                order: order.clone(),
-                is_shared: cut.is_shared,
+                order: part.order.clone(),
+                is_shared,
             });
-            let part = Part {
-                slice,
-                order,
-                ordinal: 0,
-                range: cut.range,
-            };
             running.push_back(spawn(check, part, selection, tally));
         }
         let Some(done) = running.next().await else {
@@ -111,10 +107,9 @@ pub(super) async fn sweep_source(
         let ordinal = done.part.ordinal + done.length;
         let batch = &mut outbox.batch;
         batch.targets.extend(done.targets);
-        if let Some(mark) = mark_of(&done.part, done.next.as_ref(), ordinal) {
-            let counts = counts;
-            batch.passed.mark = Some(Mark { counts, ..mark });
-        }
+        // Also where there is none: an earlier one does not speak of these suspects.
+        let mark = mark_of(&done.part, done.next.as_ref(), ordinal);
+        batch.passed.mark = mark.map(|mark| Mark { counts, ..mark });
         match done.next {
             Some(next) if !check.ground.stop.is_requested() => {
                 running.push_front(spawn(check, next, selection, tally));
@@ -128,6 +123,42 @@ pub(super) async fn sweep_source(
     }
     outbox.close().await;
     Ok(counts)
+}
+
+/// Everything to be swept, part by part, and whether all shards sweep it; not numbered yet.
+fn parts(
+    check: &CheckRun,
+    bounds: Option<&(SweepKey, SweepKey)>,
+    from: Option<&Mark>,
+    attempt: u32,
+) -> Vec<(Part, bool)> {
+    let (shard, rows) = (check.ground.shard, check.mapping.rows_estimated);
+    let part = |order, ordinal, range| Part {
+        slice: 0,
+        order,
+        ordinal,
+        range,
+    };
+    let (begun, rest) = match from {
+        None => (None, slices(shard, bounds, rows)),
+        Some(mark) => {
+            let range = KeyRange {
+                after: Some(mark.upto.clone()),
+                upto: mark.slice_end.clone(),
+            };
+            let begun = part(mark.slice.clone(), mark.ordinal, range);
+            // What has no end of its own is all there is, and every shard's.
+            let is_shared = mark.slice_end.is_none() && !shard.is_whole();
+            let end = mark.slice_end.as_ref();
+            let rest = end.map(|end| slices_behind(shard, end, bounds, rows));
+            (Some((begun, is_shared)), rest.unwrap_or_default())
+        }
+    };
+    let rest = rest.into_iter().map(|slice| {
+        let order = SliceOrder::of_id(attempt, slice.begins_at);
+        (part(order, 0, slice.range), slice.is_shared)
+    });
+    begun.into_iter().chain(rest).collect()
 }
 
 /// Up to where everything is read after a page of `part`; `None`: to the very end, of which the end of the check

@@ -21,6 +21,7 @@ use crate::model::shard::Shard;
 use crate::repair::{StepOutcome, Undoer};
 use crate::report::{
     EarlierRun, JournalReader, ReportError, RunFolder, UndoEntry, UndoOutcome, find_run,
+    note_undone,
 };
 
 /// Records looked at and written together.
@@ -69,6 +70,8 @@ async fn run(request: &UndoRequest, console: &mut Console) -> Result<Ending, Run
     )?;
     let lease = take_lease(&job, Shard::WHOLE, &opened.stores.source).await?;
     let own = RunFolder::open(&request.output, &job.name, uuid::Uuid::now_v7()).map_err(report)?;
+    // First, so that nobody goes on with a run of which a part is taken back.
+    note_undone(&folder, own.run_id()).map_err(report)?;
     let mut undoer = Undoer::new(
         opened.stores.source.clone(),
         opened.stores.cache.clone(),

@@ -21,6 +21,8 @@ pub(super) struct Window {
     zone: Zone,
     /// `None`: it was given.
     found: Option<Outlook>,
+    /// How an earlier run came to it that is gone on with.
+    pinned_as: Option<String>,
 }
 
 /// The window of `request`, shown before anything else; `None`: it has none. `found` is what is known already of a window
@@ -59,6 +61,7 @@ pub(super) async fn window_of(
         span,
         zone,
         found: Some(outlook),
+        pinned_as: None,
     })))
 }
 
@@ -116,6 +119,14 @@ pub(super) fn refuse_strangers(found: Option<&Outlook>, opened: &Opened) -> Resu
 }
 
 impl Window {
+    /// The window of an earlier run, which had found it so.
+    pub(super) fn pinned_as(self, found_by: &str) -> Self {
+        Self {
+            pinned_as: Some(found_by.to_owned()),
+            ..self
+        }
+    }
+
     /// The slots in which anything can be missing: of a Cluster those of the shards that failed over.
     pub(super) fn slots(&self) -> SlotSet {
         let affected = self.found.as_ref().map(Outlook::affected);
@@ -128,7 +139,10 @@ impl Window {
         WindowRecord {
             since: self.span.since,
             until: self.span.until,
-            found_by: found.map_or("given", |o| o.found_by().name()).to_owned(),
+            found_by: match &self.pinned_as {
+                Some(found_by) => found_by.clone(),
+                None => found.map_or("given", |o| o.found_by().name()).to_owned(),
+            },
             time_zone: Some(self.zone.name()),
             sureness: found.map(|o| o.sureness().name().to_owned()),
             explanation: found.map(Outlook::explanation),
@@ -174,6 +188,7 @@ fn given(text: &WindowText, zone: Zone) -> Result<Window, RunError> {
         span: resolved(text, zone, None)?,
         zone,
         found: None,
+        pinned_as: None,
     })
 }
 

@@ -17,6 +17,7 @@ mod lab_streams;
 mod promises;
 mod races;
 mod replicas;
+mod resuming;
 mod scheduled;
 mod schedules;
 mod settling;

@@ -3,4 +3,5 @@
 mod frozen;
 mod locks;
 mod merged;
+mod status;
 mod union;

@@ -5,6 +5,7 @@
 //! Rows are streamed. Held are the exposures (some sixty bytes each, plus the evidence of those that several
 //! runs saw) and one sum for each customer and currency.
 
+mod before;
 mod chosen;
 mod exposures;
 mod files;
@@ -17,6 +18,7 @@ mod sums;
 mod text;
 mod totals;
 
+pub use before::{Before, FoundBefore};
 pub use chosen::{newest_runs, one_job, runs_named};
 pub use files::merge;
 pub use record::{MergeRecord, MergedRun, write_merge_json};

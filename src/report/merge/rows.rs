@@ -44,6 +44,15 @@ impl Rows {
         }
         let mut file = File::open(&partial).map_err(unreadable(&partial))?;
         let whole = whole_lines(&mut file).map_err(unreadable(&partial))?;
+        if whole == 0 {
+            // Not even the header was written out.
+            return Ok(Self {
+                path: partial,
+                records: csv::Reader::from_reader(file.take(0)).into_records(),
+                columns: columns.len(),
+                line: 1,
+            });
+        }
         Self::of(partial, file.take(whole), columns)
     }
 
@@ -171,7 +180,9 @@ mod tests {
         assert_eq!(rows("a,b\r\n1,2\r\n3,4").unwrap(), 1);
         let long = "9".repeat(200_000);
         assert_eq!(rows(&format!("a,b\r\n1,2\r\n{long}")).unwrap(), 1);
-        assert!(rows("a,").is_err(), "not even a header");
+        assert_eq!(rows("a,").unwrap(), 0, "not even a header");
+        assert_eq!(rows("").unwrap(), 0);
+        assert!(rows("b,a\r\n").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::rows::{Rows, malformed};
-use super::splits::Split;
+use super::splits::{Split, Strand};
 use crate::model::slice::SliceOrder;
 use crate::report::cell::unguard;
 use crate::report::progress_read::{CheckProgress, Progress};
@@ -80,14 +80,14 @@ impl<'a> Known<'a> {
         for strand in strands {
             let mut found_again = HashSet::new();
             let mut of_strand = Vec::new();
-            let last = match strand.runs.len() {
-                1 => None,
-                _ => Some(progress_of(strand.last())?),
+            let chain = match strand.runs.len() {
+                1 => Vec::new(),
+                _ => chain_of(strand)?,
             };
-            for (back, run) in strand.runs.iter().rev().enumerate() {
-                let going_on = match &last {
-                    Some(last) if back > 0 => Some(Earlier {
-                        progress: progress_of(run)?,
+            for (at, run) in strand.runs.iter().enumerate().rev() {
+                let going_on = match chain.last() {
+                    Some(last) if at + 1 < chain.len() => Some(Earlier {
+                        progress: chain[at].clone(),
                         last: last.clone(),
                         found_again: found_again.clone(),
                     }),
@@ -305,7 +305,7 @@ fn evidence_line(folder: &Path, at: u64, row: &csv::StringRecord) -> Result<u64,
     })
 }
 
-fn open(run: &EarlierRun, name: &str, columns: &[&str]) -> Result<Rows, ReportError> {
+pub(super) fn open(run: &EarlierRun, name: &str, columns: &[&str]) -> Result<Rows, ReportError> {
     match run.is_finished {
         true => Rows::open(&run.folder, name, columns),
         false => Rows::open_torn(&run.folder, name, columns),
@@ -318,6 +318,14 @@ pub(super) fn progress_of(run: &EarlierRun) -> Result<Progress, ReportError> {
         what: "it holds no progress.jsonl: it was removed, or an older version made the run"
             .to_owned(),
     })
+}
+
+/// How far each run of `strand` came, as far as it counts still.
+pub(super) fn chain_of(strand: &Strand) -> Result<Vec<Progress>, ReportError> {
+    let chain: Result<Vec<Progress>, ReportError> = strand.runs.iter().map(progress_of).collect();
+    let mut chain = chain?;
+    Progress::void_what_began_again(&mut chain);
+    Ok(chain)
 }
 
 /// Tells findings apart: check, rule, key, id and field.

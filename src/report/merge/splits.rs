@@ -148,7 +148,7 @@ impl Strand {
     }
 
     /// Of `run`, after what it went on from: that is one of `known`, or lies beside it.
-    fn ending_with(run: EarlierRun, known: &[EarlierRun]) -> Result<Self, ReportError> {
+    pub(super) fn ending_with(run: EarlierRun, known: &[EarlierRun]) -> Result<Self, ReportError> {
         let mut runs = vec![run];
         while let Some(id) = runs[0].resumes.clone() {
             let named = known.iter().find(|run| run.run_id == id).cloned();

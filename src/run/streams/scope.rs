@@ -78,6 +78,7 @@ pub(in crate::run) fn stream_scope(
             group: false,
             left_out: Vec::new(),
         },
+        Asked::Rest(_) => unreachable!("it was replaced by what the interrupted run was asked for"),
         Asked::EarlierRun(..) => {
             let earlier = earlier.expect("it was read before the checks");
             found_before(earlier, run)?

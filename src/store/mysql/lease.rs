@@ -32,7 +32,37 @@ impl Mysql {
     }
 }
 
+/// A connection, as the server lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pub user: String,
+    /// host:port
+    pub host: String,
+    /// Since it was last heard of.
+    pub idle_seconds: u64,
+}
+
 impl Mysql {
+    /// The connection of this id; `None`: it is gone, or this user may not see those of others.
+    pub async fn holder(&self, connection: u64) -> Result<Option<Holder>, MysqlError> {
+        let sql = format!(
+            "SELECT USER, HOST, TIME FROM information_schema.PROCESSLIST WHERE ID = {connection}"
+        );
+        let rows = self.fetch(&sql, 3).await?;
+        let row = rows.iter().next();
+        Ok(row.map(|row| {
+            let text = |at: usize| {
+                let bytes = row.cell(at).unwrap_or_default();
+                String::from_utf8_lossy(bytes).into_owned()
+            };
+            Holder {
+                user: text(0),
+                host: text(1),
+                idle_seconds: text(2).parse().unwrap_or_default(),
+            }
+        }))
+    }
+
     /// Who holds each of the locks `names`, in one statement: the ids of their connections, in the order of `names`.
     pub async fn lease_holders(&self, names: &[String]) -> Result<Vec<Option<u64>>, MysqlError> {
         if names.is_empty() {

@@ -32,7 +32,7 @@ mod witness;
 pub use error::MysqlError;
 pub use evidence::WitnessedEvidence;
 pub use insert::{Inserted, Inserter};
-pub use lease::Lease;
+pub use lease::{Holder, Lease};
 pub use locks::RowLock;
 pub use pool::{Mysql, STATEMENT_LIMIT};
 pub use range::{KeyRange, Page, Selection, SweepKey, Witnessed};

@@ -73,6 +73,23 @@ async fn a_repair_that_leaves_something_out_leaves_it_to_the_next_run() {
 }
 
 #[tokio::test]
+async fn a_repair_that_went_on_from_another_leaves_it_to_the_next_run() {
+    let night = night_with_loss().await;
+    let limited = ["repair", "job.toml", "--yes", "--max-repairs", "1"];
+    let first = night.auditor(&limited).await.expect(4).report();
+    let rest = ["repair", "job.toml", "--resume", "--yes"];
+    let last = night.auditor(&rest).await.expect(0).report();
+    for side in ["since", "until", "found_by"] {
+        assert_eq!(last.run["window"][side], first.run["window"][side]);
+    }
+    // What masters there were between the two nobody saw.
+    let run = night.run().await.expect(0);
+    assert!(!run.stdout.contains("no failover"), "{}", run.stdout);
+    let run = night.run().await.expect(0);
+    assert!(run.stdout.contains("no failover"), "{}", run.stdout);
+}
+
+#[tokio::test]
 async fn without_a_failover_a_scan_asks_for_a_time() {
     let night = Night::with_replicas(0).await;
     night.begin().await;

@@ -73,3 +73,26 @@ async fn an_old_snapshot_is_repaired_as_a_whole_where_the_job_allows_it() {
     let again = night.run().await.expect(0);
     assert!(again.stdout.contains("no failover"), "{}", again.stdout);
 }
+
+#[tokio::test]
+async fn what_had_no_control_has_none_when_it_is_gone_on_with() {
+    let mut night = Night::with_lines(&[]).await;
+    night.edit_job(
+        "max_control_mismatch = 1.0",
+        "max_control_mismatch = 0.01\nmax_repairs = 5",
+    );
+    night.allow_full_repair();
+    night.begin().await;
+    night.world.redis.command(&["SAVE"]).await.unwrap();
+    night.checkpoint().await;
+    night.rename(1..=20).await;
+    night.checkpoint().await;
+    a_second_passes(&night.world.redis).await;
+    restarted(&night).await;
+    night.run().await.expect(4);
+    let rest = ["repair", "job.toml", "--resume", "--yes"];
+    let rest = [&rest[..], &["--max-repairs", "1000"]].concat();
+    let report = night.auditor(&rest).await.expect(0).report();
+    assert!(report.run["checks"][0]["control"].is_null());
+    assert!(night.are_newer(&night.world.redis, 1..=20).await);
+}

@@ -10,7 +10,7 @@ use crate::support::shop::{CHECKS, LIMITS, profile, profile_key};
 /// Long enough between two looks that others come meanwhile.
 const SETTLE: &str = "value = \"json\"\nsettle = \"5s\"";
 
-async fn slow_shop() -> World {
+pub(super) async fn slow_shop() -> World {
     let mut world = World::start(Flavor::MariaDb).await;
     world.open_shop(40).await;
     for id in 1..=20 {
@@ -21,11 +21,11 @@ async fn slow_shop() -> World {
     world
 }
 
-fn words(shard: &str) -> [&str; 6] {
+pub(super) fn words(shard: &str) -> [&str; 6] {
     ["repair", "job.toml", "--full", "--yes", "--shard", shard]
 }
 
-fn end(child: Child) -> (Option<i32>, String) {
+pub(super) fn end(child: Child) -> (Option<i32>, String) {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), stderr)

@@ -1,0 +1,7 @@
+//! Runs that are cut short, and gone on with.
+
+mod chains;
+mod killed;
+mod long;
+mod refusals;
+mod stopped;
