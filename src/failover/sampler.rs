@@ -53,6 +53,11 @@ pub async fn connect(job: &Job) -> Result<Vec<Sampler>, RedisError> {
     Sampler::connect_all(&job.redis, &job.checkpoint.prefix).await
 }
 
+/// Connects to those masters of a Cluster that can be reached, and says why the others cannot.
+pub async fn connect_living(job: &Job) -> Result<(Vec<Sampler>, Vec<RedisError>), RedisError> {
+    Sampler::connect_living(&job.redis, &job.checkpoint.prefix).await
+}
+
 /// One beat through each of `masters`, in their order. `known` says which histories are no news.
 pub async fn beat(
     masters: &[Sampler],

@@ -30,6 +30,8 @@ pub struct Topology {
 pub struct NodeView {
     /// host:port, as the witnesses name it.
     pub address: String,
+    /// Further addresses by which it is known: a name beside its number, or the other way round.
+    pub aliases: Vec<String>,
     /// What it said of itself, or why it said nothing.
     pub said: Result<NodeFacts, String>,
     /// A witness (Sentinel, another node of the Cluster) holds it for down since then, or had its last sign of life then.
@@ -86,6 +88,11 @@ impl Topology {
 }
 
 impl NodeView {
+    /// Whether this is one of its addresses.
+    pub fn goes_by(&self, address: &str) -> bool {
+        self.address == address || self.aliases.iter().any(|alias| alias == address)
+    }
+
     /// A setting's value; `None`: the user may not ask, or the server does not know it.
     pub fn setting(&self, name: &str) -> Option<&str> {
         let mut settings = self.settings.iter().flatten();

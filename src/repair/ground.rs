@@ -26,7 +26,8 @@ impl Applier {
         }
         let places = self.writer.nodes_of(keys);
         let mut backoff = Backoff::within(REPLICAS_PATIENCE);
-        let mut is_told = false;
+        let waiting = self.cache.waiting();
+        let mut turn = None;
         loop {
             let nodes = self.check_nodes().await?;
             let Some(why) = self.lacks_replicas(&places, &nodes) else {
@@ -35,9 +36,8 @@ impl Applier {
             let Some(pause) = backoff.next_pause() else {
                 return Err(self.stop(&why));
             };
-            if !std::mem::replace(&mut is_told, true) {
-                tracing::warn!("waiting for replicas: {why}");
-            }
+            turn.get_or_insert_with(|| waiting.begin("replicas"))
+                .because(&why);
             tokio::time::sleep(pause).await;
         }
     }

@@ -24,21 +24,31 @@ pub(super) enum Rest {
     Moving(String),
 }
 
-/// Waits, within a bound, until no slot is on its way; why is shown. Asked to stop, it waits no longer.
+/// Waits, within a bound, until no slot is on its way; why is shown. Asked to stop, it waits no longer. Slots that went to
+/// a master to which there is no connection are an error, after which the run connects anew.
 pub(super) async fn rest(ground: &Ground) -> Result<Rest, RunError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let Some(layout) = layout(ground).await? else {
             return Ok(Rest::Alone);
         };
-        let moving = layout.moving().join(" ");
+        let unclaimed = layout.unclaimed().map(|slots| slots.to_string());
+        let moving = match &unclaimed {
+            Some(slots) => slots.clone(),
+            None => layout.moving().join(" "),
+        };
         if moving.is_empty() || ground.stop.is_requested() {
             ground.progress.waiting(None);
             return Ok(Rest::Still(layout));
         }
         if Instant::now() >= deadline {
             ground.progress.waiting(None);
-            return Ok(Rest::Moving(moving));
+            return match unclaimed {
+                Some(slots) => Err(RunError::TopologyChanged(format!(
+                    "the slots {slots} went to a master that was none before"
+                ))),
+                None => Ok(Rest::Moving(moving)),
+            };
         }
         let why = format!("slots of the Cluster are moving ({moving}), and keys with them");
         ground.progress.waiting(Some(&why));

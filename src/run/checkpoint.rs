@@ -1,5 +1,6 @@
 //! `auditor checkpoint`: a heartbeat through each master, and what it found kept in the state folder. Needs no MySQL.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -7,9 +8,10 @@ use rand::Rng;
 use super::RunError;
 use super::checkpoint_said::{Said, say};
 use super::execute::ending;
+use super::masters::{Learnt, Renewal};
 use super::request::{CheckpointRequest, Console, Ending};
 use super::stop::Stop;
-use crate::failover::sampler::{self, Beaten, SamplerError};
+use crate::failover::sampler::{self, Beaten};
 use crate::failover::state::{StateError, StateFolder};
 use crate::failover::{Change, Known, Remembered};
 use crate::job::{self, Job};
@@ -33,7 +35,8 @@ async fn run(request: &CheckpointRequest, console: &mut Console) -> Result<Endin
     let stop = Stop::watching(console.stop.clone(), None);
     let mut sidecar = Sidecar {
         folder: StateFolder::open(&job),
-        job,
+        renewal: Renewal::default(),
+        job: Arc::new(job),
         session: None,
         copied_at: None,
         state_fault: None,
@@ -77,8 +80,8 @@ async fn again_and_again(
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut pause = PAUSE_FIRST;
-    // The last thing that was said: only what differs is worth a line.
-    let mut lost: Option<String> = None;
+    // What was said last: only what differs is worth a line.
+    let mut before = Success::None;
     let mut has_beaten = false;
     loop {
         tokio::select! {
@@ -96,16 +99,15 @@ async fn again_and_again(
             }
             Err(fault) => Said::failed(fault.to_string()),
         };
-        let failure = said.failures.first().cloned();
         // While it is lost the reasons alternate (refused, no majority, a replica): the first one says it.
-        let is_news = failure.is_some() != lost.is_some();
-        let is_back = failure.is_none() && (!has_beaten || lost.is_some());
-        if is_news || is_back || !said.changes.is_empty() || !said.warnings.is_empty() {
+        let success = Success::of(&said);
+        let is_news = !has_beaten && success == Success::Whole || success != before;
+        if is_news || !said.changes.is_empty() || !said.warnings.is_empty() {
             say(console, request.format, &said);
         }
-        lost = failure;
+        before = success;
         has_beaten |= !said.beats.is_empty();
-        if lost.is_none() {
+        if success != Success::None {
             pause = PAUSE_FIRST;
             continue;
         }
@@ -116,19 +118,41 @@ async fn again_and_again(
     }
 }
 
+/// How many of the masters were beaten through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Success {
+    Whole,
+    Partial,
+    None,
+}
+
+impl Success {
+    fn of(said: &Said) -> Self {
+        match (said.beats.is_empty(), said.failures.is_empty()) {
+            (_, true) => Self::Whole,
+            (false, false) => Self::Partial,
+            (true, false) => Self::None,
+        }
+    }
+}
+
 /// What goes on from beat to beat.
 struct Sidecar {
-    job: Job,
+    job: Arc<Job>,
     folder: StateFolder,
     session: Option<Session>,
+    /// Connecting anew, beside the beats.
+    renewal: Renewal,
     copied_at: Option<Instant>,
     /// Why the state folder could not be used last time, so that it is said once.
     state_fault: Option<String>,
 }
 
-/// The connections to all masters, until one of them fails.
+/// The connections to the masters, each until it fails.
 struct Session {
     masters: Vec<Sampler>,
+    /// Why further masters have none.
+    missing: Vec<String>,
     known: Known,
 }
 
@@ -139,20 +163,23 @@ impl Sidecar {
             state: self.folder.path().to_owned(),
             ..Said::default()
         };
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.connect(&mut said).await?,
-        };
+        let mut session = self.session(&mut said).await?;
         let mut beaten = Vec::new();
-        for answer in sampler::beat(&session.masters, &self.job, &session.known).await {
+        let answers = sampler::beat(&session.masters, &self.job, &session.known).await;
+        let asked = std::mem::take(&mut session.masters);
+        for (master, answer) in asked.into_iter().zip(answers) {
             match answer {
-                Ok(beat) => beaten.push(beat),
-                Err(fault) => said.failures.push(fault.to_string()),
+                Ok(beat) => {
+                    beaten.push(beat);
+                    session.masters.push(master);
+                }
+                Err(fault) => session.missing.push(fault.to_string()),
             }
         }
         self.keep(&beaten, &mut session, &mut said);
-        if !said.failures.is_empty() {
-            // A node that failed is asked for anew, and where the masters are too.
+        said.failures.extend(session.missing.iter().cloned());
+        if session.masters.is_empty() {
+            // Where the masters are is asked anew, and nothing is beaten through until that is known.
             return Ok(said);
         }
         let is_due = self.copied_at.is_none_or(|at| at.elapsed() >= COPY_EVERY);
@@ -162,42 +189,62 @@ impl Sidecar {
         }
         // In a Cluster slots move without any connection noticing, and masters join.
         let is_cluster = session.masters.iter().any(|m| m.facts().is_cluster);
-        if !(is_due && is_cluster) {
-            self.session = Some(session);
+        if !session.missing.is_empty() {
+            self.renewal.begin_in_a_while(&self.job);
+        } else if is_due && is_cluster {
+            self.renewal.begin(&self.job);
         }
+        self.session = Some(session);
         Ok(said)
     }
 
-    /// Connects, and learns what is known: by the folder, by its copy, and by evidence of beats that nobody got an answer
-    /// to.
-    async fn connect(&mut self, said: &mut Said) -> Result<Session, RedisError> {
-        let masters = sampler::connect(&self.job).await?;
-        let mut elsewhere = match sampler::copies(&masters, &self.job).await {
-            Ok(remembered) => remembered,
-            Err(SamplerError::Redis(fault)) => return Err(fault),
-            Err(SamplerError::State(fault)) => {
-                said.warnings.push(format!("{fault}; it is left as it is"));
-                Remembered::default()
+    /// The connections of the last beat, or newer ones if there are; without any, they are waited for.
+    async fn session(&mut self, said: &mut Said) -> Result<Session, RedisError> {
+        let renewed = self.renewal.done();
+        match (self.session.take(), renewed) {
+            (old, Some(Ok(learnt))) => Ok(self.take_over(learnt, old, said)),
+            // What failed is said by the beats, and tried again.
+            (Some(session), None | Some(Err(_))) => Ok(session),
+            (None, _) => {
+                let learnt = Learnt::of(&self.job).await?;
+                Ok(self.take_over(learnt, None, said))
             }
+        }
+    }
+
+    /// Goes on with new connections; where some masters could not be reached, with older ones to them, too.
+    fn take_over(&mut self, learnt: Learnt, old: Option<Session>, said: &mut Said) -> Session {
+        let Learnt {
+            mut masters,
+            missing,
+            elsewhere,
+            warnings,
+        } = learnt;
+        said.warnings.extend(warnings);
+        let (old, before) = match old {
+            Some(old) => (old.masters, Some(old.known)),
+            None => (Vec::new(), None),
         };
-        elsewhere = elsewhere.united(Remembered {
-            changes: sampler::changes_in_evidence(&masters).await?,
-            ..Remembered::default()
-        });
+        if !missing.is_empty() {
+            let is_new = |old: &Sampler| masters.iter().all(|m| m.address() != old.address());
+            let kept: Vec<Sampler> = old.into_iter().filter(is_new).collect();
+            masters.extend(kept);
+        }
         let known = match self.learn(elsewhere.clone()) {
             Ok((remembered, news)) => {
                 said.changes.extend(news);
-                remembered
+                Known::of(&remembered)
             }
             Err(fault) => {
                 self.state_fault(&fault, said);
-                elsewhere
+                before.unwrap_or_else(|| Known::of(&elsewhere))
             }
         };
-        Ok(Session {
+        Session {
             masters,
-            known: Known::of(&known),
-        })
+            missing,
+            known,
+        }
     }
 
     /// Takes into the folder what it does not have; everything it has then, and the changes that were news to it.

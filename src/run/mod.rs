@@ -25,6 +25,7 @@ mod keyspace;
 mod lease;
 mod ledger;
 mod marks;
+mod masters;
 mod mend;
 mod open;
 mod outlook;

@@ -96,6 +96,7 @@ pub(super) async fn open_cache(
 ) -> Result<(Redis, Vec<NodeFacts>), RunError> {
     let open = || async {
         let cache = Redis::connect(&job.redis, RESPONSE_TIMEOUT).await?;
+        cache.show_waiting_to(&patience.progress());
         let nodes = cache.facts_of_all().await?;
         Ok((cache, nodes))
     };

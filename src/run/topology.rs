@@ -245,6 +245,7 @@ mod tests {
     fn looked(at: i64, silent: &[&str], objections: Vec<TopologyObjection>) -> Looked {
         let nodes = silent.iter().map(|address| NodeView {
             address: (*address).to_owned(),
+            aliases: Vec::new(),
             said: Err("refused".to_owned()),
             down_since: None,
             role_since: None,

@@ -3,5 +3,7 @@
 mod backoff;
 pub mod mysql;
 pub mod redis;
+mod waiting;
 
 pub use backoff::Backoff;
+pub use waiting::{Turn, Waiting};

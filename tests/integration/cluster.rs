@@ -11,10 +11,15 @@ use auditor::store::redis::Redis;
 mod auditing;
 mod failovers;
 mod finding;
+mod moved;
+mod names;
+mod nights;
 mod reading;
 mod resharding;
+mod second_masters;
 mod sharded;
 mod streams;
+mod waiting;
 mod writing;
 
 const LIMIT: Duration = Duration::from_secs(60);

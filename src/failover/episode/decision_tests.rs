@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::fixture::*;
-use super::{Due, Episode, EpisodeKind, FoundBy, Outlook, Seen, Sureness, find};
+use super::{Episode, EpisodeKind, FoundBy, Seen, Sureness, find};
 use crate::failover::{PresentMaster, Remembered};
-use crate::model::slots::{Slot, SlotSet};
 use crate::model::time::TimeWindow;
-use crate::model::topology::{NodeView, Topology, TopologyKind};
+use crate::model::topology::{Topology, TopologyKind};
 
 pub(super) fn looked(remembered: &Remembered, master: PresentMaster, seen: &Topology) -> Episode {
     let masters = [master];
@@ -34,7 +33,7 @@ pub(super) fn window(since: i64, until: i64) -> Option<TimeWindow> {
 }
 
 /// A watched master `A` of process `a`, dealt with at second 100, with a beat each second from 101 to 500.
-fn watched() -> Remembered {
+pub(super) fn watched() -> Remembered {
     remembering(samples("A", "a", 101..=500), vec![handled("A", "a", 100)])
 }
 
@@ -250,81 +249,4 @@ fn without_beats_the_witnesses_or_the_last_run_are_asked_and_else_a_person() {
         (EpisodeKind::EvidenceGone, None)
     );
     assert_eq!(episode.sureness, Sureness::Unknown);
-}
-
-#[test]
-fn a_cluster_has_an_episode_for_each_master_and_a_window_for_those_that_changed() {
-    let half = |from: u16, to: u16| (from..to).filter_map(Slot::new).collect::<SlotSet>();
-    let (low, high) = (half(0, 8_000), half(8_000, 16_384));
-    let on = |mut facts: crate::model::node::NodeFacts, slots: &SlotSet| {
-        facts.slots = slots.clone();
-        facts
-    };
-    let mut remembered = watched();
-    remembered
-        .samples
-        .iter_mut()
-        .for_each(|s| s.slots = low.clone());
-    remembered.handled[0].slots = low.clone();
-    let mut other = handled("X", "x", 100);
-    other.slots = high.clone();
-    remembered.handled.push(other);
-    let new = on(promoted("B", "b", "A", 400), &low);
-    let same = on(master("X", "x"), &high);
-    let mut dead = silent("a", "no answer", Some(510));
-    let nodes = |dead: &NodeView| vec![dead.clone(), view(&new), view(&same)];
-    let masters = [
-        present(new.clone(), Some(beat("A", "a", 400))),
-        present(same.clone(), None),
-    ];
-    let seen = topology(TopologyKind::Cluster, nodes(&dead));
-    let outlook = |seen: &Topology| -> Outlook {
-        find(&Seen {
-            remembered: &remembered,
-            masters: &masters,
-            topology: seen,
-        })
-    };
-    let found = outlook(&seen);
-    let kinds: Vec<_> = found.episodes.iter().map(|e| e.kind).collect();
-    assert_eq!(kinds, [EpisodeKind::Promotion, EpisodeKind::Nothing]);
-    assert_eq!(found.affected(), low);
-    assert_eq!(
-        found.due(Duration::from_secs(2)),
-        Due::Window(window(398, 542).unwrap_or_else(|| unreachable!()))
-    );
-    dead.down_since = None;
-    let found = outlook(&topology(TopologyKind::Cluster, nodes(&dead)));
-    assert_eq!(
-        found.window(Duration::ZERO).and_then(|w| w.until),
-        Some(at(NOW).plus(Duration::from_millis(100)))
-    );
-    assert!(!found.explanation().contains("Nothing happened"));
-}
-
-#[test]
-fn slots_that_moved_to_a_new_master_are_no_failover() {
-    let (low, high) = (
-        (0..8_000).filter_map(Slot::new).collect::<SlotSet>(),
-        (8_000..16_384).filter_map(Slot::new).collect::<SlotSet>(),
-    );
-    // It had all slots when it was dealt with; the upper half went to a node that joined.
-    let remembered = watched();
-    let mut old = master("A", "a");
-    old.slots = low;
-    let mut joined = started(600, master("N", "n"));
-    joined.slots = high;
-    let seen = topology(TopologyKind::Cluster, vec![view(&old), view(&joined)]);
-    let masters = [
-        present(old, Some(beat("A", "a", 500))),
-        present(joined, None),
-    ];
-    let found = find(&Seen {
-        remembered: &remembered,
-        masters: &masters,
-        topology: &seen,
-    });
-    let kinds: Vec<_> = found.episodes.iter().map(|e| e.kind).collect();
-    assert_eq!(kinds, [EpisodeKind::Nothing, EpisodeKind::FirstSight]);
-    assert_eq!(found.due(Duration::ZERO), Due::Nothing);
 }

@@ -38,8 +38,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(3_600);
 const INFO_PERIOD: Duration = Duration::from_secs(11);
 /// Sentinel notes the role of a new instance when it hears of it, within this of the promotion.
 const SAME_MOMENT: Duration = Duration::from_secs(1);
-/// A node of a Cluster that is cut off serves for its `node-timeout` (15 s by default) and little more.
-const CLUSTER_CUT_OFF: Duration = Duration::from_secs(30);
+/// A node of a Cluster that is cut off serves for its `cluster-node-timeout` and little more; its last sign of life comes
+/// up to half of that earlier.
+const NODE_TIMEOUTS: u32 = 2;
 
 /// The end of what a restarted server's earlier process acknowledged. A process that is older than the memory of a
 /// promotion may have followed others and been promoted since it started.
@@ -73,7 +74,7 @@ fn end_of(id: &str, step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> En
     };
     let nodes = || seen.topology.nodes.iter();
     let by_run_id = nodes().find(|n| said(n).is_some_and(|f| f.identity.run_id == run_id));
-    let by_address = || nodes().find(|n| Some(n.address.as_str()) == address);
+    let by_address = || nodes().find(|n| address.is_some_and(|address| n.goes_by(address)));
     let end = match (by_run_id, by_address()) {
         (Some(node), _) => end_of_living(node, step, seen),
         (None, Some(node)) if seen.names_are_nodes() => end_of_gone(node, step, seen),
@@ -125,7 +126,10 @@ fn end_of_gone(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
             }
         }
         Err(why) => match (node.down_since, seen.topology.kind) {
-            (Some(at), TopologyKind::Cluster) => death(at.plus(CLUSTER_CUT_OFF)),
+            (Some(at), TopologyKind::Cluster) => match node_timeout(seen) {
+                Some(timeout) => death(at.plus(timeout.saturating_mul(NODE_TIMEOUTS))),
+                None => left(seen),
+            },
             // A host that refuses the connection has no such process any more. One that is silent may be cut off from us
             // and from the Sentinels, and go on.
             (Some(at), _) if why.contains("Connection refused") => death(at),
@@ -150,6 +154,14 @@ fn demoted_at(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> Option<Micro
     let promoted = promoted_at(step, seen)?;
     let since = node.role_since?;
     (since > promoted.plus(SAME_MOMENT)).then_some(since)
+}
+
+/// The longest `cluster-node-timeout` of all nodes that say theirs: that of the dead one is as a rule the same. `None`:
+/// none does.
+fn node_timeout(seen: &Seen<'_>) -> Option<Duration> {
+    let nodes = seen.topology.nodes.iter();
+    let said = nodes.filter_map(|node| node.setting("cluster-node-timeout")?.parse().ok());
+    said.max().map(Duration::from_millis)
 }
 
 /// At the latest.

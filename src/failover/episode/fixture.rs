@@ -142,6 +142,7 @@ pub(super) fn change(facts: &NodeFacts, found: Option<Heartbeat>, second: i64) -
 pub(super) fn view(facts: &NodeFacts) -> NodeView {
     NodeView {
         address: facts.address.clone(),
+        aliases: Vec::new(),
         said: Ok(facts.clone()),
         down_since: None,
         role_since: None,
@@ -153,6 +154,7 @@ pub(super) fn view(facts: &NodeFacts) -> NodeView {
 pub(super) fn silent(node: &str, why: &str, down_since: Option<i64>) -> NodeView {
     NodeView {
         address: address(node),
+        aliases: Vec::new(),
         said: Err(why.into()),
         down_since: down_since.map(at),
         role_since: None,

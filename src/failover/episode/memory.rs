@@ -25,7 +25,7 @@ impl Seen<'_> {
     }
 }
 
-/// A master and the heartbeat that lies in it.
+/// A master and the heartbeat that lies under its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentMaster {
     pub facts: NodeFacts,
@@ -53,11 +53,25 @@ pub(super) struct Known<'a> {
     pub(super) had_beats: bool,
 }
 
+impl PresentMaster {
+    /// The heartbeat, unless it was written in a history that another of the present masters goes on with: that one came
+    /// here with a slot, as `lua/checkpoint.lua` has it, too, and says nothing of this one's past.
+    pub(super) fn own_beat(&self, seen: &Seen<'_>) -> Option<&Heartbeat> {
+        let is_written_by = |master: &Self, beat: &Heartbeat| {
+            names(master).any(|history| history == beat.replication_id)
+        };
+        self.heartbeat.as_ref().filter(|beat| {
+            let mut others = seen.masters.iter().filter(|other| *other != self);
+            is_written_by(self, beat) || !others.any(|other| is_written_by(other, beat))
+        })
+    }
+}
+
 impl<'a> Memory<'a> {
     pub(super) fn of(seen: &Seen<'a>, master: &'a PresentMaster) -> Self {
         let others = seen.masters.iter().filter(|other| *other != master);
-        let elsewhere: HashSet<&str> = others.flat_map(histories).collect();
-        let own: HashSet<&str> = histories(master).collect();
+        let elsewhere: HashSet<&str> = others.flat_map(|other| histories(other, seen)).collect();
+        let own: HashSet<&str> = histories(master, seen).collect();
         let concerns = |id: &str| own.contains(id) || !elsewhere.contains(id);
         Self::new(seen, concerns, &master.facts.slots)
     }
@@ -184,15 +198,14 @@ impl<'a> Memory<'a> {
 }
 
 /// The histories a master goes on with, as far as it says so itself.
-fn histories(master: &PresentMaster) -> impl Iterator<Item = &str> {
+fn histories<'a>(master: &'a PresentMaster, seen: &Seen<'_>) -> impl Iterator<Item = &'a str> {
+    let found = master.own_beat(seen).map(|h| h.replication_id.as_str());
+    names(master).chain(found)
+}
+
+/// Its present and its former history.
+fn names(master: &PresentMaster) -> impl Iterator<Item = &str> {
     let former = master.facts.has_former_history();
     let former = former.then_some(master.facts.replication_id2.as_str());
-    let found = master.heartbeat.as_ref().map(|h| h.replication_id.as_str());
-    [
-        Some(master.facts.identity.replication_id.as_str()),
-        former,
-        found,
-    ]
-    .into_iter()
-    .flatten()
+    std::iter::once(master.facts.identity.replication_id.as_str()).chain(former)
 }

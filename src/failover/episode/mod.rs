@@ -15,6 +15,8 @@ mod tell;
 #[cfg(test)]
 mod chain_tests;
 #[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
 mod decision_tests;
 #[cfg(test)]
 mod fixture;

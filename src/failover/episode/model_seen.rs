@@ -23,6 +23,7 @@ impl World {
         let is_watched = self.kind == TopologyKind::Sentinel;
         let views = self.nodes.iter().map(|node| NodeView {
             address: self.address(node),
+            aliases: Vec::new(),
             said: match node.role {
                 Role::Dead(_) => Err("Connection refused (os error 111)".into()),
                 _ => Ok(self.facts(node)),

@@ -57,8 +57,7 @@ impl<'a> Step<'a> {
         let facts = &master.facts;
         let id = facts.identity.replication_id.as_str();
         let noticed_at = seen.topology.seen_at;
-        let in_place = master.heartbeat.as_ref();
-        let of_another = in_place.filter(|h| h.replication_id != id);
+        let of_another = master.own_beat(seen).filter(|h| h.replication_id != id);
         let kept = memory.change_to(id).and_then(|c| c.found.as_ref());
         let kept = kept.filter(|h| h.replication_id != id);
         let former = facts.has_former_history();

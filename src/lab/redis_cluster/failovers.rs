@@ -80,8 +80,8 @@ impl RedisCluster {
         self.wait_until_up().await
     }
 
-    /// Starts a killed node again, as it was, and waits until it is its successor's replica.
-    pub async fn revive(&mut self, port: u16) -> Result<(), LabError> {
+    /// Starts a killed node again, as it was. It answers INFO when this returns; it may be loading its data.
+    pub async fn start_again(&mut self, port: u16) -> Result<(), LabError> {
         let node = self
             .nodes
             .iter_mut()
@@ -89,6 +89,12 @@ impl RedisCluster {
         let node = node.ok_or_else(|| LabError::Unfit(format!("no node at port {port}")))?;
         node.server.restart().await?;
         node.is_alive = true;
+        Ok(())
+    }
+
+    /// Starts a killed node again and waits until it is its successor's replica.
+    pub async fn revive(&mut self, port: u16) -> Result<(), LabError> {
+        self.start_again(port).await?;
         let node = self.by_port(port);
         wait::until(
             "the old master follows the new one",

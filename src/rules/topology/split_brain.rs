@@ -2,7 +2,8 @@
 //!
 //! Two nodes that both say they are masters of the same keys. Where one names the other's history as its own former one,
 //! or both share a former one, the same data has split; where nothing links them, one of them was restarted without its
-//! data, or does not belong here. In a Cluster two masters object only where both claim the same slots.
+//! data, or does not belong here. In a Cluster two masters object only where both claim the same slots. A node that is
+//! still loading its data answers for no key yet, and is no master as long as that takes.
 //!
 //! # How it comes about
 //!
@@ -34,7 +35,8 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(topology: &Topology) -> Vec<TopologyObjection> {
-    let masters: Vec<&NodeFacts> = topology.masters().collect();
+    let masters = topology.masters().filter(|node| !node.is_loading);
+    let masters: Vec<&NodeFacts> = masters.collect();
     let mut objections = Vec::new();
     for (at, one) in masters.iter().enumerate() {
         for other in &masters[at + 1..] {
@@ -149,6 +151,16 @@ mod tests {
         let found = check(&topology(vec![master("a", "h1"), master("b", "h2")]));
         let detail = found[0].suspect.detail.as_deref().unwrap();
         assert!(detail.contains("share no history"), "{detail}");
+    }
+
+    #[test]
+    fn a_node_that_loads_its_data_is_no_master_yet() {
+        let mut loading = master("old", "h1");
+        loading.is_loading = true;
+        let new = || promoted("new", "h2", "h1", 901);
+        assert!(check(&topology(vec![loading.clone(), new()])).is_empty());
+        loading.is_loading = false;
+        assert_eq!(check(&topology(vec![loading, new()])).len(), 1);
     }
 
     #[test]

@@ -12,10 +12,10 @@ use super::error::MysqlError;
 use super::pages::WindowPlans;
 use super::replica::Pin;
 use super::server::WITNESS_WIDTH;
-use super::waiting::Waiting;
 use crate::job::MysqlSpec;
 use crate::model::progress::ProgressSink;
 use crate::model::rows::Rows;
+use crate::store::Waiting;
 
 /// What one statement is given. Pages are cut to take milliseconds; only an aggregate over a large
 /// table with a wrong plan comes near this.

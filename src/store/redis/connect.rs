@@ -1,5 +1,6 @@
 //! Opening one plain connection: address, credentials, TLS, time limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -13,6 +14,7 @@ use super::error::RedisError;
 use super::{sentinel, tls};
 use crate::job::{Endpoint, RedisSpec};
 use crate::model::secret::Secret;
+use crate::store::Waiting;
 
 /// Name lookup, TCP, TLS and AUTH together; the crate's own second is too short across regions.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -26,6 +28,8 @@ pub(super) struct Link {
     pub(super) connection: MultiplexedConnection,
     /// `host:port`, or the socket's path.
     pub(super) address: String,
+    /// Who waits for this node while it cannot answer.
+    pub(super) waiting: Arc<Waiting>,
 }
 
 /// Who we are at the other end.
@@ -140,6 +144,7 @@ async fn open_client(
     Ok(Link {
         connection,
         address,
+        waiting: Arc::default(),
     })
 }
 

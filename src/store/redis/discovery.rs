@@ -1,10 +1,12 @@
 //! Asking a Cluster who its masters are.
 //!
-//! Whoever is asked may be cut off and believe in yesterday's Cluster. So all the nodes of the job are asked at once, the
-//! one with the highest epoch is believed, and every master it names must say of itself that it is one.
+//! Whoever is asked may be cut off and believe in yesterday's Cluster. So all the nodes of the job are asked at once, of
+//! those that answer the one with the highest epoch is believed, and every master it names must say of itself that it is one.
+//! Where half of them have answered, the others are not waited for long.
 //!
 //! Sources: the commands CLUSTER SHARDS (Redis 7.0), CLUSTER SLOTS, CLUSTER INFO and CLUSTER NODES.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use ::redis::Value;
@@ -13,9 +15,10 @@ use futures_util::future::{join_all, try_join_all};
 use super::connect::{Link, open_node, shown};
 use super::error::RedisError;
 use super::own_line::own_line;
-use super::reply;
+use super::seats::{Seat, Seats, seats_of_shards, seats_of_slots};
+use super::{reply, soon};
 use crate::job::RedisSpec;
-use crate::model::slots::{Slot, SlotSet};
+use crate::model::slots::SlotSet;
 
 /// A Cluster has at most as many masters as that is advised; more would be a mistake of ours.
 const MASTERS_MAX: usize = 1_000;
@@ -27,21 +30,14 @@ pub(super) struct Master {
     pub(super) slots: SlotSet,
 }
 
-/// A master as another node knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seat {
-    id: String,
-    host: String,
-    port: u16,
-    slots: SlotSet,
-}
-
 /// What one node says of the Cluster.
 struct View {
     asked: String,
     is_ok: bool,
     epoch: u64,
     seats: Vec<Seat>,
+    /// Of all nodes it knows, replicas among them.
+    ids: HashSet<String>,
 }
 
 /// Finds the Cluster that has `nodes` and opens a connection to each of its masters, also to those that have no slots
@@ -51,25 +47,14 @@ pub(super) async fn open_masters(
     nodes: &[(String, u16)],
     response_limit: Duration,
 ) -> Result<Vec<Master>, RedisError> {
-    let views = nodes
-        .iter()
-        .map(|(host, port)| ask(spec, host, *port, response_limit));
-    let view = believed(join_all(views).await)?;
-    let mut seats = view.seats;
-    if seats.len() > MASTERS_MAX {
-        return Err(RedisError::Protocol(format!(
-            "{} names {} masters; at most {MASTERS_MAX} are read",
-            view.asked,
-            seats.len()
-        )));
-    }
-    seats.sort_by(|a, b| a.id.cmp(&b.id));
-    let opened = seats
+    let view = view_of(spec, nodes, response_limit).await?;
+    let opened = view
+        .seats
         .iter()
         .map(|seat| open_seat(spec, seat, response_limit));
     let masters: Vec<Master> = try_join_all(opened).await?.into_iter().flatten().collect();
     let mut served = SlotSet::none();
-    for seat in &seats {
+    for seat in &view.seats {
         served.unite(&seat.slots);
     }
     masters
@@ -84,6 +69,54 @@ pub(super) async fn open_masters(
         )));
     }
     Ok(masters)
+}
+
+/// The same of those masters that are there, and why the others are not. A Cluster may serve the keys of the living while
+/// others have no master (`cluster-require-full-coverage no`).
+pub(super) async fn open_living_masters(
+    spec: &RedisSpec,
+    nodes: &[(String, u16)],
+    response_limit: Duration,
+) -> Result<(Vec<Master>, Vec<RedisError>), RedisError> {
+    let view = view_of(spec, nodes, response_limit).await?;
+    let opened = view
+        .seats
+        .iter()
+        .map(|seat| open_seat(spec, seat, response_limit));
+    let (mut masters, mut missing) = (Vec::new(), Vec::new());
+    for opened in join_all(opened).await {
+        match opened {
+            Ok(master) => masters.extend(master),
+            Err(error) => missing.push(error),
+        }
+    }
+    Ok((masters, missing))
+}
+
+/// The Cluster that has `nodes`, its masters in the order of their ids.
+async fn view_of(
+    spec: &RedisSpec,
+    nodes: &[(String, u16)],
+    response_limit: Duration,
+) -> Result<View, RedisError> {
+    let views = nodes
+        .iter()
+        .map(|(host, port)| ask(spec, host, *port, response_limit));
+    let is_up = |view: &Result<View, RedisError>| view.as_ref().is_ok_and(|view| view.is_ok);
+    // Fewer may be cut off together and not know it yet.
+    let is_enough = |came: &[(usize, Result<View, RedisError>)]| {
+        came.iter().filter(|(_, view)| is_up(view)).count() * 2 >= nodes.len()
+    };
+    let mut view = believed(soon::answers(views, is_enough).await)?;
+    if view.seats.len() > MASTERS_MAX {
+        return Err(RedisError::Protocol(format!(
+            "{} names {} masters; at most {MASTERS_MAX} are read",
+            view.asked,
+            view.seats.len()
+        )));
+    }
+    view.seats.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(view)
 }
 
 /// Connects to a master by the address the Cluster gives it. `None`: one without slots that is not there, or follows
@@ -126,21 +159,34 @@ async fn open_seat(
     }
 }
 
-/// Of those that say that the Cluster is up, the one that knows the latest epoch.
+/// Of those that say that the Cluster is up, the one that knows the latest epoch. Two that know no node in common are of
+/// two Clusters, and nobody knows which of them is meant.
 fn believed(views: Vec<Result<View, RedisError>>) -> Result<View, RedisError> {
-    let mut best: Option<View> = None;
+    let mut up: Vec<View> = Vec::new();
     let mut down = Vec::new();
     let mut failures = Vec::new();
     let mut refused = None;
     for view in views {
         match view {
             Ok(view) if !view.is_ok => down.push(view.asked),
-            Ok(view) if best.as_ref().is_some_and(|best| best.epoch >= view.epoch) => {}
-            Ok(view) => best = Some(view),
+            Ok(view) => up.push(view),
             Err(RedisError::Refused(why)) => refused = Some(why),
             Err(error) => failures.push(error.to_string()),
         }
     }
+    // Of several that know it, the first.
+    let best = up.iter().rev().max_by_key(|view| view.epoch);
+    if let Some(best) = best
+        && let Some(stranger) = up.iter().find(|view| view.ids.is_disjoint(&best.ids))
+    {
+        return Err(RedisError::Refused(format!(
+            "{} and {} are of two different Clusters; name nodes of one in [redis] url (has an address been given to \
+             another node?)",
+            stranger.asked, best.asked
+        )));
+    }
+    let latest = up.iter().map(|view| view.epoch).max();
+    let best = up.into_iter().find(|view| Some(view.epoch) == latest);
     match (best, refused) {
         (Some(view), _) => Ok(view),
         (None, Some(why)) => Err(RedisError::Refused(why)),
@@ -180,12 +226,14 @@ async fn ask(
         }
         _ => seats_of_shards(granted(&link, shards)?, host, spec.tls),
     };
-    let seats = seats.ok_or_else(|| RedisError::unexpected(&link.address, "CLUSTER SHARDS"))?;
+    let Seats { seats, ids } =
+        seats.ok_or_else(|| RedisError::unexpected(&link.address, "CLUSTER SHARDS"))?;
     Ok(View {
         asked: shown(host, port),
         is_ok,
         epoch,
         seats,
+        ids,
     })
 }
 
@@ -214,213 +262,23 @@ fn state(info: &str) -> (bool, u64) {
     (field("cluster_state") == Some("ok"), epoch.unwrap_or(0))
 }
 
-/// One map for each shard: `slots` (first and last in turn) and `nodes`, each a map, too.
-fn seats_of_shards(answer: Value, asked: &str, tls: bool) -> Option<Vec<Seat>> {
-    let mut seats = Vec::new();
-    for shard in reply::optional_array(answer)? {
-        let (mut slots, mut nodes) = (SlotSet::none(), Vec::new());
-        for (name, value) in reply::named_values(shard)? {
-            match name.as_slice() {
-                b"slots" => {
-                    let ends = reply::optional_array(value)?;
-                    let ends: Option<Vec<Slot>> = ends.iter().map(slot).collect();
-                    for range in ends?.chunks(2) {
-                        add(&mut slots, *range.first()?, *range.last()?);
-                    }
-                }
-                b"nodes" => nodes = reply::optional_array(value)?,
-                _ => {}
-            }
-        }
-        let nodes = nodes
-            .into_iter()
-            .map(|node| node_of_shard(node, asked, tls));
-        let mut masters = nodes.collect::<Option<Vec<_>>>()?;
-        masters.retain(|node| node.is_master);
-        // One that failed stays in its shard beside the one that took over.
-        masters.sort_by_key(|node| !node.is_online);
-        let master = masters.into_iter().next();
-        seats.extend(master.map(|node| Seat { slots, ..node.seat }));
-    }
-    Some(seats)
-}
-
-/// A node of a shard; its slots are not said there.
-struct ShardNode {
-    is_master: bool,
-    is_online: bool,
-    seat: Seat,
-}
-
-fn node_of_shard(node: Value, asked: &str, tls: bool) -> Option<ShardNode> {
-    let (mut id, mut role, mut health) = (None, None, None);
-    let (mut endpoint, mut ip) = (None, None);
-    let (mut port, mut tls_port) = (None, None);
-    for (name, value) in reply::named_values(node)? {
-        match name.as_slice() {
-            b"id" => id = reply::text(value),
-            b"role" => role = reply::text(value),
-            b"health" => health = reply::text(value),
-            b"endpoint" => endpoint = reply::text(value),
-            b"ip" => ip = reply::text(value),
-            b"port" => port = number(&value),
-            b"tls-port" => tls_port = number(&value),
-            _ => {}
-        }
-    }
-    Some(ShardNode {
-        is_master: role? == "master",
-        is_online: health? == "online",
-        seat: Seat {
-            id: id?,
-            host: named(endpoint, ip, asked),
-            port: if tls { tls_port? } else { port? },
-            slots: SlotSet::none(),
-        },
-    })
-}
-
-/// One row for each range: first and last slot, then the master: host, port, id.
-fn seats_of_slots(answer: Value, asked: &str) -> Option<Vec<Seat>> {
-    let mut seats: Vec<Seat> = Vec::new();
-    for row in reply::optional_array(answer)? {
-        let mut row = reply::optional_array(row)?.into_iter();
-        let (first, last) = (slot(&row.next()?)?, slot(&row.next()?)?);
-        let mut master = reply::optional_array(row.next()?)?.into_iter();
-        let (host, port) = (reply::text(master.next()?), number(&master.next()?)?);
-        let id = reply::text(master.next()?)?;
-        let at = match seats.iter().position(|seat| seat.id == id) {
-            Some(at) => at,
-            None => {
-                seats.push(Seat {
-                    id,
-                    host: named(host, None, asked),
-                    port,
-                    slots: SlotSet::none(),
-                });
-                seats.len() - 1
-            }
-        };
-        add(&mut seats[at].slots, first, last);
-    }
-    Some(seats)
-}
-
-/// The host by which a node wants to be reached: as it announces it; the address where it wants a name and has none; and
-/// where it announces nothing, the host that was asked.
-fn named(endpoint: Option<String>, ip: Option<String>, asked: &str) -> String {
-    let is_given = |host: &String| !host.is_empty() && host != "?";
-    endpoint
-        .filter(is_given)
-        .or(ip.filter(is_given))
-        .unwrap_or_else(|| asked.to_owned())
-}
-
-fn slot(value: &Value) -> Option<Slot> {
-    Slot::new(u16::try_from(reply::integer(value)?).ok()?)
-}
-
-fn number(value: &Value) -> Option<u16> {
-    u16::try_from(reply::integer(value)?).ok()
-}
-
-pub(super) fn add(slots: &mut SlotSet, first: Slot, last: Slot) {
-    let all = (first.number()..=last.number()).filter_map(Slot::new);
-    all.for_each(|slot| slots.add(slot));
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    fn text(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
-    }
-
-    fn flat(pairs: &[(&str, Value)]) -> Value {
-        let pairs = pairs
-            .iter()
-            .flat_map(|(name, value)| [text(name), value.clone()]);
-        Value::Array(pairs.collect())
-    }
-
-    fn node(id: &str, role: &str, health: &str, host: Value, port: i64) -> Value {
-        flat(&[
-            ("id", text(id)),
-            ("port", Value::Int(port)),
-            ("ip", text("10.0.0.1")),
-            ("endpoint", host),
-            ("role", text(role)),
-            ("replication-offset", Value::Int(7)),
-            ("health", text(health)),
-        ])
-    }
-
-    #[test]
-    fn of_a_shard_the_master_that_is_online_counts() {
-        let shard = |slots: &[i64], nodes: &[Value]| {
-            let slots = slots.iter().map(|slot| Value::Int(*slot)).collect();
-            let nodes = Value::Array(nodes.to_vec());
-            flat(&[("slots", Value::Array(slots)), ("nodes", nodes)])
-        };
-        let answer = Value::Array(vec![
-            shard(
-                &[0, 2, 9, 9],
-                &[
-                    node("old", "master", "failed", text("a"), 1),
-                    node("r", "replica", "online", text("b"), 2),
-                    node("new", "master", "online", text("c"), 3),
-                ],
-            ),
-            shard(&[], &[node("empty", "master", "online", text("?"), 4)]),
-            shard(
-                &[5, 5],
-                &[node("nameless", "master", "online", Value::Nil, 5)],
-            ),
-        ]);
-        let seats = seats_of_shards(answer, "asked", false).unwrap();
-        let said: Vec<String> = seats
-            .iter()
-            .map(|s| format!("{} {}:{} {}", s.id, s.host, s.port, s.slots))
-            .collect();
-        assert_eq!(
-            said,
-            [
-                "new c:3 0-2 9",
-                "empty 10.0.0.1:4 ",
-                "nameless 10.0.0.1:5 5"
-            ]
-        );
-        assert_eq!(seats_of_shards(Value::Okay, "asked", false), None);
-    }
-
-    #[test]
-    fn slots_of_an_older_server_are_put_together_by_master() {
-        let row = |first: i64, last: i64, host: Value, id: &str| {
-            let master = Value::Array(vec![host, Value::Int(6379), text(id)]);
-            Value::Array(vec![Value::Int(first), Value::Int(last), master])
-        };
-        let answer = Value::Array(vec![
-            row(0, 1, text("a"), "x"),
-            row(2, 2, text(""), "y"),
-            row(3, 4, text("a"), "x"),
-        ]);
-        let seats = seats_of_slots(answer, "asked").unwrap();
-        assert_eq!(seats[0].slots.to_string(), "0-1 3-4");
-        assert_eq!((seats[1].host.as_str(), seats.len()), ("asked", 2));
-    }
-
     #[test]
     fn a_node_that_is_cut_off_is_not_believed() {
-        let view = |asked: &str, is_ok, epoch| {
+        let of = |ids: &[&str], asked: &str, is_ok, epoch| {
             Ok(View {
                 asked: asked.into(),
                 is_ok,
                 epoch,
                 seats: Vec::new(),
+                ids: ids.iter().map(|id| (*id).to_owned()).collect(),
             })
         };
+        let view = |asked: &str, is_ok, epoch| of(&["x", asked], asked, is_ok, epoch);
         let down = || Err(RedisError::Unreachable("gone".into()));
         let best = believed(vec![
             view("a", true, 3),
@@ -434,6 +292,15 @@ mod tests {
             believed(vec![down(), Err(RedisError::Refused("no".into()))]),
             Err(RedisError::Refused(_))
         ));
+        let two = believed(vec![
+            view("a", true, 3),
+            view("b", false, 9),
+            of(&["y"], "c", true, 2),
+        ]);
+        let error = two.err().unwrap().to_string();
+        assert!(error.contains("c and a are of two different"), "{error}");
+        let cut_off = believed(vec![view("a", true, 3), of(&["y"], "c", false, 4)]);
+        assert_eq!(cut_off.unwrap().asked, "a");
         let info = "cluster_state:ok\r\ncluster_current_epoch:12\r\n";
         assert_eq!(state(info), (true, 12));
     }

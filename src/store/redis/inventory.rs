@@ -13,17 +13,18 @@ use futures_util::future::{BoxFuture, FutureExt, join};
 use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
-use super::cluster_nodes::{self, ClusterView};
+use super::cluster_nodes;
 use super::connect::Link;
 use super::error::RedisError;
 use super::info;
+use super::known_node::{Answer, Known, merge_aliases, rename};
 use super::place::{Asked, Place};
 use super::reply;
 use super::witness::{self, Testimony};
 use crate::job::{Endpoint, RedisSpec};
-use crate::model::node::NodeFacts;
+use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
-use crate::model::topology::{NodeView, SentinelView, Topology, TopologyKind};
+use crate::model::topology::{SentinelView, Topology, TopologyKind};
 
 /// A bound on connections and memory, past every deployment known to us; what lies beyond is not asked.
 const NODES_MAX: usize = 512;
@@ -34,11 +35,12 @@ const NODES_AT_ONCE: usize = 64;
 /// Who did not answer is asked again after this long: each try may last as long as the limit.
 const SILENT_FOR: Duration = Duration::from_secs(10);
 
-/// What decides how much a failover may lose; asked one by one, because several at once are understood only from
+/// What decides how much a failover may lose, and how long a master that is cut off goes on; asked one by one, because several at once are understood only from
 /// Redis 7.0 on. A server that does not know one of them answers nothing for it.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "appendfsync",
     "appendonly",
+    "cluster-node-timeout",
     "maxmemory",
     "maxmemory-policy",
     "min-replicas-max-lag",
@@ -241,73 +243,6 @@ impl Inventory {
     }
 }
 
-/// A node that somebody named, and what came of asking it.
-struct Known {
-    /// Every address it goes by; the first is the one it is shown under.
-    addresses: Vec<String>,
-    answer: Result<Answer, String>,
-}
-
-struct Answer {
-    facts: NodeFacts,
-    settings: Option<Vec<(String, String)>>,
-    cluster: Option<ClusterView>,
-    /// This host's clock when it had answered.
-    heard_at: Micros,
-}
-
-impl Known {
-    fn view(self, testimonies: &[Testimony]) -> NodeView {
-        let own_role = self
-            .answer
-            .as_ref()
-            .ok()
-            .map(|a| a.facts.identity.is_master);
-        let about = testimonies
-            .iter()
-            .filter(|testimony| self.addresses.contains(&testimony.address));
-        let about: Vec<&Testimony> = about.collect();
-        // Whoever sees it alive refutes those that do not. Of the others the last sign of life counts.
-        let is_down = !about.is_empty() && about.iter().all(|t| t.down_since.is_some());
-        let down_since = about.iter().filter_map(|t| t.down_since).max();
-        let roles = about
-            .iter()
-            .filter(|t| own_role.is_none() || t.role_is_master == own_role);
-        // A witness that was restarted, or reset, knows it later, never earlier.
-        let role_since = roles.filter_map(|t| t.role_since).min();
-        let address = self.addresses.into_iter().next().unwrap_or_default();
-        let (said, settings) = match self.answer {
-            Ok(answer) => (Ok(answer.facts), answer.settings),
-            Err(why) => (Err(why), None),
-        };
-        NodeView {
-            address,
-            said,
-            down_since: down_since.filter(|_| is_down),
-            role_since,
-            settings,
-        }
-    }
-}
-
-impl Answer {
-    /// Whom it names besides itself.
-    fn names(&self) -> Vec<Place> {
-        let replicas = self.facts.replicas_online.iter().map(|r| &r.address);
-        let upstream = self.facts.upstream.iter().map(|u| &u.address);
-        let peers = self.cluster.iter().flat_map(ClusterView::peers);
-        let named = replicas.chain(upstream).cloned().chain(peers);
-        named.filter_map(|address| Place::of(&address)).collect()
-    }
-
-    /// What it says of the other nodes of its Cluster.
-    fn testimonies(&self) -> Vec<Testimony> {
-        let ahead = self.facts.time.0 - self.heard_at.0;
-        let cluster = self.cluster.iter();
-        cluster.flat_map(|view| view.testimonies(ahead)).collect()
-    }
-}
-
 async fn ask(link: &Link, depth: Depth) -> Result<Answer, RedisError> {
     let (facts, settings) = match depth {
         Depth::WithSettings => join(info::facts(link), settings(link)).await,
@@ -317,9 +252,15 @@ async fn ask(link: &Link, depth: Depth) -> Result<Answer, RedisError> {
     let heard_at = Micros::now();
     let mut cluster = None;
     if facts.is_cluster {
-        cluster = cluster_nodes::ask(link).await;
-        if let Some(view) = &cluster {
-            facts.slots = view.own_slots();
+        match cluster_nodes::ask(link).await {
+            Ok(view) => {
+                facts.slots = view.own_slots();
+                cluster = Some(view);
+            }
+            // It answers INFO meanwhile, and for no key at all.
+            Err(_) if facts.is_loading => facts.slots = SlotSet::none(),
+            // Whose keys it answers for is not known, and not to be guessed.
+            Err(fault) => return Err(fault),
         }
     }
     Ok(Answer {
@@ -347,36 +288,6 @@ async fn settings(link: &Link) -> Option<Vec<(String, String)>> {
     Some(found)
 }
 
-/// One process is one node, by however many addresses it was reached.
-fn merge_aliases(all: &mut Vec<Known>) {
-    let mut first: HashMap<String, usize> = HashMap::new();
-    let mut kept: Vec<Known> = Vec::with_capacity(all.len());
-    for known in all.drain(..) {
-        let run_id = known.answer.as_ref().ok().map(|a| &a.facts.identity.run_id);
-        let before = run_id.and_then(|run_id| first.get(run_id).copied());
-        match (before, run_id) {
-            (Some(at), _) => kept[at].addresses.extend(known.addresses),
-            (None, Some(run_id)) => {
-                first.insert(run_id.clone(), kept.len());
-                kept.push(known);
-            }
-            (None, None) => kept.push(known),
-        }
-    }
-    *all = kept;
-}
-
-/// Sentinels may spell one node in several ways (a name, an address); they are made to agree.
-fn rename(sentinels: &mut [SentinelView], asked: &[Known]) {
-    for view in sentinels {
-        let Ok(belief) = &mut view.said else { continue };
-        let mut known = asked.iter();
-        if let Some(known) = known.find(|known| known.addresses.contains(&belief.master)) {
-            belief.master.clone_from(&known.addresses[0]);
-        }
-    }
-}
-
 fn epoch(sentinels: &[SentinelView], asked: &[Known]) -> Option<u64> {
     let believed = sentinels.iter().filter_map(|view| view.said.as_ref().ok());
     let of_cluster = asked.iter().filter_map(|known| known.answer.as_ref().ok());
@@ -393,32 +304,5 @@ fn kind(spec: &RedisSpec, asked: &[Known]) -> TopologyKind {
         Endpoint::Cluster { .. } => TopologyKind::Cluster,
         _ if answers.any(|answer| answer.facts.is_cluster) => TopologyKind::Cluster,
         _ => TopologyKind::Standalone,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_down_when_every_witness_says_so_and_the_last_sign_of_life_counts() {
-        let said = |down: Option<i64>, role: Option<bool>, since: i64| Testimony {
-            address: "a:1".to_owned(),
-            down_since: down.map(Micros),
-            role_is_master: role,
-            role_since: Some(Micros(since)),
-        };
-        let known = || Known {
-            addresses: vec!["a:1".to_owned()],
-            answer: Err("refused".to_owned()),
-        };
-        let view = known().view(&[said(Some(5), Some(true), 9), said(Some(7), Some(true), 8)]);
-        assert_eq!(view.down_since, Some(Micros(7)));
-        assert_eq!(view.role_since, Some(Micros(8)));
-        let view = known().view(&[said(Some(5), None, 1), said(None, None, 1)]);
-        assert_eq!(view.down_since, None, "one of them sees it alive");
-        let mut other = said(Some(5), None, 1);
-        "b:1".clone_into(&mut other.address);
-        assert_eq!(known().view(&[other]).down_since, None, "said of another");
     }
 }

@@ -71,6 +71,13 @@ impl Nodes {
         }
     }
 
+    /// Takes over which slots the masters claim, in their order.
+    pub(super) fn learn<'s>(&self, claims: impl Iterator<Item = &'s SlotSet>) {
+        if let Some(routes) = &self.routes {
+            routes.learn(claims);
+        }
+    }
+
     /// `host:port`, or the socket's path; of a Cluster those of all its masters.
     pub(super) fn address(&self) -> &str {
         &self.address
@@ -137,10 +144,15 @@ impl Routes {
     pub(super) fn of<'s>(claims: impl Iterator<Item = &'s SlotSet>) -> Self {
         let owners: Box<[AtomicU16]> = (0..SLOTS).map(|_| AtomicU16::new(0)).collect();
         let routes = Self { owners };
-        for (node, slots) in claims.enumerate() {
-            slots.iter().for_each(|slot| routes.set(slot, node));
-        }
+        routes.learn(claims);
         routes
+    }
+
+    /// The same of routes that are in use. What none claims stays as it was.
+    fn learn<'s>(&self, claims: impl Iterator<Item = &'s SlotSet>) {
+        for (node, slots) in claims.enumerate() {
+            slots.iter().for_each(|slot| self.set(slot, node));
+        }
     }
 
     pub(super) fn owner(&self, slot: Slot) -> usize {

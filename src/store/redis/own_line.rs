@@ -1,9 +1,9 @@
 //! What a node of a Cluster says of itself by CLUSTER NODES.
 
 use super::connect::Link;
-use super::discovery::add;
 use super::error::RedisError;
 use super::reply;
+use super::seats::add;
 use crate::model::slots::{Slot, SlotSet};
 
 /// A node's own line.
@@ -14,6 +14,14 @@ pub(super) struct OwnLine {
     pub(super) slots: SlotSet,
     /// Slots that are being moved, as they stand there: `[7->-id]`, `[7-<-id]`.
     pub(super) moving: Vec<String>,
+}
+
+impl OwnLine {
+    /// Whether the slot is on its way to this node.
+    pub(super) fn imports(&self, slot: Slot) -> bool {
+        let beginning = format!("[{}-<-", slot.number());
+        self.moving.iter().any(|slot| slot.starts_with(&beginning))
+    }
 }
 
 /// Asks the node behind `link`.
@@ -65,6 +73,8 @@ mod tests {
         assert_eq!((own.id.as_str(), own.is_master), ("e7d1", true));
         assert_eq!(own.slots.to_string(), "0-5 9");
         assert_eq!(own.moving, ["[7->-292f]", "[93-<-67ed]"]);
+        let imports = |slot| own.imports(Slot::new(slot).unwrap());
+        assert!(imports(93) && !imports(7) && !imports(9) && !imports(3));
         let replica = read_own("a b:1@2 myself,slave c 0 0 1 connected").unwrap();
         assert!(!replica.is_master && replica.slots.is_empty());
     }

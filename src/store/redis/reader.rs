@@ -15,7 +15,9 @@ use super::nodes::Nodes;
 use super::reply;
 use crate::job::{Endpoint, RedisSpec};
 use crate::model::node::NodeFacts;
+use crate::model::progress::ProgressSink;
 use crate::model::time::Micros;
+use crate::store::Waiting;
 
 /// A reader's connections, one to each node, with `CLIENT NO-TOUCH ON` where the server has it and survives it. It sends
 /// nothing outside `@read`, `@connection`, INFO, TIME and ROLE. Clones share the connections.
@@ -53,6 +55,18 @@ impl Redis {
             expiries: Arc::new(ExpiryReader::default()),
             is_no_touch,
         })
+    }
+
+    /// From now on `progress` is told while a node cannot answer, and why.
+    pub fn show_waiting_to(&self, progress: &Arc<dyn ProgressSink>) {
+        for link in self.nodes.links() {
+            link.waiting.show_to(Arc::clone(progress));
+        }
+    }
+
+    /// Where whoever waits for these nodes says so.
+    pub fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.nodes.links()[0].waiting)
     }
 
     /// Whether reading leaves the server's eviction order alone.

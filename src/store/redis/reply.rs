@@ -8,14 +8,14 @@ use bytes::Bytes;
 
 use super::connect::Link;
 use super::error::RedisError;
-use crate::store::Backoff;
+use crate::store::{Backoff, Turn};
 
 /// A server that runs somebody's script answers nothing else until that ends, or is killed; ours are short.
 const BUSY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// One command; an error reply is an error.
 pub(super) async fn one(link: &Link, command: &Cmd) -> Result<Value, RedisError> {
-    let mut busy = Busy::default();
+    let mut busy = Busy::of(link);
     loop {
         let value = link
             .connection
@@ -23,7 +23,7 @@ pub(super) async fn one(link: &Link, command: &Cmd) -> Result<Value, RedisError>
             .send_packed_command(command)
             .await
             .map_err(|error| RedisError::from_client(&link.address, &error))?;
-        if !is_busy(&value) || !busy.is_waited_for(link).await {
+        if !is_busy(&value) || !busy.is_waited_for().await {
             return accepted(&link.address, value);
         }
     }
@@ -35,8 +35,8 @@ pub(super) async fn many(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>,
         return Ok(Vec::new());
     }
     let mut answers = send(link, pipeline).await?;
-    let mut busy = Busy::default();
-    while answers.iter().any(is_busy) && busy.is_waited_for(link).await {
+    let mut busy = Busy::of(link);
+    while answers.iter().any(is_busy) && busy.is_waited_for().await {
         // What was answered so was not run, so nothing runs twice.
         let open = (0..answers.len()).filter(|&at| is_busy(&answers[at]));
         let open: Vec<usize> = open.collect();
@@ -61,19 +61,24 @@ async fn send(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError
 }
 
 /// Waiting for somebody's script.
-#[derive(Default)]
-struct Busy(Option<Backoff>);
+struct Busy<'l> {
+    link: &'l Link,
+    begun: Option<(Backoff, Turn<'l>)>,
+}
 
-impl Busy {
-    /// False when it was waited for long enough. The first time says so.
-    async fn is_waited_for(&mut self, link: &Link) -> bool {
-        let backoff = self.0.get_or_insert_with(|| {
-            tracing::warn!(
-                "waiting for Redis: {} is busy running a script (BUSY)",
-                link.address
-            );
-            Backoff::within(BUSY_PATIENCE)
+impl<'l> Busy<'l> {
+    fn of(link: &'l Link) -> Self {
+        Self { link, begun: None }
+    }
+
+    /// False when it was waited for long enough.
+    async fn is_waited_for(&mut self) -> bool {
+        let link = self.link;
+        let (backoff, turn) = self.begun.get_or_insert_with(|| {
+            let turn = link.waiting.begin("Redis");
+            (Backoff::within(BUSY_PATIENCE), turn)
         });
+        turn.because(&format!("{} is busy running a script (BUSY)", link.address));
         match backoff.next_pause() {
             Some(pause) => {
                 tokio::time::sleep(pause).await;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::connect::{Link, shown};
 use super::error::{RedisError, spoken};
 use super::nodes::Routes;
+use super::own_line::{OwnLine, own_line};
 use super::reply;
 use crate::model::slots::Slot;
 
@@ -50,6 +51,7 @@ pub(super) async fn many(
     let mut open: Vec<usize> = (0..asked.len()).collect();
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::ZERO;
+    let mut turn = None;
     loop {
         let mut later = Vec::new();
         let mut by_node: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -60,16 +62,26 @@ pub(super) async fn many(
                 .push(at);
         }
         let mut redirected: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut importing: BTreeMap<Slot, usize> = BTreeMap::new();
         let mut reason = None;
         for (node, at, answer) in ask_each(links, &asked, by_node, Greeting::None).await? {
             match redirect(&answer) {
                 None => answers[at] = Some(answer),
                 Some(Redirect::Moved(to)) => {
-                    routes.set(asked[at].0, known(links, node, &to, asked[at].0)?);
+                    let slot = asked[at].0;
+                    // Another command of this slot may have found out already.
+                    if routes.owner(slot) == node {
+                        routes.set(slot, known(links, node, &to, slot).await?);
+                    }
                     later.push(at);
                 }
                 Some(Redirect::Ask(to)) => {
-                    let to = known(links, node, &to, asked[at].0)?;
+                    let slot = asked[at].0;
+                    let to = match importing.get(&slot) {
+                        Some(to) => *to,
+                        None => known(links, node, &to, slot).await?,
+                    };
+                    importing.insert(slot, to);
                     redirected.entry(to).or_default().push(at);
                 }
                 Some(Redirect::Again(why)) => {
@@ -92,16 +104,21 @@ pub(super) async fn many(
             let all: Option<Vec<Value>> = answers.into_iter().collect();
             return Ok(all.expect("every command was answered"));
         }
-        pause = rest(pause, deadline, reason).await?;
+        let waiting = || links[0].waiting.begin("the Redis Cluster");
+        pause = rest(pause, deadline, reason, |why| {
+            turn.get_or_insert_with(waiting).because(why);
+        })
+        .await?;
         open = later;
     }
 }
 
-/// Pauses before the next round; gives the pause after that. A first redirection needs none.
+/// Pauses before the next round and tells why; gives the pause after that. A first redirection needs none.
 async fn rest(
     pause: Duration,
     deadline: Instant,
     reason: Option<String>,
+    tell: impl FnOnce(&str),
 ) -> Result<Duration, RedisError> {
     let is_first = pause.is_zero();
     if is_first && reason.is_none() {
@@ -114,9 +131,7 @@ async fn rest(
             PATIENCE.as_secs()
         )));
     }
-    if is_first {
-        tracing::warn!("waiting for the Redis Cluster: {why}");
-    }
+    tell(&why);
     let pause = pause.max(PAUSE_FIRST);
     // Runs that wait for the same Cluster do not return as one.
     let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
@@ -164,7 +179,7 @@ async fn ask_each(
 }
 
 /// The place of the node at `to`, to which the node at `from` pointed.
-pub(super) fn known(
+pub(super) async fn known(
     links: &[Link],
     from: usize,
     to: &str,
@@ -173,11 +188,7 @@ pub(super) fn known(
     let asked = &links[from].address;
     let (host, port) = to.rsplit_once(':').unwrap_or((to, ""));
     let address = match (host, port.parse::<u16>()) {
-        // It announces no address of its own: it is at the host that was asked.
-        ("", Ok(port)) => {
-            let host = asked.rsplit_once(':').map_or("", |(host, _)| host);
-            format!("{host}:{port}")
-        }
+        ("", Ok(_)) => return nameless(links, from, port, slot).await,
         (host, Ok(port)) => shown(host.trim_matches(['[', ']']), port),
         _ => to.to_owned(),
     };
@@ -190,6 +201,38 @@ pub(super) fn known(
                 slot.number()
             ))
         })
+}
+
+/// The same of a node that announces no host of its own (`cluster-preferred-endpoint-type unknown-endpoint`): of those at
+/// this port the one that says of itself that it has the slot, or takes it in.
+async fn nameless(
+    links: &[Link],
+    from: usize,
+    port: &str,
+    slot: Slot,
+) -> Result<usize, RedisError> {
+    let is_there = |link: &Link| link.address.rsplit_once(':').map(|(_, port)| port) == Some(port);
+    let others = (0..links.len()).filter(|&at| at != from && is_there(&links[at]));
+    let asked = others.map(|at| async move { Ok((at, own_line(&links[at]).await?)) });
+    let found = try_join_all(asked).await?;
+    meant(&found, slot).ok_or_else(|| {
+        RedisError::TopologyChanged(format!(
+            "{} points to port {port} for slot {} and names no host, and of the other masters at this port there is not \
+             one that has it",
+            links[from].address,
+            slot.number(),
+        ))
+    })
+}
+
+/// The one of several masters, by their own words.
+fn meant(others: &[(usize, OwnLine)], slot: Slot) -> Option<usize> {
+    let has = |own: &OwnLine| own.is_master && (own.slots.has(slot) || own.imports(slot));
+    let mut meant = others.iter().filter(|(_, own)| has(own));
+    match (meant.next(), meant.next()) {
+        (Some((at, _)), None) => Some(*at),
+        _ => None,
+    }
 }
 
 fn redirect(answer: &Value) -> Option<Redirect> {
@@ -229,7 +272,35 @@ pub(super) fn key_of(command: &Cmd) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use crate::model::slots::SlotSet;
+
+    #[test]
+    fn who_is_not_named_is_known_by_its_slots_or_not_at_all() {
+        let slot = Slot::new(7).unwrap();
+        let other = |is_master, has: &[u16], moving: &str| OwnLine {
+            id: String::new(),
+            is_master,
+            slots: has
+                .iter()
+                .filter_map(|n| Slot::new(*n))
+                .collect::<SlotSet>(),
+            moving: moving.split_whitespace().map(str::to_owned).collect(),
+        };
+        let nobody = || other(true, &[1], "[7->-x]");
+        for (others, expected) in [
+            (vec![], None),
+            (vec![nobody()], None),
+            (vec![nobody(), other(true, &[7], "")], Some(1)),
+            (vec![other(true, &[], "[7-<-x]"), nobody()], Some(0)),
+            (vec![other(false, &[7], ""), nobody()], None),
+            (vec![other(true, &[7], ""), other(true, &[7], "")], None),
+        ] {
+            let others: Vec<_> = others.into_iter().enumerate().collect();
+            assert_eq!(meant(&others, slot), expected, "{others:?}");
+        }
+    }
 
     #[test]
     fn every_reading_command_is_sent_to_its_key() {

@@ -6,17 +6,16 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::connect::{Link, Login, open_node, open_tcp, shown};
 use super::error::RedisError;
-use super::{reply, witness};
+use super::{reply, soon, witness};
 use crate::job::RedisSpec;
 
 /// A dead Sentinel must not hold up an incident.
 const SENTINEL_LIMIT: Duration = Duration::from_secs(2);
 
 /// What one Sentinel said of the name.
+#[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Master {
         host: String,
@@ -45,12 +44,11 @@ pub(super) async fn open_master(
     name: &str,
     response_limit: Duration,
 ) -> Result<Link, RedisError> {
-    let answers = join_all(
-        nodes
-            .iter()
-            .map(|(host, port)| ask(spec, host, *port, name)),
-    )
-    .await;
+    let questions = nodes
+        .iter()
+        .map(|(host, port)| ask(spec, host, *port, name));
+    let is_enough = |came: &[(usize, Result<Answer, RedisError>)]| is_agreed(came, nodes.len());
+    let answers = soon::answers(questions, is_enough).await;
     let mut candidates = count_votes(answers, name)?;
     let answered: usize = candidates.iter().map(|c| c.votes).sum();
     if answered * 2 <= nodes.len() {
@@ -100,6 +98,20 @@ pub(super) fn login(spec: &RedisSpec) -> Login<'_> {
         password: spec.sentinel_password.as_ref(),
         database: 0,
     }
+}
+
+/// Whether more than half of `count` Sentinels name one master and the same failover as the latest: those that have not
+/// answered yet cannot know better than they together.
+fn is_agreed(came: &[(usize, Result<Answer, RedisError>)], count: usize) -> bool {
+    let votes = |said: &Answer| {
+        let all = came.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        all.filter(|other| *other == said).count()
+    };
+    let mut named = came.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    named.any(|said| {
+        let is_dated = matches!(said, Answer::Master { epoch: Some(_), .. });
+        is_dated && votes(said) * 2 > count
+    })
 }
 
 /// The named nodes, most votes first; those of one count in the order they were first named.
@@ -217,4 +229,33 @@ async fn open_confirmed(
         .and_then(reply::text)
         .ok_or_else(|| RedisError::unexpected(&link.address, "ROLE"))?;
     Ok((role, link))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_half_must_name_one_master_and_one_failover() {
+        let named = |said: &[(&str, Option<u64>)]| {
+            let answers = said.iter().map(|(host, epoch)| {
+                Ok(Answer::Master {
+                    host: (*host).to_owned(),
+                    port: 1,
+                    epoch: *epoch,
+                })
+            });
+            let gone = Err(RedisError::Unreachable("gone".to_owned()));
+            let came: Vec<_> = answers.chain([gone]).enumerate().collect();
+            is_agreed(&came, 3)
+        };
+        assert!(!named(&[]) && !named(&[("a", Some(1))]));
+        assert!(named(&[("a", Some(1)), ("a", Some(1))]));
+        assert!(!named(&[("a", Some(1)), ("a", Some(2))]), "one is stale");
+        assert!(!named(&[("a", Some(1)), ("b", Some(1))]));
+        assert!(
+            !named(&[("a", None), ("a", None)]),
+            "they may both be stale"
+        );
+    }
 }

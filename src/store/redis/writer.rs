@@ -187,7 +187,7 @@ impl Writer {
             if error.code() == "MOVED" {
                 asked.insert(at);
                 let slot = Slot::of(call.key());
-                if let Ok(owner) = known(&links, at, &target(error), slot) {
+                if let Ok(owner) = known(&links, at, &target(error), slot).await {
                     routes.set(slot, owner);
                 }
             }

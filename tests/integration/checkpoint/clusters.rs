@@ -3,6 +3,7 @@
 use auditor::lab::redis_cluster::{RedisCluster, RedisClusterOptions};
 use auditor::model::slots::Slot;
 
+use super::sidecars::Sidecar;
 use super::*;
 
 async fn evidence_of(job: &Job) -> usize {
@@ -91,4 +92,54 @@ async fn every_master_beats_for_itself() {
         change.slots, replicated.slots,
         "no other shard's keys are in question"
     );
+}
+
+/// What became of a shard that has lost its master and its replica is for others to see to.
+#[tokio::test]
+async fn a_shard_without_any_node_keeps_no_other_from_being_beaten_through() {
+    let cluster = RedisCluster::start(RedisClusterOptions {
+        lines: vec!["cluster-require-full-coverage no".to_owned()],
+        ..RedisClusterOptions::default()
+    })
+    .await
+    .unwrap();
+    let site = Site::new(&cluster.url(), "");
+    let sidecar = Sidecar::start(&site, &["--every", "200ms"]);
+    let address = async |shard| {
+        let master = cluster.master(shard).await.unwrap();
+        format!("127.0.0.1:{}", master.port())
+    };
+    let living = [address(1).await, address(2).await];
+    let beats = |address: &str| {
+        let samples = site.remembered().samples.into_iter();
+        samples.filter(|s| s.address == address).count()
+    };
+    let beaten = async |count: usize| {
+        for address in &living {
+            let wanted = beats(address) + count;
+            wait::until("a living master is beaten through", LIMIT, async || {
+                beats(address) >= wanted
+            })
+            .await
+            .unwrap();
+        }
+    };
+    beaten(2).await;
+    let dead = cluster.master(0).await.unwrap();
+    cluster.replica(0).await.unwrap().kill().unwrap();
+    dead.kill().unwrap();
+    sidecar.says("no heartbeat: ").await;
+    beaten(5).await;
+    assert_eq!(sidecar.stop().await, Some(0));
+
+    // One that is started now cannot rest on connections it has.
+    wait::until("the others hold the shard for failed", LIMIT, async || {
+        site.checkpoint(&[]).code == Some(4)
+    })
+    .await
+    .unwrap();
+    let run = site.checkpoint(&[]);
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert!(living.iter().all(|a| run.stdout.contains(a)), "{run:?}");
+    assert!(run.stderr.contains(&dead.port().to_string()), "{run:?}");
 }

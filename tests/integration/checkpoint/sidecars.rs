@@ -10,14 +10,14 @@ use auditor::lab::servers::SentinelGroup;
 use super::*;
 
 /// A running sidecar and what it has said so far.
-struct Sidecar {
+pub struct Sidecar {
     child: Child,
     stderr: Arc<Mutex<String>>,
     stdout: Arc<Mutex<String>>,
 }
 
 impl Sidecar {
-    fn start(site: &Site, arguments: &[&str]) -> Self {
+    pub fn start(site: &Site, arguments: &[&str]) -> Self {
         let mut child = site
             .command(arguments)
             .stdout(Stdio::piped())
@@ -33,7 +33,7 @@ impl Sidecar {
         }
     }
 
-    fn stderr(&self) -> String {
+    pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
@@ -41,7 +41,7 @@ impl Sidecar {
         self.stdout.lock().unwrap().clone()
     }
 
-    async fn says(&self, words: &str) {
+    pub async fn says(&self, words: &str) {
         let cause = format!("the sidecar says {words:?}");
         let said = wait::until(cause, LIMIT, async || self.stderr().contains(words));
         said.await
@@ -49,7 +49,7 @@ impl Sidecar {
     }
 
     /// SIGTERM, waited for; its exit code.
-    async fn stop(mut self) -> Option<i32> {
+    pub async fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         let killed = Command::new("kill").arg(pid).status().unwrap();
         assert!(killed.success());

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 
+use auditor::failover::Remembered;
+use auditor::failover::state::StateFolder;
+use auditor::job;
 use auditor::lab::redis_cluster::{RedisCluster, RedisClusterOptions};
 use auditor::lab::servers::{Flavor, MysqlServer, RedisServer};
 use auditor::lab::wait;
@@ -140,6 +143,17 @@ impl Sharded {
     pub(super) fn auditor(&self, arguments: &[&str]) -> Run {
         let output = self.command(arguments).output().unwrap();
         Run::of(output, self.folder.path())
+    }
+
+    /// What the job's state folder remembers.
+    pub(super) fn remembered(&self) -> Remembered {
+        let variable = |name: &str| match name {
+            "MYSQL_URL" => Some(self.mysql.url(DATABASE)),
+            "REDIS_URL" => Some(self.cluster.url()),
+            _ => None,
+        };
+        let job = job::load(&self.folder.path().join("job.toml"), &variable).unwrap();
+        StateFolder::open(&job).read().unwrap()
     }
 
     pub(super) fn scan_full(&self) -> Run {

@@ -69,6 +69,7 @@ pub(crate) fn view(facts: NodeFacts, settings: Option<&[(&str, &str)]>) -> NodeV
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     NodeView {
         address: facts.address.clone(),
+        aliases: Vec::new(),
         said: Ok(facts),
         down_since: None,
         role_since: None,

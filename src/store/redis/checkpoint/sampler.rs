@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Script, Value};
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::evidence::Evidence;
 use super::keys::CheckpointKeys;
@@ -16,7 +16,7 @@ use crate::model::node::NodeFacts;
 use crate::model::slots::SlotSet;
 use crate::model::time::Micros;
 use crate::store::redis::connect::{self, Link};
-use crate::store::redis::discovery::open_masters;
+use crate::store::redis::discovery::{Master, open_living_masters, open_masters};
 use crate::store::redis::error::{self, RedisError};
 use crate::store::redis::{info, reply, writer};
 
@@ -94,6 +94,27 @@ impl Sampler {
         Ok(vec![Self { link, facts, keys }])
     }
 
+    /// The same of those masters of a Cluster that can be reached, and why the others cannot: one that is dead must not
+    /// keep the others from being beaten through. Outside of a Cluster there is one, or an error.
+    pub async fn connect_living(
+        spec: &RedisSpec,
+        prefix: &str,
+    ) -> Result<(Vec<Self>, Vec<RedisError>), RedisError> {
+        let Endpoint::Cluster { nodes } = &spec.endpoint else {
+            return Ok((Self::connect_all(spec, prefix).await?, Vec::new()));
+        };
+        let (found, mut missing) = open_living_masters(spec, nodes, RESPONSE_LIMIT).await?;
+        let opened = found.into_iter().map(|master| Self::of(master, prefix));
+        let mut masters = Vec::new();
+        for opened in join_all(opened).await {
+            match opened {
+                Ok(master) => masters.extend(master),
+                Err(error) => missing.push(error),
+            }
+        }
+        Ok((masters, missing))
+    }
+
     /// The masters of a Cluster that have slots; the others hold no keys.
     async fn connect_cluster(
         spec: &RedisSpec,
@@ -101,18 +122,21 @@ impl Sampler {
         prefix: &str,
     ) -> Result<Vec<Self>, RedisError> {
         let masters = open_masters(spec, nodes, RESPONSE_LIMIT).await?;
-        let asked = masters.into_iter().map(|master| async move {
-            let mut facts = info::facts(&master.link).await.map_err(granted)?;
-            facts.slots = master.slots;
-            let keys = CheckpointKeys::of(prefix, &facts);
-            Ok(keys.map(|keys| Self {
-                link: master.link,
-                facts,
-                keys,
-            }))
-        });
+        let asked = masters.into_iter().map(|master| Self::of(master, prefix));
         let masters = try_join_all(asked).await?;
         Ok(masters.into_iter().flatten().collect())
+    }
+
+    /// `None`: a master without slots.
+    async fn of(master: Master, prefix: &str) -> Result<Option<Self>, RedisError> {
+        let mut facts = info::facts(&master.link).await.map_err(granted)?;
+        facts.slots = master.slots;
+        let keys = CheckpointKeys::of(prefix, &facts);
+        Ok(keys.map(|keys| Self {
+            link: master.link,
+            facts,
+            keys,
+        }))
     }
 
     /// What the node said of itself when the connection was opened.
