@@ -123,6 +123,13 @@ fn the_heartbeat_of_a_living_master_came_with_a_slot_and_says_nothing_of_the_new
         facts.slots = slots;
         facts
     };
+    // It had given them away before; what it ever had since would be audited with it.
+    let mut remembered = watched();
+    let samples = remembered.samples.iter_mut().map(|s| &mut s.slots);
+    let marks = remembered.handled.iter_mut().map(|h| &mut h.slots);
+    samples
+        .chain(marks)
+        .for_each(|had| *had = slots(8_000, 16_384));
     let found = |old: crate::model::node::NodeFacts| {
         let old = on(old, slots(8_000, 16_384));
         let joined = on(started(600, master("N", "n")), slots(0, 8_000));
@@ -132,7 +139,7 @@ fn the_heartbeat_of_a_living_master_came_with_a_slot_and_says_nothing_of_the_new
             present(joined, Some(beat("A", "a", 490))),
         ];
         find(&Seen {
-            remembered: &watched(),
+            remembered: &remembered,
             masters: &masters,
             topology: &topology,
         })

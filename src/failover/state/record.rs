@@ -1,5 +1,7 @@
 //! The written twins of samples, changes and handled histories. Instants are RFC 3339 in UTC with microseconds.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
@@ -152,10 +154,26 @@ impl SampleRecord {
     }
 
     pub(super) fn read(&self) -> Option<Sample> {
+        self.read_with(&mut HashMap::new())
+    }
+
+    /// The same, where many say one after the other that they had the same slots: `known` are those that were read before.
+    pub(super) fn read_with(&self, known: &mut HashMap<String, SlotSet>) -> Option<Sample> {
+        let had = match &self.slots {
+            None => SlotSet::all(),
+            Some(text) => match known.get(text) {
+                Some(slots) => slots.clone(),
+                None => {
+                    let slots = slots(Some(text))?;
+                    known.insert(text.clone(), slots.clone());
+                    slots
+                }
+            },
+        };
         Some(Sample {
             seen_at: Micros::from_rfc3339(&self.seen_at)?,
             address: self.address.clone(),
-            slots: slots(self.slots.as_deref())?,
+            slots: had,
             beat: self.beat.read()?,
         })
     }

@@ -1,6 +1,7 @@
 //! `samples.jsonl`: a header, then one line for each beat, appended. A last line without its end was torn by a crash and does
 //! not count; anything else that is no sample is damage.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -17,7 +18,7 @@ const LENGTH_MAX: u64 = 640 * 1024;
 /// What is left of it then for each, at most, so that it is not written anew with every beat.
 const LENGTH_KEPT: usize = 448 * 1024;
 /// Of a larger Cluster each master has less: whoever asks what happened reads the whole file.
-const MASTERS_COUNTED: usize = 8;
+const MASTERS_COUNTED: usize = 4;
 /// The end of the file in which present masters are counted.
 const COUNTED_LENGTH: u64 = 64 * 1024;
 /// A sample of a Cluster whose slots lie scattered has the longest line.
@@ -119,9 +120,10 @@ fn decode(bytes: &[u8], job: &str, place: &str) -> Result<Vec<Sample>, StateErro
     let mut lines = bytes[..whole].split(|&byte| byte == b'\n');
     Header::check(lines.next().unwrap_or_default(), "samples", job, place)?;
     let mut samples = Vec::new();
+    let mut known = HashMap::new();
     for (number, text) in lines.enumerate() {
         let place = format!("line {} of {place}", number + 2);
-        let sample = parse::<SampleRecord>(text, &place)?.read();
+        let sample = parse::<SampleRecord>(text, &place)?.read_with(&mut known);
         samples.push(sample.ok_or_else(|| damaged(&place, "an instant or a slot in it is none"))?);
     }
     samples.sort_by_key(|sample| sample.seen_at);
