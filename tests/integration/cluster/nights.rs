@@ -4,8 +4,8 @@ use std::process::{Child, Stdio};
 
 use auditor::lab::wait;
 
-use super::LIMIT;
 use super::sharded::{Sharded, newest, regressions};
+use super::{LIMIT, slot};
 use crate::support::monitor::Monitor;
 use crate::support::shop::{balance_key, profile_key};
 
@@ -134,4 +134,30 @@ async fn what_one_shard_lost_is_repaired_by_itself_and_no_other_shard_is_read() 
         Some("99"),
         "nobody asked for a full sweep"
     );
+}
+
+#[tokio::test]
+async fn what_left_the_failed_shard_before_anybody_looked_is_repaired_where_it_is_now() {
+    let mut world = Sharded::shop(USERS).await;
+    let lost = world.ids(USERS, |shard| shard == SHARD)[..6].to_vec();
+    let _sidecar = Sidecar::start(&world).await;
+    world.auditor(&["run", "job.toml"]).expect(0);
+    beaten(&world, 2).await;
+    world.cluster.fence().await.unwrap();
+    world.cluster.stall(SHARD).await.unwrap();
+    world.change(&lost).await;
+    beaten(&world, 1).await;
+    world.cluster.crash(SHARD).await.unwrap();
+    beaten(&world, 1).await;
+    for id in &lost[..3] {
+        let moving = slot(&profile_key(*id));
+        world.cluster.move_slot(moving, SHARD + 1).await.unwrap();
+    }
+    let report = world.auditor(&["run", "job.toml"]).expect(0).report();
+    assert_eq!(report.lines(), regressions(&lost, "applied"));
+    for id in &lost {
+        assert_eq!(world.get(&profile_key(*id)).await, Some(newest(*id)));
+    }
+    let again = world.auditor(&["run", "job.toml"]).expect(0);
+    assert!(again.stdout.contains("no failover"), "{again:?}");
 }
