@@ -117,7 +117,10 @@ mod tests {
         assert_eq!(confirmed(&first, &healed).count(), 0);
         // Another pair is news, and was not there before.
         let third = master("third", "h3");
-        assert_eq!(splits(&topology(vec![other.clone(), third.clone()])).len(), 1);
+        assert_eq!(
+            splits(&topology(vec![other.clone(), third.clone()])).len(),
+            1
+        );
         assert_eq!(confirmed(&first, &topology(vec![third, other])).count(), 0);
     }
 }
