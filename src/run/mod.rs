@@ -9,6 +9,7 @@ mod checkpoint;
 mod checkpoint_said;
 mod close;
 mod compensations;
+mod consent;
 mod control;
 #[cfg(feature = "lab")]
 mod demo;
@@ -28,6 +29,7 @@ mod marks;
 mod masters;
 mod mend;
 mod open;
+mod opening;
 mod outlook;
 mod pace;
 mod patience;

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::RunError;
-use super::execute::{ask_for, ending};
+use super::consent::ask_for;
+use super::execute::ending;
 use super::lease::take_lease;
 use super::open::{bind_all, named, open_stores};
 use super::patience::Patience;
