@@ -104,6 +104,11 @@ pub fn slices_behind(
         return rest;
     }
     let mut rest = slices(shard, bounds, rows_estimated);
+    for slice in rest.iter_mut().filter(|slice| slice.is_shared) {
+        // Blocks could be listed before, and cannot any more: what is left of them is in one piece.
+        slice.range.after = Some(end.clone());
+        slice.begins_at = end_id.saturating_add(1);
+    }
     rest.retain(|slice| slice.begins_at > end_id);
     rest
 }
@@ -191,6 +196,23 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_out_where_blocks_can_no_longer_be_listed() {
+        let shard = Shard::parse("2/4").expect("it is one");
+        let bounds = (key(-5), key(1_000_000));
+        let first = &slices(shard, Some(&bounds), 1_000_000)[0];
+        let end = first.range.upto.clone().expect("a block has an end");
+        let far = (key(-5), key(1 << 60));
+        for (bounds, rows) in [(Some(&far), 1_000_000), (None, 1_000_000), (Some(&far), 0)] {
+            let rest = slices_behind(shard, &end, bounds, rows);
+            assert_eq!(rest.len(), 1, "{bounds:?}");
+            assert!(rest[0].is_shared);
+            assert_eq!(rest[0].range.after.as_ref(), Some(&end));
+            assert_eq!(rest[0].range.upto, None);
+            assert_eq!(Some(rest[0].begins_at - 1), integer(&end));
         }
     }
 

@@ -200,6 +200,16 @@ fn interrupted(folder: &Path) -> Result<Before, RunError> {
             before.progress.run.run_id
         ));
     }
+    let run = &before.progress.run;
+    let is_done = |name: &str| before.progress.check(name).done.is_some();
+    let is_all_done = run.checks.iter().all(|check| is_done(&check.name));
+    if before.has_ended() && is_all_done {
+        return refused(format!(
+            "run {} looked at everything it was to look at, and what it could not settle would stay so; leave --resume out \
+             and begin anew, or look again at what it found with --from {}",
+            run.run_id, run.run_id
+        ));
+    }
     match before.folders.iter().find(|folder| was_undone(folder)) {
         Some(undone) => refused(format!(
             "what the run in {} wrote was taken back by `auditor undo`; leave --resume out, and begin anew",

@@ -135,6 +135,11 @@ fn not_resumable(folder: &Path, what: String) -> ReportError {
 }
 
 impl Before {
+    /// Whether it wrote its report, whatever that says.
+    pub fn has_ended(&self) -> bool {
+        self.verdict.is_some()
+    }
+
     /// Whether there may be something left to do.
     pub fn is_interrupted(&self) -> bool {
         !matches!(

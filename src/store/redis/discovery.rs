@@ -2,7 +2,7 @@
 //!
 //! Whoever is asked may be cut off and believe in yesterday's Cluster. So all the nodes of the job are asked at once, of
 //! those that answer the one with the highest epoch is believed, and every master it names must say of itself that it is one.
-//! Where half of them have answered, the others are not waited for long.
+//! Where more than half of them have answered, the others are not waited for long.
 //!
 //! Sources: the commands CLUSTER SHARDS (Redis 7.0), CLUSTER SLOTS, CLUSTER INFO and CLUSTER NODES.
 
@@ -105,7 +105,7 @@ async fn view_of(
     let is_up = |view: &Result<View, RedisError>| view.as_ref().is_ok_and(|view| view.is_ok);
     // Fewer may be cut off together and not know it yet.
     let is_enough = |came: &[(usize, Result<View, RedisError>)]| {
-        came.iter().filter(|(_, view)| is_up(view)).count() * 2 >= nodes.len()
+        came.iter().filter(|(_, view)| is_up(view)).count() * 2 > nodes.len()
     };
     let mut view = believed(soon::answers(views, is_enough).await)?;
     if view.seats.len() > MASTERS_MAX {

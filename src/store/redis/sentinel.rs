@@ -101,7 +101,7 @@ pub(super) fn login(spec: &RedisSpec) -> Login<'_> {
 }
 
 /// Whether more than half of `count` Sentinels name one master and the same failover as the latest: those that have not
-/// answered yet cannot know better than they together.
+/// answered yet hardly know better, and are waited for a moment only.
 fn is_agreed(came: &[(usize, Result<Answer, RedisError>)], count: usize) -> bool {
     let votes = |said: &Answer| {
         let all = came.iter().filter_map(|(_, answer)| answer.as_ref().ok());

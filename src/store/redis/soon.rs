@@ -7,8 +7,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 /// Whoever has not answered this long after enough others did is not waited for; on a slow network twice as long as
-/// those took.
-const GRACE: Duration = Duration::from_millis(50);
+/// those took. Those that are late may be the only ones that know of a failover already, and nothing but a node that is
+/// gone makes anybody wait for this.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// The answers, in the order of the questions. All of them, if none of them is late; else those that came until a little
 /// after `is_enough`.

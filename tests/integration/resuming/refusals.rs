@@ -56,8 +56,18 @@ async fn another_job_file_another_kind_and_nothing_at_all_are_refused() {
         "another version of this job file",
     );
     slow(&world, LIMITS);
-    world.auditor(&["scan", "job.toml", "--resume"]).expect(1);
+    let last = world.auditor(&["scan", "job.toml", "--resume"]).expect(1);
     refused(&["scan", "job.toml", "--resume"], "came to its end");
+    // As a run ends that looked at everything and could not judge some of it.
+    let path = last.report().folder.join("run.json");
+    let ended = std::fs::read_to_string(&path).unwrap();
+    let partial = ended.replace("\"findings-remain\"", "\"partial\"");
+    assert_ne!(ended, partial);
+    std::fs::write(&path, partial).unwrap();
+    refused(
+        &["scan", "job.toml", "--resume"],
+        "looked at everything it was to look at",
+    );
 }
 
 #[tokio::test]
