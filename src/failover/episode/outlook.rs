@@ -60,7 +60,7 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
     }
     let facts = seen.masters.iter().map(|master| &master.facts);
     let is_continued = |id: &str| continued.contains(id);
-    for gone in gone(seen.remembered, facts, is_continued) {
+    for gone in gone(seen.remembered, facts, seen.topology.seen_at, is_continued) {
         if continued.contains(gone.replication_id) {
             continue;
         }
