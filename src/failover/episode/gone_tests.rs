@@ -261,3 +261,20 @@ fn a_beat_that_was_noted_by_a_clock_ahead_is_dated_by_its_server() {
     let settled = remembered.marked(vec![handled("X", "x", 950)]);
     assert!(is_dealt_with(&settled, &[survivor().facts]));
 }
+
+#[test]
+fn a_time_that_a_person_has_to_say_does_not_hide_what_is_known_to_be_lost() {
+    // `M` answers for everything, and nobody knows how it came to; `A` vanished with the lower slots, and with a loss.
+    let remembered = watched();
+    let strange = with(started(950, master("M", "m")), SlotSet::all());
+    let masters = [present(strange, None)];
+    let mut unwatched = remembered.clone();
+    unwatched.samples.clear();
+    let found = outlook(&unwatched, &masters);
+    assert_eq!(found.due(Duration::ZERO), Due::AskForTime, "{found:#?}");
+    assert_eq!(found.episodes[0].kind, EpisodeKind::EvidenceGone);
+    assert_eq!(found.episodes[0].window, None);
+    let known = found.window(Duration::ZERO).map(|window| window.since);
+    let known = known.map(|since| since.plus(Duration::from_millis(100)));
+    assert_eq!(known, Some(at(100 - 225)), "{found:#?}");
+}

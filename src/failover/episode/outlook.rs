@@ -86,7 +86,8 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
     }
 }
 
-/// Whether whatever was lost with `gone` is asked for already, by those who have all its keys.
+/// Whether whatever was lost with `gone` is asked for already, by those who have all its keys: from as early on, or in a
+/// full sweep. Who asks a person for a time holds no more than what is known of its own: the person may say a later one.
 fn is_held(gone: &Episode, others: &[Episode]) -> bool {
     let mut left = gone.slots.clone();
     for other in others {
@@ -94,7 +95,7 @@ fn is_held(gone: &Episode, others: &[Episode]) -> bool {
             (Some(other), Some(gone)) => other.since <= gone.since,
             _ => false,
         };
-        if is_earlier || other.kind >= EpisodeKind::EvidenceGone {
+        if is_earlier || other.kind.needs_full_sweep() {
             left.subtract(&other.slots);
         }
     }
