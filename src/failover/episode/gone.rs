@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::estimate::start_of_the_end;
+use super::estimate::{start_no_earlier, start_of_the_end};
 use super::start::Start;
 use crate::failover::Remembered;
 use crate::model::node::NodeFacts;
@@ -23,6 +23,8 @@ pub(super) struct Gone<'a> {
     /// would be the next one.
     pub(super) slots: SlotSet,
     handled_at: Option<Micros>,
+    /// When the latest run dealt with everything.
+    dealt_with_at: Micros,
     /// By this host's clock.
     last_sign: Micros,
     had_beats: bool,
@@ -32,6 +34,12 @@ impl Gone<'_> {
     /// Where losses begin that came with its own end.
     pub(super) fn start(&self) -> Start {
         start_of_the_end(self.last_sign, self.had_beats)
+    }
+
+    /// Where losses begin of which is only known that they came before its own: it was none of the masters that were dealt
+    /// with.
+    pub(super) fn start_after_gap(&self, start: Start) -> Start {
+        start_no_earlier(start, self.dealt_with_at)
     }
 }
 
@@ -130,6 +138,7 @@ fn mentions(remembered: &Remembered, now: Micros) -> impl Iterator<Item = Gone<'
             address: None,
             slots: handled.slots.clone(),
             handled_at: Some(handled_at),
+            dealt_with_at,
             last_sign: handled_at,
             had_beats: false,
         }
@@ -140,6 +149,7 @@ fn mentions(remembered: &Remembered, now: Micros) -> impl Iterator<Item = Gone<'
         address: Some(&change.address),
         slots: change.slots.clone(),
         handled_at: None,
+        dealt_with_at,
         last_sign: seen_at(change.noticed_at, change.server_time, now),
         had_beats: false,
     });
@@ -149,6 +159,7 @@ fn mentions(remembered: &Remembered, now: Micros) -> impl Iterator<Item = Gone<'
         address: Some(&sample.address),
         slots: sample.slots.clone(),
         handled_at: None,
+        dealt_with_at,
         last_sign: seen_at(sample.seen_at, sample.beat.beat_at, now),
         had_beats: true,
     });

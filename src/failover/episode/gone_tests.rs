@@ -278,3 +278,17 @@ fn a_time_that_a_person_has_to_say_does_not_hide_what_is_known_to_be_lost() {
     let known = known.map(|since| since.plus(Duration::from_millis(100)));
     assert_eq!(known, Some(at(100 - 225)), "{found:#?}");
 }
+
+#[test]
+fn what_joined_since_the_last_run_lost_nothing_of_long_before_it() {
+    // `Z` had all keys ages ago; `N` joined, was beaten through, emptied and taken away since the run of second 500.
+    let mut marks = vec![handled("Z", "z", 5), handled("X", "x", 500)];
+    marks[0].slots = low();
+    let mut joined = samples("N", "n", 600..=900);
+    joined.iter_mut().for_each(|s| s.slots = slots(0, 100));
+    let remembered = remembering(joined, marks);
+    let found = outlook(&remembered, &[survivor()]);
+    assert_eq!(found.due(Duration::ZERO), due_of(500 - 225));
+    assert_eq!(found.affected(), slots(0, 100));
+    assert_eq!(found.found_by(), FoundBy::LastRun);
+}

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use super::end::EndedBy;
 use super::estimate::start_after_gap;
-use super::gone::{gone, named};
+use super::gone::{Gone, gone, named};
 use super::judge::{Judged, judge};
 use super::kind::{Episode, EpisodeKind, FoundBy, Sureness};
 use super::memory::{Memory, Seen};
-use super::start::Start;
 use super::step::{Root, Step, steps_of, steps_to};
 use super::tell::tell;
 use crate::model::slots::SlotSet;
@@ -54,7 +53,7 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
             run_id: &facts.identity.run_id,
             replication_id: &facts.identity.replication_id,
             slots: &facts.slots,
-            ended: None,
+            gone: None,
         };
         episodes.push(episode_of(&subject, past, seen, &memory));
     }
@@ -71,7 +70,7 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
             run_id: gone.run_id,
             replication_id: gone.replication_id,
             slots: &gone.slots,
-            ended: Some(gone.start()),
+            gone: Some(&gone),
         };
         let met = past.0.iter().flat_map(|step| step.histories());
         continued.extend(met.map(str::to_owned));
@@ -182,8 +181,8 @@ struct Subject<'a> {
     run_id: &'a str,
     replication_id: &'a str,
     slots: &'a SlotSet,
-    /// Nobody goes on with it; what may be lost by that alone begins here.
-    ended: Option<Start>,
+    /// Nobody goes on with it: that alone may have lost something.
+    gone: Option<&'a Gone<'a>>,
 }
 
 fn episode_of(
@@ -200,17 +199,22 @@ fn episode_of(
         Root::Known => None,
         Root::Missing(history) => Some(start_after_gap(history, seen.topology.seen_at, memory)),
     };
-    let has_gap = gap.is_some() || subject.ended.is_some();
+    let gap = gap.map(|start| match (start, subject.gone) {
+        (Some(start), Some(gone)) => Some(gone.start_after_gap(start)),
+        (start, _) => start,
+    });
+    let ended = subject.gone.map(Gone::start);
+    let has_gap = gap.is_some() || ended.is_some();
     let kinds = judged.iter().map(|j| j.kind);
     let of_gap = gap.map(|start| match start {
         None => EpisodeKind::EvidenceGone,
         Some(_) => EpisodeKind::Promotion,
     });
-    let of_end = subject.ended.map(|_| EpisodeKind::Promotion);
+    let of_end = ended.map(|_| EpisodeKind::Promotion);
     let kind = kinds.chain(of_gap).chain(of_end).max();
     let kind = kind.unwrap_or(EpisodeKind::Nothing);
     let starts = judged.iter().filter_map(|j| j.start).chain(gap.flatten());
-    let earliest = starts.chain(subject.ended).min_by_key(|start| start.at);
+    let earliest = starts.chain(ended).min_by_key(|start| start.at);
     let window = earliest.map(|start| TimeWindow {
         since: start.at.min(memory.audited_until.unwrap_or(start.at)),
         until: end_of(&judged, has_gap, seen),
@@ -261,7 +265,7 @@ fn explained(
 ) -> String {
     let address = subject.address;
     let mut sentences: Vec<String> = judged.iter().rev().map(tell).collect();
-    if let Some(start) = subject.ended {
+    if let Some(start) = subject.gone.map(Gone::start) {
         sentences.push(format!(
             "No master goes on with the history of {address}, which answered for the slots {}: their keys are with others \
              by now, and what was written after {} may be lost",
