@@ -104,6 +104,27 @@ impl Remembered {
         self
     }
 
+    /// What a run has dealt with at one moment: whoever writes last knows that moment best. A mark that lies after it was
+    /// written while a clock was ahead, and would count as the latest until the others had caught up.
+    #[must_use]
+    pub fn marked(self, handled: Vec<Handled>) -> Self {
+        let marked_at = handled.iter().map(|mark| mark.handled_at).max();
+        let before = marked_at.map_or(Micros(i64::MAX), |at| Micros(at.0.saturating_sub(1)));
+        self.with_marks_until(before).united(Self {
+            handled,
+            ..Self::default()
+        })
+    }
+
+    /// The same, but no mark lies after `now`.
+    #[must_use]
+    pub fn with_marks_until(mut self, now: Micros) -> Self {
+        for mark in &mut self.handled {
+            mark.handled_at = mark.handled_at.min(now);
+        }
+        self
+    }
+
     /// Of two that noticed the same change, the one that found a heartbeat knows more, then the one that was first.
     fn learn_change(&mut self, change: Change) {
         let known = self.changes.iter_mut().find(|known| known.is_same(&change));
@@ -127,5 +148,34 @@ impl Remembered {
             Some(known) if known.handled_at < handled.handled_at => *known = handled,
             Some(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(history: &str, at: i64) -> Handled {
+        Handled {
+            replication_id: history.into(),
+            run_id: "r".into(),
+            slots: SlotSet::all(),
+            handled_at: Micros(at),
+        }
+    }
+
+    #[test]
+    fn the_last_writer_of_a_mark_is_right_whatever_clock_the_former_one_had() {
+        let known = Remembered::default().marked(vec![mark("A", 900), mark("B", 900)]);
+        let known = known.marked(vec![mark("A", 500), mark("C", 500)]);
+        let wanted = [mark("B", 499), mark("A", 500), mark("C", 500)];
+        assert_eq!(known.handled, wanted);
+        let known = known.marked(vec![mark("A", 600)]);
+        let wanted = [mark("B", 499), mark("C", 500), mark("A", 600)];
+        assert_eq!(known.handled, wanted, "those of the past stay");
+        let nothing = known.clone().marked(Vec::new());
+        assert_eq!(nothing, known);
+        let clamped = known.with_marks_until(Micros(550));
+        assert_eq!(clamped.handled[2], mark("A", 550));
     }
 }

@@ -249,7 +249,10 @@ async fn keep_copy(
             None => Remembered::default(),
         };
         let audited_until = remembered.audited_until.or(known.audited_until);
-        let mut new = known.united(remembered.clone());
+        let now = Micros::now();
+        let mut new = known
+            .with_marks_until(now)
+            .united(remembered.clone().with_marks_until(now));
         new.audited_until = audited_until;
         let text = encode_copy(&job.name, new);
         if old.as_deref() == Some(text.as_slice()) {

@@ -26,6 +26,7 @@ use crate::job::Job;
 use crate::model::mapping::Mapping;
 use crate::model::slots::SlotSet;
 use crate::model::stream::StreamCheck;
+use crate::model::time::Micros;
 use crate::store::mysql::Lease;
 
 pub(super) struct Opening {
@@ -92,7 +93,8 @@ pub(super) async fn open(
         }
         Mode::Scan | Mode::DryRun => None,
     };
-    if found.is_some() && is_dealt_with(&remembered_in_folder(&job)?, &opened.nodes) {
+    if found.is_some() && is_dealt_with(&remembered_in_folder(&job)?, &opened.nodes, Micros::now())
+    {
         let format = request.format;
         say(&job, format, "handled", HANDLED_MEANWHILE, 0, console);
         return Ok(None);

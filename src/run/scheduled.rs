@@ -149,7 +149,7 @@ impl Scheduled<'_> {
         if let Some(reason) = unready(&masters) {
             return Ok(Err((reason, PATIENCE)));
         }
-        if is_dealt_with(&remembered, &masters) {
+        if is_dealt_with(&remembered, &masters, Micros::now()) {
             return Ok(Ok(Glance::Handled(masters)));
         }
         let found = look_back(&self.job, &cache, masters).await?;
@@ -237,7 +237,7 @@ impl Scheduled<'_> {
 
     fn is_dealt_with(&self, found: &Found) -> bool {
         let remembered = remembered_in_folder(&self.job);
-        remembered.is_ok_and(|remembered| is_dealt_with(&remembered, &found.masters))
+        remembered.is_ok_and(|remembered| is_dealt_with(&remembered, &found.masters, Micros::now()))
     }
 
     fn is_due(&self, what: &str, option: &str, console: &mut Console) -> Ending {

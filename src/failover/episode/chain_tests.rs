@@ -1,10 +1,15 @@
 //! Several failovers, one after the other, before anybody looked.
 
-use super::decision_tests::{alone, window};
+use std::time::Duration;
+
+use super::decision_tests::{alone, looked, watched, window};
 use super::fixture::*;
-use super::{EpisodeKind, FoundBy, Sureness};
+use super::gone_tests::slots;
+use super::{EpisodeKind, FoundBy, Seen, Sureness, find};
 use crate::failover::Remembered;
+use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
+use crate::model::topology::TopologyKind;
 
 /// `A` until second 500, then `B` (with everything until 490) until 700, then `C` (with everything until 680).
 fn twice() -> Remembered {
@@ -138,4 +143,68 @@ fn histories_that_name_each_other_end_the_walk() {
     let episode = alone(&remembered, present(b, Some(beat("A", "a", 490))));
     assert!(episode.window.is_some_and(|w| w.since <= at(300)));
     assert!(episode.window.is_some_and(|w| w.since > Micros(0)));
+}
+
+/// `A` until 500, by a planned switch `B` until 700, and back to the process of `A`, before anybody looked.
+#[test]
+fn a_master_that_came_back_is_no_second_one() {
+    let mut remembered = watched();
+    remembered.samples.extend(samples("B", "b", 502..=700));
+    let b = promoted("B", "b", "A", 500);
+    let noted = change(&b, Some(beat("A", "a", 500)), 502);
+    remembered.changes.push(noted);
+    let back = promoted("A2", "a", "B", 700);
+    let mut old = replica(&back, "b");
+    (old.replication_id2, old.second_offset) = ("B".into(), back.second_offset);
+    let seen = topology(TopologyKind::Sentinel, vec![view(&back), view(&old)]);
+    let unnoted = present(back.clone(), Some(beat("B", "b", 700)));
+    let episode = looked(&remembered, unnoted, &seen);
+    assert!(!episode.is_open, "{}", episode.explanation);
+    assert_eq!(episode.window, window(500, NOW));
+    let noted = change(&back, Some(beat("B", "b", 700)), 702);
+    remembered.changes.push(noted);
+    remembered.samples.extend(samples("A2", "a", 702..=900));
+    let beaten = present(back.clone(), Some(beat("A2", "a", 900)));
+    let episode = looked(&remembered, beaten, &seen);
+    assert!(!episode.is_open, "{}", episode.explanation);
+    assert_eq!(episode.window, window(500, 702), "it had come back by then");
+    // Another one of the same name for a master is one, as long as it is none of the job's.
+    let two = topology(
+        TopologyKind::Sentinel,
+        vec![view(&b), view(&master("A", "a"))],
+    );
+    assert!(looked(&watched(), present(b, Some(beat("A", "a", 400))), &two).is_open);
+}
+
+#[test]
+fn a_former_master_that_answers_for_other_keys_by_now_is_no_second_one() {
+    let (low, high) = (slots(0, 8_000), slots(8_000, 16_384));
+    let on = |facts: NodeFacts, slots: &crate::model::slots::SlotSet| NodeFacts {
+        slots: slots.clone(),
+        ..facts
+    };
+    let mut remembered = watched();
+    remembered
+        .samples
+        .iter_mut()
+        .for_each(|s| s.slots = low.clone());
+    remembered.handled[0].slots = low.clone();
+    let mut other = handled("X", "x", 100);
+    other.slots = high.clone();
+    remembered.handled.push(other);
+    let new = on(promoted("B", "b", "A", 400), &low);
+    let moved = on(promoted("X2", "a", "X", 800), &high);
+    let nodes = vec![view(&new), view(&moved)];
+    let masters = [
+        present(new, Some(beat("A", "a", 400))),
+        present(moved, None),
+    ];
+    let found = find(&Seen {
+        remembered: &remembered,
+        masters: &masters,
+        topology: &topology(TopologyKind::Cluster, nodes),
+    });
+    assert!(!found.is_open(), "{found:#?}");
+    let window = found.window(Duration::ZERO);
+    assert!(window.is_some_and(|w| w.until.is_some()), "{found:#?}");
 }

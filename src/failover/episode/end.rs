@@ -76,6 +76,9 @@ fn end_of(id: &str, step: &Step<'_>, seen: &Seen<'_>, memory: &Memory<'_>) -> En
     let by_run_id = nodes().find(|n| said(n).is_some_and(|f| f.identity.run_id == run_id));
     let by_address = || nodes().find(|n| address.is_some_and(|address| n.goes_by(address)));
     let end = match (by_run_id, by_address()) {
+        (Some(_), _) if is_pinned(run_id, seen) && step.run_id != run_id => {
+            end_of_returned((run_id, id), step, seen, memory)
+        }
         (Some(node), _) => end_of_living(node, step, seen),
         (None, Some(node)) if seen.names_are_nodes() => end_of_gone(node, step, seen),
         (None, _) => left(seen),
@@ -102,6 +105,28 @@ fn end_of_living(node: &NodeView, step: &Step<'_>, seen: &Seen<'_>) -> End {
         },
         None => left(seen),
     }
+}
+
+/// The old master's own process is one of the masters again: it came back under a later history, and stopped taking writes
+/// in this one before. That it is a master says nothing of a second one.
+fn end_of_returned(
+    (run_id, id): (&str, &str),
+    step: &Step<'_>,
+    seen: &Seen<'_>,
+    memory: &Memory<'_>,
+) -> End {
+    let one_is_left = left(seen);
+    let back_at = memory.next_history_of(run_id, id, step.noticed_at);
+    End {
+        at: one_is_left.at.min(back_at.or(one_is_left.at)),
+        ..one_is_left
+    }
+}
+
+/// Whether this process is a master that answers for the job's keys.
+fn is_pinned(run_id: &str, seen: &Seen<'_>) -> bool {
+    let mut masters = seen.masters.iter();
+    masters.any(|master| master.facts.identity.run_id == run_id)
 }
 
 /// Another process answers in its place, or none.

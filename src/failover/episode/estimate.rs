@@ -66,6 +66,20 @@ pub(super) fn start_of_the_end(last_sign: Micros, had_beats: bool) -> Start {
     }
 }
 
+/// A beginning in a gap before a history that was none of a master's yet when everything was dealt with at `dealt_with_at`:
+/// whoever was lost since then had at most what a replica may have been behind by then.
+pub(super) fn start_no_earlier(start: Start, dealt_with_at: Micros) -> Start {
+    let earliest = dealt_with_at.minus(CLUSTER_VALIDITY).minus(LAG_MAX);
+    if start.at >= earliest {
+        return start;
+    }
+    Start {
+        at: earliest,
+        by: FoundBy::LastRun,
+        sureness: Sureness::Estimate,
+    }
+}
+
 /// They know of the present only.
 fn by_witnesses(step: &Step<'_>, seen: &Seen<'_>) -> Option<Start> {
     let topology = seen.topology;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::decision_tests::{alone, window};
 use super::fixture::*;
-use super::{Due, EpisodeKind, FoundBy, Outlook, Seen, Sureness, find, is_dealt_with};
+use super::{Due, EpisodeKind, FoundBy, Outlook, Seen, Sureness, find};
 use crate::failover::{PresentMaster, Remembered};
 use crate::model::node::NodeFacts;
 use crate::model::slots::{Slot, SlotSet};
@@ -12,6 +12,10 @@ use crate::model::topology::TopologyKind;
 
 pub(super) fn slots(from: u16, to: u16) -> SlotSet {
     (from..to).filter_map(Slot::new).collect()
+}
+
+fn is_dealt_with(remembered: &Remembered, masters: &[NodeFacts]) -> bool {
+    super::is_dealt_with(remembered, masters, at(NOW))
 }
 
 fn low() -> SlotSet {
@@ -203,4 +207,88 @@ fn a_time_has_to_be_said_no_later_than_what_is_known_to_be_lost() {
     };
     assert_eq!(known.due(Duration::ZERO), Due::AskForTime);
     assert!(known.window(Duration::ZERO).is_some());
+}
+
+#[test]
+fn a_clock_that_was_ahead_neither_repeats_a_window_nor_hides_one() {
+    // A run of second 600 on a host whose clock was ahead; then `A` was emptied and taken away, with beats until 800.
+    let ahead = 100_000;
+    let mut remembered = watched();
+    let marks = vec![handled("A", "a", ahead), handled("X", "x", ahead)];
+    remembered.samples.extend(samples("A", "a", 501..=800));
+    remembered.samples.iter_mut().for_each(|s| s.slots = low());
+    remembered = remembered.marked(marks);
+    remembered.handled[0].slots = low();
+    remembered.handled[1].slots = high();
+    let found = outlook(&remembered, &[survivor()]);
+    assert_eq!(found.due(Duration::ZERO), due_of(800 - 225));
+    let mut unwatched = remembered.clone();
+    unwatched.samples.clear();
+    let found = outlook(&unwatched, &[survivor()]);
+    assert_eq!(
+        found.due(Duration::ZERO),
+        due_of(-225),
+        "nobody knows when that run was"
+    );
+    // The run that audits it ends it, with a right clock.
+    let quiet = remembered.clone().marked(vec![handled("X", "x", 950)]);
+    assert!(is_dealt_with(&quiet, &[survivor().facts]));
+    assert_eq!(
+        outlook(&quiet, &[survivor()]).due(Duration::ZERO),
+        Due::Nothing
+    );
+    // A master that joined later is missed, though the others' marks still lie ahead.
+    let mut joined = samples("N", "n", 700..=900);
+    joined.iter_mut().for_each(|s| s.slots = slots(0, 100));
+    let mut scaled = quiet.clone();
+    scaled.handled.retain(|mark| mark.replication_id == "X");
+    scaled.handled[0].handled_at = at(ahead);
+    scaled.samples = joined;
+    assert!(!is_dealt_with(&scaled, &[survivor().facts]));
+    assert_eq!(outlook(&scaled, &[survivor()]).affected(), slots(0, 100));
+    let settled = scaled.marked(vec![handled("X", "x", 950)]);
+    assert!(is_dealt_with(&settled, &[survivor().facts]));
+}
+
+#[test]
+fn a_beat_that_was_noted_by_a_clock_ahead_is_dated_by_its_server() {
+    let mut remembered = promoted_meanwhile(true);
+    for sample in &mut remembered.samples {
+        sample.seen_at = sample.seen_at.plus(Duration::from_secs(100_000));
+    }
+    let window = outlook(&remembered, &[survivor()]).due(Duration::ZERO);
+    assert!(matches!(window, Due::Window(_)), "{window:?}");
+    let settled = remembered.marked(vec![handled("X", "x", 950)]);
+    assert!(is_dealt_with(&settled, &[survivor().facts]));
+}
+
+#[test]
+fn a_time_that_a_person_has_to_say_does_not_hide_what_is_known_to_be_lost() {
+    // `M` answers for everything, and nobody knows how it came to; `A` vanished with the lower slots, and with a loss.
+    let remembered = watched();
+    let strange = with(started(950, master("M", "m")), SlotSet::all());
+    let masters = [present(strange, None)];
+    let mut unwatched = remembered.clone();
+    unwatched.samples.clear();
+    let found = outlook(&unwatched, &masters);
+    assert_eq!(found.due(Duration::ZERO), Due::AskForTime, "{found:#?}");
+    assert_eq!(found.episodes[0].kind, EpisodeKind::EvidenceGone);
+    assert_eq!(found.episodes[0].window, None);
+    let known = found.window(Duration::ZERO).map(|window| window.since);
+    let known = known.map(|since| since.plus(Duration::from_millis(100)));
+    assert_eq!(known, Some(at(100 - 225)), "{found:#?}");
+}
+
+#[test]
+fn what_joined_since_the_last_run_lost_nothing_of_long_before_it() {
+    // `Z` had all keys ages ago; `N` joined, was beaten through, emptied and taken away since the run of second 500.
+    let mut marks = vec![handled("Z", "z", 5), handled("X", "x", 500)];
+    marks[0].slots = low();
+    let mut joined = samples("N", "n", 600..=900);
+    joined.iter_mut().for_each(|s| s.slots = slots(0, 100));
+    let remembered = remembering(joined, marks);
+    let found = outlook(&remembered, &[survivor()]);
+    assert_eq!(found.due(Duration::ZERO), due_of(500 - 225));
+    assert_eq!(found.affected(), slots(0, 100));
+    assert_eq!(found.found_by(), FoundBy::LastRun);
 }

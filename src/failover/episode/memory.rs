@@ -132,6 +132,19 @@ impl<'a> Memory<'a> {
         of_it().find(|c| c.found.is_some()).or(of_it().next())
     }
 
+    /// When a process was first noticed in another history than `replication_id`, of what was noticed since `moment`.
+    pub(super) fn next_history_of(
+        &self,
+        run_id: &str,
+        replication_id: &str,
+        moment: Micros,
+    ) -> Option<Micros> {
+        let changes = self.changes.iter();
+        let others = changes.filter(|c| c.run_id == run_id && c.replication_id != replication_id);
+        let since = others.map(|c| c.noticed_at).filter(|at| *at >= moment);
+        since.min()
+    }
+
     pub(super) fn samples_of(&self, replication_id: &str) -> impl Iterator<Item = &'a Sample> {
         let all = self.samples.iter().copied();
         all.filter(move |s| s.beat.replication_id == replication_id)

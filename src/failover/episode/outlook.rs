@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use super::end::EndedBy;
 use super::estimate::start_after_gap;
-use super::gone::{gone, named};
+use super::gone::{Gone, gone, named};
 use super::judge::{Judged, judge};
 use super::kind::{Episode, EpisodeKind, FoundBy, Sureness};
 use super::memory::{Memory, Seen};
-use super::start::Start;
 use super::step::{Root, Step, steps_of, steps_to};
 use super::tell::tell;
 use crate::model::slots::SlotSet;
@@ -54,13 +53,13 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
             run_id: &facts.identity.run_id,
             replication_id: &facts.identity.replication_id,
             slots: &facts.slots,
-            ended: None,
+            gone: None,
         };
         episodes.push(episode_of(&subject, past, seen, &memory));
     }
     let facts = seen.masters.iter().map(|master| &master.facts);
     let is_continued = |id: &str| continued.contains(id);
-    for gone in gone(seen.remembered, facts, is_continued) {
+    for gone in gone(seen.remembered, facts, seen.topology.seen_at, is_continued) {
         if continued.contains(gone.replication_id) {
             continue;
         }
@@ -71,7 +70,7 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
             run_id: gone.run_id,
             replication_id: gone.replication_id,
             slots: &gone.slots,
-            ended: Some(gone.start()),
+            gone: Some(&gone),
         };
         let met = past.0.iter().flat_map(|step| step.histories());
         continued.extend(met.map(str::to_owned));
@@ -86,7 +85,8 @@ pub fn find(seen: &Seen<'_>) -> Outlook {
     }
 }
 
-/// Whether whatever was lost with `gone` is asked for already, by those who have all its keys.
+/// Whether whatever was lost with `gone` is asked for already, by those who have all its keys: from as early on, or in a
+/// full sweep. Who asks a person for a time holds no more than what is known of its own: the person may say a later one.
 fn is_held(gone: &Episode, others: &[Episode]) -> bool {
     let mut left = gone.slots.clone();
     for other in others {
@@ -94,7 +94,7 @@ fn is_held(gone: &Episode, others: &[Episode]) -> bool {
             (Some(other), Some(gone)) => other.since <= gone.since,
             _ => false,
         };
-        if is_earlier || other.kind >= EpisodeKind::EvidenceGone {
+        if is_earlier || other.kind.needs_full_sweep() {
             left.subtract(&other.slots);
         }
     }
@@ -181,8 +181,8 @@ struct Subject<'a> {
     run_id: &'a str,
     replication_id: &'a str,
     slots: &'a SlotSet,
-    /// Nobody goes on with it; what may be lost by that alone begins here.
-    ended: Option<Start>,
+    /// Nobody goes on with it: that alone may have lost something.
+    gone: Option<&'a Gone<'a>>,
 }
 
 fn episode_of(
@@ -199,17 +199,22 @@ fn episode_of(
         Root::Known => None,
         Root::Missing(history) => Some(start_after_gap(history, seen.topology.seen_at, memory)),
     };
-    let has_gap = gap.is_some() || subject.ended.is_some();
+    let gap = gap.map(|start| match (start, subject.gone) {
+        (Some(start), Some(gone)) => Some(gone.start_after_gap(start)),
+        (start, _) => start,
+    });
+    let ended = subject.gone.map(Gone::start);
+    let has_gap = gap.is_some() || ended.is_some();
     let kinds = judged.iter().map(|j| j.kind);
     let of_gap = gap.map(|start| match start {
         None => EpisodeKind::EvidenceGone,
         Some(_) => EpisodeKind::Promotion,
     });
-    let of_end = subject.ended.map(|_| EpisodeKind::Promotion);
+    let of_end = ended.map(|_| EpisodeKind::Promotion);
     let kind = kinds.chain(of_gap).chain(of_end).max();
     let kind = kind.unwrap_or(EpisodeKind::Nothing);
     let starts = judged.iter().filter_map(|j| j.start).chain(gap.flatten());
-    let earliest = starts.chain(subject.ended).min_by_key(|start| start.at);
+    let earliest = starts.chain(ended).min_by_key(|start| start.at);
     let window = earliest.map(|start| TimeWindow {
         since: start.at.min(memory.audited_until.unwrap_or(start.at)),
         until: end_of(&judged, has_gap, seen),
@@ -260,7 +265,7 @@ fn explained(
 ) -> String {
     let address = subject.address;
     let mut sentences: Vec<String> = judged.iter().rev().map(tell).collect();
-    if let Some(start) = subject.ended {
+    if let Some(start) = subject.gone.map(Gone::start) {
         sentences.push(format!(
             "No master goes on with the history of {address}, which answered for the slots {}: their keys are with others \
              by now, and what was written after {} may be lost",

@@ -184,6 +184,36 @@ proptest! {
         prop_assert!(!is_windowed || missing.is_empty(), "{missing} of {outlook:#?}");
     }
 
+    /// No process of the model goes on as a second master: whoever is one again was demoted before.
+    #[test]
+    fn whoever_was_demoted_holds_nobody_up_and_an_audit_makes_the_next_one_quiet(
+        kind in kind(),
+        events in prop::collection::vec(
+            prop_oneof![
+                4 => (200u16..6_000).prop_map(Event::Work),
+                2 => Just(Event::Freeze),
+                2 => (500u16..15_000).prop_map(Event::Partition),
+                4 => Just(Event::Switch),
+                1 => Just(Event::Renew),
+            ],
+            1..25,
+        ),
+    ) {
+        let mut world = World::new(kind, vec![0, 0, 0], 200_000);
+        world.happens(Event::Work(1_000));
+        world.audit();
+        for event in events {
+            world.happens(event);
+        }
+        let found = outlook(&world);
+        let until = found.window(SKEW).map(|window| window.until);
+        prop_assert!(!found.is_open() && until != Some(None), "{found:#?}");
+        world.audit();
+        world.happens(Event::Work(1_000));
+        let next = outlook(&world);
+        prop_assert!(!next.is_open() && next.due(SKEW) == Due::Nothing, "{next:#?}");
+    }
+
     #[test]
     fn a_quiet_night_is_quiet(
         kind in kind(),

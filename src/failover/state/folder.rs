@@ -54,12 +54,9 @@ impl StateFolder {
         })
     }
 
-    /// Adds these histories to those that need no run any more.
+    /// Adds these histories to those that need no run any more, all at the latest moment of any.
     pub fn mark_handled(&self, handled: &[Handled]) -> Result<(), StateError> {
-        self.take_in(Remembered {
-            handled: handled.to_vec(),
-            ..Remembered::default()
-        })
+        self.change_state(|state| *state = std::mem::take(state).marked(handled.to_vec()))
     }
 
     /// Notes that a shard has dealt with its part. Once all of its repair have, `handled` needs no run any more, and everything
@@ -74,10 +71,7 @@ impl StateFolder {
         let (left, oldest) = shards::joined(shards::read(&path, &self.job)?, done);
         if let Some(oldest) = oldest {
             self.change_locked(|state| {
-                *state = std::mem::take(state).united(Remembered {
-                    handled: handled.to_vec(),
-                    ..Remembered::default()
-                });
+                *state = std::mem::take(state).marked(handled.to_vec());
                 state.audited_until = Some(oldest);
             })?;
         }
@@ -102,6 +96,7 @@ impl StateFolder {
         }
         self.change_state(|state| {
             let audited_until = state.audited_until.or(other.audited_until);
+            let other = other.with_marks_until(Micros::now());
             *state = std::mem::take(state).united(Remembered {
                 samples: Vec::new(),
                 ..other

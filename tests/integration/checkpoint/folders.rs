@@ -95,6 +95,18 @@ fn what_is_put_in_comes_out_and_reading_makes_nothing() {
 }
 
 #[test]
+fn a_mark_of_a_clock_that_was_ahead_yields_to_the_next_run() {
+    let (_site, folder) = folder();
+    let ahead = [handled(90, "b"), handled(90, "c")];
+    folder.mark_handled(&ahead).unwrap();
+    folder.mark_handled(&[handled(9, "b")]).unwrap();
+    let mut former = handled(9, "c");
+    former.handled_at.0 -= 1;
+    let known = folder.read().unwrap();
+    assert_eq!(known.handled, [former, handled(9, "b")]);
+}
+
+#[test]
 fn two_memories_become_one() {
     let (_site, folder) = folder();
     folder.add_change(&change(3, "b")).unwrap();
