@@ -153,21 +153,11 @@ impl Walks<'_> {
         is_wanted: impl Fn(&Place) -> bool,
     ) -> Result<Option<u64>, RunError> {
         let check = self.check;
-        // A cursor belongs to the node that gave it, so that a whole walk is read at one.
-        let reader = check.ground.reader();
-        let mut cursor = KeyspaceCursor::of(check.ground.portion(), self.walked);
-        let mut pages = 0_u64;
+        let mut walk = Pages::of(check, self.walked);
         while !check.ground.stop.is_requested() {
-            let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
-            let Some(found) = check.ground.read_of_walk(&reader, found)? else {
-                check.ground.counted_of_walk(&reader, Ok(())).await?;
-                return Ok(Some(cursor.walked()));
+            let Some(found) = walk.next().await? else {
+                return Ok(Some(walk.cursor.walked()));
             };
-            check
-                .ground
-                .pacer
-                .take(found.places.len().max(WALKED))
-                .await;
             count(counts, &found);
             let wanted: Vec<Target> = found
                 .places
@@ -175,11 +165,10 @@ impl Walks<'_> {
                 .filter(|place| is_wanted(place))
                 .filter_map(|place| target_at(check, place, self.slice))
                 .collect();
-            pages += 1;
-            if !wanted.is_empty() || pages.is_multiple_of(PAGES_PER_PROOF) {
-                check.ground.counted_of_walk(&reader, Ok(())).await?;
+            if !wanted.is_empty() || walk.is_proof_due() {
+                walk.prove().await?;
             }
-            let unexplained = unexplained(check, &reader, wanted).await?;
+            let unexplained = unexplained(check, &walk.reader, wanted).await?;
             let targets = unexplained.targets.into_iter();
             let new: Vec<Target> = targets.filter(|target| self.sent.is_new(target)).collect();
             self.suspect += new.len() as u64;
@@ -191,6 +180,53 @@ impl Walks<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+/// One walk through Redis, page by page, at the job's pace.
+struct Pages<'a> {
+    check: &'a CheckRun,
+    /// A cursor belongs to the node that gave it, so that a whole walk is read at one.
+    reader: Reader,
+    cursor: KeyspaceCursor,
+    read: u64,
+}
+
+impl<'a> Pages<'a> {
+    /// `walked`: the places that were met before.
+    fn of(check: &'a CheckRun, walked: u64) -> Self {
+        Self {
+            check,
+            reader: check.ground.reader(),
+            cursor: KeyspaceCursor::of(check.ground.portion(), walked),
+            read: 0,
+        }
+    }
+
+    /// `None`: that was all, read from one node in one history.
+    async fn next(&mut self) -> Result<Option<KeyspacePage>, RunError> {
+        let ground = &self.check.ground;
+        let found =
+            next_keyspace_page(&self.reader.cache, &self.check.mapping, &mut self.cursor).await;
+        let Some(found) = ground.read_of_walk(&self.reader, found)? else {
+            self.prove().await?;
+            return Ok(None);
+        };
+        ground.pacer.take(found.places.len().max(WALKED)).await;
+        self.read += 1;
+        Ok(Some(found))
+    }
+
+    fn is_proof_due(&self) -> bool {
+        self.read.is_multiple_of(PAGES_PER_PROOF)
+    }
+
+    /// Whether what was read so far counts: the node is still what it was.
+    async fn prove(&self) -> Result<(), RunError> {
+        self.check
+            .ground
+            .counted_of_walk(&self.reader, Ok(()))
+            .await
     }
 }
 
@@ -221,24 +257,13 @@ async fn reconcile(
     walked: u64,
     counts: &mut Coverage,
 ) -> Result<Option<u64>, RunError> {
-    // A cursor belongs to the node that gave it, so that a whole walk is read at one.
-    let reader = check.ground.reader();
-    let mut cursor = KeyspaceCursor::of(check.ground.portion(), walked);
-    let mut pages = 0_u64;
+    let mut walk = Pages::of(check, walked);
     while !check.ground.stop.is_requested() {
-        let found = next_keyspace_page(&reader.cache, &check.mapping, &mut cursor).await;
-        let Some(found) = check.ground.read_of_walk(&reader, found)? else {
-            check.ground.counted_of_walk(&reader, Ok(())).await?;
-            return Ok(Some(cursor.walked()));
+        let Some(found) = walk.next().await? else {
+            return Ok(Some(walk.cursor.walked()));
         };
-        check
-            .ground
-            .pacer
-            .take(found.places.len().max(WALKED))
-            .await;
-        pages += 1;
-        if pages.is_multiple_of(PAGES_PER_PROOF) {
-            check.ground.counted_of_walk(&reader, Ok(())).await?;
+        if walk.is_proof_due() {
+            walk.prove().await?;
         }
         count(counts, &found);
         for place in &found.places {

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use super::decision_tests::{alone, looked, watched, window};
 use super::fixture::*;
-use super::gone_tests::slots;
 use super::{EpisodeKind, FoundBy, Seen, Sureness, find};
 use crate::failover::Remembered;
-use crate::model::node::NodeFacts;
 use crate::model::time::Micros;
 use crate::model::topology::TopologyKind;
 
@@ -178,22 +176,9 @@ fn a_master_that_came_back_is_no_second_one() {
 
 #[test]
 fn a_former_master_that_answers_for_other_keys_by_now_is_no_second_one() {
-    let (low, high) = (slots(0, 8_000), slots(8_000, 16_384));
-    let on = |facts: NodeFacts, slots: &crate::model::slots::SlotSet| NodeFacts {
-        slots: slots.clone(),
-        ..facts
-    };
-    let mut remembered = watched();
-    remembered
-        .samples
-        .iter_mut()
-        .for_each(|s| s.slots = low.clone());
-    remembered.handled[0].slots = low.clone();
-    let mut other = handled("X", "x", 100);
-    other.slots = high.clone();
-    remembered.handled.push(other);
-    let new = on(promoted("B", "b", "A", 400), &low);
-    let moved = on(promoted("X2", "a", "X", 800), &high);
+    let remembered = of_two_shards(watched());
+    let new = with(promoted("B", "b", "A", 400), low());
+    let moved = with(promoted("X2", "a", "X", 800), high());
     let nodes = vec![view(&new), view(&moved)];
     let masters = [
         present(new, Some(beat("A", "a", 400))),

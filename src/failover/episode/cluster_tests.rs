@@ -5,28 +5,13 @@ use std::time::Duration;
 use super::decision_tests::{watched, window};
 use super::fixture::*;
 use super::{Due, EpisodeKind, Outlook, Seen, find};
-use crate::model::slots::{Slot, SlotSet};
 use crate::model::topology::{NodeView, Topology, TopologyKind};
 
 #[test]
 fn a_cluster_has_an_episode_for_each_master_and_a_window_for_those_that_changed() {
-    let half = |from: u16, to: u16| (from..to).filter_map(Slot::new).collect::<SlotSet>();
-    let (low, high) = (half(0, 8_000), half(8_000, 16_384));
-    let on = |mut facts: crate::model::node::NodeFacts, slots: &SlotSet| {
-        facts.slots = slots.clone();
-        facts
-    };
-    let mut remembered = watched();
-    remembered
-        .samples
-        .iter_mut()
-        .for_each(|s| s.slots = low.clone());
-    remembered.handled[0].slots = low.clone();
-    let mut other = handled("X", "x", 100);
-    other.slots = high.clone();
-    remembered.handled.push(other);
-    let new = on(promoted("B", "b", "A", 400), &low);
-    let same = on(master("X", "x"), &high);
+    let remembered = of_two_shards(watched());
+    let new = with(promoted("B", "b", "A", 400), low());
+    let same = with(master("X", "x"), high());
     let mut dead = silent("a", "no answer", Some(510));
     let mut told = view(&same);
     let timeout = Some("15000".to_owned());
@@ -47,7 +32,7 @@ fn a_cluster_has_an_episode_for_each_master_and_a_window_for_those_that_changed(
     let found = outlook(&seen);
     let kinds: Vec<_> = found.episodes.iter().map(|e| e.kind).collect();
     assert_eq!(kinds, [EpisodeKind::Promotion, EpisodeKind::Nothing]);
-    assert_eq!(found.affected(), low);
+    assert_eq!(found.affected(), low());
     assert_eq!(
         found.due(Duration::from_secs(2)),
         Due::Window(window(398, 542).unwrap_or_else(|| unreachable!()))
@@ -71,16 +56,10 @@ fn a_cluster_has_an_episode_for_each_master_and_a_window_for_those_that_changed(
 
 #[test]
 fn slots_that_moved_to_a_new_master_are_no_failover() {
-    let (low, high) = (
-        (0..8_000).filter_map(Slot::new).collect::<SlotSet>(),
-        (8_000..16_384).filter_map(Slot::new).collect::<SlotSet>(),
-    );
     // It had all slots when it was dealt with; the upper half went to a node that joined.
     let remembered = watched();
-    let mut old = master("A", "a");
-    old.slots = low;
-    let mut joined = started(600, master("N", "n"));
-    joined.slots = high;
+    let old = with(master("A", "a"), low());
+    let joined = with(started(600, master("N", "n")), high());
     let seen = topology(TopologyKind::Cluster, vec![view(&old), view(&joined)]);
     let masters = [
         present(old, Some(beat("A", "a", 500))),
@@ -118,21 +97,14 @@ fn a_master_that_is_known_by_name_is_the_node_that_answers_by_number() {
 /// A new master took over the slot under whose tag another one beats, and was not beaten through yet.
 #[test]
 fn the_heartbeat_of_a_living_master_came_with_a_slot_and_says_nothing_of_the_new_one() {
-    let slots = |from: u16, to: u16| (from..to).filter_map(Slot::new).collect::<SlotSet>();
-    let on = |mut facts: crate::model::node::NodeFacts, slots: SlotSet| {
-        facts.slots = slots;
-        facts
-    };
     // It had given them away before; what it ever had since would be audited with it.
     let mut remembered = watched();
     let samples = remembered.samples.iter_mut().map(|s| &mut s.slots);
     let marks = remembered.handled.iter_mut().map(|h| &mut h.slots);
-    samples
-        .chain(marks)
-        .for_each(|had| *had = slots(8_000, 16_384));
+    samples.chain(marks).for_each(|had| *had = high());
     let found = |old: crate::model::node::NodeFacts| {
-        let old = on(old, slots(8_000, 16_384));
-        let joined = on(started(600, master("N", "n")), slots(0, 8_000));
+        let old = with(old, high());
+        let joined = with(started(600, master("N", "n")), low());
         let topology = topology(TopologyKind::Cluster, vec![view(&old), view(&joined)]);
         let masters = [
             present(old, Some(beat("A", "a", 500))),

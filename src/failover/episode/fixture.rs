@@ -3,7 +3,7 @@
 use crate::failover::{Change, Handled, Heartbeat, PresentMaster, Remembered, Sample};
 use crate::model::identity::NodeIdentity;
 use crate::model::node::{NodeFacts, Upstream};
-use crate::model::slots::SlotSet;
+use crate::model::slots::{Slot, SlotSet};
 use crate::model::time::Micros;
 use crate::model::topology::{NodeView, SentinelBelief, SentinelView, Topology, TopologyKind};
 
@@ -193,4 +193,33 @@ pub(super) fn remembering(samples: Vec<Sample>, handled: Vec<Handled>) -> Rememb
         handled,
         ..Remembered::default()
     }
+}
+
+/// The slots from one up to another.
+pub(super) fn slots(from: u16, to: u16) -> SlotSet {
+    (from..to).filter_map(Slot::new).collect()
+}
+
+/// One shard of two.
+pub(super) fn low() -> SlotSet {
+    slots(0, 8_000)
+}
+
+pub(super) fn high() -> SlotSet {
+    slots(8_000, 16_384)
+}
+
+pub(super) fn with(facts: NodeFacts, slots: SlotSet) -> NodeFacts {
+    NodeFacts { slots, ..facts }
+}
+
+/// `remembered` of the low shard; the high one was dealt with as `X` on the process `x`.
+pub(super) fn of_two_shards(mut remembered: Remembered) -> Remembered {
+    let samples = remembered.samples.iter_mut().map(|s| &mut s.slots);
+    let marks = remembered.handled.iter_mut().map(|h| &mut h.slots);
+    samples.chain(marks).for_each(|had| *had = low());
+    let mut other = handled("X", "x", 100);
+    other.slots = high();
+    remembered.handled.push(other);
+    remembered
 }

@@ -7,40 +7,16 @@ use super::fixture::*;
 use super::{Due, EpisodeKind, FoundBy, Outlook, Seen, Sureness, find};
 use crate::failover::{PresentMaster, Remembered};
 use crate::model::node::NodeFacts;
-use crate::model::slots::{Slot, SlotSet};
+use crate::model::slots::SlotSet;
 use crate::model::topology::TopologyKind;
-
-pub(super) fn slots(from: u16, to: u16) -> SlotSet {
-    (from..to).filter_map(Slot::new).collect()
-}
 
 fn is_dealt_with(remembered: &Remembered, masters: &[NodeFacts]) -> bool {
     super::is_dealt_with(remembered, masters, at(NOW))
 }
 
-fn low() -> SlotSet {
-    slots(0, 8_000)
-}
-
-fn high() -> SlotSet {
-    slots(8_000, 16_384)
-}
-
-fn with(facts: NodeFacts, slots: SlotSet) -> NodeFacts {
-    NodeFacts { slots, ..facts }
-}
-
 /// `A` had the lower slots and `X` the upper ones when they were dealt with at second 100; `A` beat from 101 to 500.
 fn watched() -> Remembered {
-    let mut remembered = remembering(
-        samples("A", "a", 101..=500),
-        vec![handled("A", "a", 100), handled("X", "x", 100)],
-    );
-    let of_a = remembered.samples.iter_mut().map(|s| &mut s.slots);
-    of_a.for_each(|slots| *slots = low());
-    remembered.handled[0].slots = low();
-    remembered.handled[1].slots = high();
-    remembered
+    of_two_shards(super::decision_tests::watched())
 }
 
 /// What `B` left behind, which took over from `A` with everything until 400 and beat until 900.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::fixture::slots;
 use super::fixture::{master, present};
-use super::gone_tests::slots;
 use super::model::{Event, World};
 use super::{Due, EpisodeKind, Outlook, Seen, find};
 use crate::failover::Handled;

@@ -1,18 +1,11 @@
 //! Stores that are away for a moment, and come back: the run waits, says for what, and ends as if nothing had been.
 
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::Duration;
-
 use auditor::lab::cluster::{Cluster, ClusterOptions};
 use auditor::lab::proxy::{Mode, Proxy};
 use auditor::lab::servers::{Flavor, RedisOptions, RedisServer};
-use auditor::lab::wait;
 use sqlx::Connection;
 
-use crate::support::{DATABASE, Run, World};
-
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::support::{DATABASE, World};
 
 const NAMES: &str = r#"
 [[cache]]
@@ -44,34 +37,6 @@ async fn one_user(replicas: usize) -> World {
     world
 }
 
-fn said(world: &World) -> PathBuf {
-    world.folder.path().join("stderr")
-}
-
-fn start(world: &World, arguments: &[&str], variables: &[(&str, String)]) -> Child {
-    let mut command = world.command(arguments);
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
-    command.stdout(Stdio::piped());
-    command.stderr(std::fs::File::create(said(world)).unwrap());
-    command.spawn().unwrap()
-}
-
-async fn says(world: &World, words: &str) {
-    wait::until(format!("it says {words:?}"), LIMIT, async || {
-        let text = std::fs::read_to_string(said(world)).unwrap_or_default();
-        text.contains(words)
-    })
-    .await
-    .unwrap();
-}
-
-async fn ended(world: &World, child: Child) -> Run {
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let mut output = output.await.unwrap().unwrap();
-    output.stderr = std::fs::read(said(world)).unwrap();
-    Run::of(output, world.folder.path())
-}
-
 const FOUND: [&str; 1] = ["value-mismatch user:1:name confirmed"];
 
 #[tokio::test]
@@ -82,12 +47,14 @@ async fn a_mysql_that_is_away_in_the_middle_is_waited_for() {
     std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
     let proxy = Proxy::start(world.mysql.port()).await.unwrap();
     let url = format!("mysql://root@127.0.0.1:{}/{DATABASE}", proxy.port());
-    let child = start(&world, &SCAN, &[("MYSQL_URL", url)]);
-    says(&world, "second look at").await;
+    let child = world.begin(&SCAN, &[("MYSQL_URL", &url)]);
+    world.says("second look at").await;
     proxy.set_mode(Mode::Cut);
-    says(&world, "waiting for MySQL: MySQL could not be reached").await;
+    world
+        .says("waiting for MySQL: MySQL could not be reached")
+        .await;
     proxy.set_mode(Mode::Pass);
-    let run = ended(&world, child).await.expect(1);
+    let run = world.ended(child).await.expect(1);
     assert_eq!(run.report().lines(), FOUND);
 }
 
@@ -109,12 +76,14 @@ async fn a_mysql_without_a_connection_to_spare_is_waited_for() {
         assert!(others.len() < 20);
     };
     assert!(full.to_string().contains("Too many connections"), "{full}");
-    let child = start(&world, &SCAN, &[("MYSQL_URL", url)]);
-    says(&world, "Too many connections (1040); trying again in").await;
+    let child = world.begin(&SCAN, &[("MYSQL_URL", &url)]);
+    world
+        .says("Too many connections (1040); trying again in")
+        .await;
     for other in others {
         other.close().await.unwrap();
     }
-    let run = ended(&world, child).await.expect(1);
+    let run = world.ended(child).await.expect(1);
     assert_eq!(run.report().lines(), FOUND);
 }
 
@@ -142,9 +111,9 @@ async fn a_redis_that_is_loading_is_waited_for() {
     many.exec_async(&mut connection).await.unwrap();
     slow.command(&["SAVE"]).await.unwrap();
     slow.restart().await.unwrap();
-    let child = start(&world, &SCAN, &[("REDIS_URL", slow.url())]);
-    says(&world, "LOADING").await;
-    let run = ended(&world, child).await.expect(1);
+    let child = world.begin(&SCAN, &[("REDIS_URL", &slow.url())]);
+    world.says("LOADING").await;
+    let run = world.ended(child).await.expect(1);
     assert!(run.stderr.contains("trying again in"), "{}", run.stderr);
     assert_eq!(run.report().lines(), FOUND);
 }
@@ -158,8 +127,8 @@ async fn a_redis_that_is_busy_with_a_script_is_waited_for() {
     let path = world.folder.path().join("job.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("settle = \"100ms\"", "settle = \"3s\"")).unwrap();
-    let child = start(&world, &SCAN, &[]);
-    says(&world, "second look at").await;
+    let child = world.begin(&SCAN, &[]);
+    world.says("second look at").await;
     let mut other = world.redis.connect().await.unwrap();
     let script = tokio::spawn(async move {
         let endless = redis::cmd("EVAL")
@@ -168,10 +137,10 @@ async fn a_redis_that_is_busy_with_a_script_is_waited_for() {
             .to_owned();
         endless.query_async::<redis::Value>(&mut other).await
     });
-    says(&world, "is busy running a script").await;
+    world.says("is busy running a script").await;
     world.redis.command(&["SCRIPT", "KILL"]).await.unwrap();
     assert!(script.await.unwrap().is_err(), "it was killed");
-    let run = ended(&world, child).await.expect(1);
+    let run = world.ended(child).await.expect(1);
     assert!(!run.stderr.contains("begins again"), "{}", run.stderr);
     assert_eq!(run.report().lines(), FOUND);
 }
@@ -194,10 +163,10 @@ async fn a_run_that_starts_in_the_middle_of_a_failover_waits_for_its_end() {
     cluster.fence().await.unwrap();
     let url = cluster.url();
     cluster.crash_master().await.unwrap();
-    let child = start(&world, &REPAIR, &[("REDIS_URL", url)]);
-    says(&world, "trying again in").await;
+    let child = world.begin(&REPAIR, &[("REDIS_URL", &url)]);
+    world.says("trying again in").await;
     cluster.replace_master().await.unwrap();
-    let run = ended(&world, child).await.expect(0);
+    let run = world.ended(child).await.expect(0);
     assert_eq!(
         run.report().lines(),
         ["value-mismatch user:1:name confirmed applied"]
@@ -215,14 +184,12 @@ async fn a_replica_that_is_away_is_waited_for_before_anything_is_written() {
     let world = one_user(1).await;
     world.job_with_limits("max_control_mismatch = 1\nmin_replicas = 1", NAMES);
     world.replicas[0].kill().unwrap();
-    let child = start(&world, &REPAIR, &[]);
-    says(
-        &world,
-        "waiting for replicas: 0 replica(s) online and fresh, 1 needed",
-    )
-    .await;
+    let child = world.begin(&REPAIR, &[]);
+    world
+        .says("waiting for replicas: 0 replica(s) online and fresh, 1 needed")
+        .await;
     world.replicas[0].restart().await.unwrap();
-    let run = ended(&world, child).await.expect(0);
+    let run = world.ended(child).await.expect(0);
     assert_eq!(
         run.report().lines(),
         ["value-mismatch user:1:name confirmed applied"]

@@ -7,23 +7,8 @@ use auditor::lab::servers::{Flavor, RedisServer};
 use auditor::lab::wait;
 
 use super::hands::{LIMIT, is_held_back};
+use crate::support::profiles::{NEW, OLD, PROFILE};
 use crate::support::{DATABASE, Run, World};
-
-const PROFILE: &str = r#"
-[[cache]]
-name = "profile"
-key = "user:{id}:profile"
-value = "json"
-table = "users"
-changed_at = "updated_at"
-deletes = "never"
-version = { cache = "/version", column = "version" }
-fields = [{ cache = "/name", column = "name" }]
-repair = "overwrite"
-"#;
-
-const OLD: &str = r#"{"version":1,"name":"old"}"#;
-const NEW: &str = r#"{"version":2,"name":"new"}"#;
 
 /// Two users at version 2; a master and a replica that hold version 1 of the first and 2 of the other.
 async fn world_of_profiles() -> World {

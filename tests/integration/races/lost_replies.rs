@@ -11,22 +11,7 @@ use tokio::sync::oneshot;
 
 use super::hands::{Hands, LIMIT, is_held_back, kinds};
 use crate::support::World;
-
-const PROFILE: &str = r#"
-[[cache]]
-name = "profile"
-key = "user:{id}:profile"
-value = "json"
-table = "users"
-changed_at = "updated_at"
-deletes = "never"
-version = { cache = "/version", column = "version" }
-fields = [{ cache = "/name", column = "name" }]
-repair = "overwrite"
-"#;
-
-const OLD: &str = r#"{"version":1,"name":"old"}"#;
-const NEW: &str = r#"{"version":2,"name":"new"}"#;
+use crate::support::profiles::{NEW, OLD, PROFILE};
 
 async fn world_of_one_stale_profile(replicas: usize) -> World {
     let mut world = World::with_replicas(Flavor::MariaDb, replicas).await;

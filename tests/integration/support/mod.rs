@@ -5,8 +5,10 @@ pub mod bidding;
 pub mod bids;
 pub mod gate;
 pub mod monitor;
+pub mod profiles;
 pub mod report;
 pub mod shop;
+mod spoken;
 pub mod witness;
 
 use std::path::{Path, PathBuf};

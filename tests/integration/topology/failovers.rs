@@ -1,32 +1,15 @@
 //! Failovers by Sentinel in the middle of a run, and partitions that heal: no write lands on a master that is demoted or
 //! alone and stays unnoticed, and the next run ends right.
 
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-
 use auditor::lab::cluster::{Cluster, ClusterOptions};
 use auditor::lab::proxy::{Mode, Proxy};
 use auditor::lab::servers::{Flavor, RedisServer, SentinelGroup};
 use auditor::lab::wait;
 
 use super::{LIMIT, local, server};
+use crate::support::profiles::{NEW, OLD, PROFILE};
 use crate::support::{Run, World};
 
-const PROFILE: &str = r#"
-[[cache]]
-name = "profile"
-key = "user:{id}:profile"
-value = "json"
-table = "users"
-changed_at = "updated_at"
-deletes = "never"
-version = { cache = "/version", column = "version" }
-fields = [{ cache = "/name", column = "name" }]
-repair = "overwrite"
-"#;
-
-const OLD: &str = r#"{"version":1,"name":"old"}"#;
-const NEW: &str = r#"{"version":2,"name":"new"}"#;
 const SCAN: [&str; 3] = ["scan", "job.toml", "--full"];
 const REPAIR: [&str; 5] = ["repair", "job.toml", "--full", "--yes", "--accept-control"];
 
@@ -69,35 +52,10 @@ async fn by_sentinel() -> Cluster {
     .unwrap()
 }
 
-fn said(world: &World) -> PathBuf {
-    world.folder.path().join("stderr")
-}
-
-fn start(world: &World, url: &str, arguments: &[&str]) -> Child {
-    let mut command = world.command(arguments);
-    command.env("REDIS_URL", url).stdout(Stdio::piped());
-    command.stderr(std::fs::File::create(said(world)).unwrap());
-    command.spawn().unwrap()
-}
-
-async fn says(world: &World, words: &str) {
-    wait::until(format!("it says {words:?}"), LIMIT, async || {
-        let text = std::fs::read_to_string(said(world)).unwrap_or_default();
-        text.contains(words)
-    })
-    .await
-    .unwrap();
-}
-
-async fn ended(world: &World, child: Child) -> Run {
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let mut output = output.await.unwrap().unwrap();
-    output.stderr = std::fs::read(said(world)).unwrap();
-    Run::of(output, world.folder.path())
-}
-
 async fn run(world: &World, url: &str, arguments: &[&str]) -> Run {
-    ended(world, start(world, url, arguments)).await
+    world
+        .ended(world.begin(arguments, &[("REDIS_URL", url)]))
+        .await
 }
 
 /// A repair has judged and journaled two writes. (That a client is blocked says nothing here: Sentinels publish.)
@@ -126,12 +84,12 @@ async fn a_crash_in_the_middle_of_a_scan_is_waited_out_and_looked_at_again() {
     cluster.stall_replicas().await.unwrap();
     set(cluster.master(), 2, NEW).await;
     let url = cluster.url();
-    let child = start(&world, &url, &SCAN);
-    says(&world, "second look at").await;
+    let child = world.begin(&SCAN, &[("REDIS_URL", &url)]);
+    world.says("second look at").await;
     let old = cluster.master().port();
     cluster.crash_master().await.unwrap();
     cluster.replace_master().await.unwrap();
-    let ended = ended(&world, child).await.expect(1);
+    let ended = world.ended(child).await.expect(1);
     let report = ended.report();
     assert_eq!(
         report.lines(),
@@ -159,10 +117,10 @@ async fn connections_that_are_reset_in_the_middle_of_a_repair_are_opened_again_a
     }
     let proxy = Proxy::start(world.redis.port()).await.unwrap();
     let url = format!("redis://127.0.0.1:{}", proxy.port());
-    let child = start(&world, &url, &REPAIR);
-    says(&world, "second look at").await;
+    let child = world.begin(&REPAIR, &[("REDIS_URL", &url)]);
+    world.says("second look at").await;
     proxy.cut_connections();
-    let ended = ended(&world, child).await.expect(0);
+    let ended = world.ended(child).await.expect(0);
     assert!(ended.stderr.contains("begins again"), "{}", ended.stderr);
     let report = ended.report();
     assert_eq!(report.findings.len(), 2, "{:?}", report.lines());
@@ -186,11 +144,11 @@ async fn a_crash_in_the_middle_of_a_repair_is_told_and_the_next_run_ends_right()
         .command(&["CLIENT", "PAUSE", "60000", "WRITE"])
         .await
         .unwrap();
-    let child = start(&world, &url, &REPAIR);
+    let child = world.begin(&REPAIR, &[("REDIS_URL", &url)]);
     is_journaled(&world).await;
     cluster.crash_master().await.unwrap();
     cluster.replace_master().await.unwrap();
-    let first = ended(&world, child).await.expect(4);
+    let first = world.ended(child).await.expect(4);
     let report = first.report();
     assert_eq!(report.findings.len(), 2, "{:?}", report.lines());
     assert!(
@@ -317,7 +275,7 @@ async fn what_a_repair_wrote_to_a_master_that_was_cut_off_is_told_and_written_ag
         .command(&["CLIENT", "PAUSE", "60000", "WRITE"])
         .await
         .unwrap();
-    let child = start(&parted.world, &parted.world.redis.url(), &REPAIR);
+    let child = parted.world.begin(&REPAIR, &[]);
     is_journaled(&parted.world).await;
     // Everything was well when it was judged; the script goes on a moment after the cut.
     parted.proxy.set_mode(Mode::BlackHole);
@@ -327,7 +285,7 @@ async fn what_a_repair_wrote_to_a_master_that_was_cut_off_is_told_and_written_ag
         .command(&["CLIENT", "UNPAUSE"])
         .await
         .unwrap();
-    let run = ended(&parted.world, child).await.expect(4);
+    let run = parted.world.ended(child).await.expect(4);
     let report = run.report();
     assert_eq!(report.findings.len(), 2, "{:?}", report.lines());
     let limits = report.run["limits_hit"].as_array().unwrap();
